@@ -1,0 +1,1 @@
+"""Measurements for operators and for us. Speaks HTTP only and imports nothing of the server."""

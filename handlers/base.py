@@ -1,0 +1,222 @@
+"""What every handler shares: who is calling, from where, errors as JSON, a request id, one log line a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from tornado.web import HTTPError, RequestHandler
+
+from handlers import replies
+from iuserver.accounts import Accounts
+from iuserver.errors import Code, Fault
+from iuserver.library import Library
+from iuserver.records import Caller
+from iuserver.uploads import Uploads
+
+log = logging.getLogger("iuserver")
+access_log = logging.getLogger("iuserver.access")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+
+
+class ActiveRequests:
+    """The requests that are being answered: a server that stops waits until there are none."""
+
+    def __init__(self) -> None:
+        self._requests: set[RequestHandler] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def add(self, request: RequestHandler) -> None:
+        self._requests.add(request)
+        self._none.clear()
+
+    def discard(self, request: RequestHandler) -> None:
+        """Note that a request has been answered or given up; safe to repeat."""
+        self._requests.discard(request)
+        if not self._requests:
+            self._none.set()
+
+    async def ended(self, seconds: float) -> None:
+        """Wait until none is left, or at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers work with: the use cases, and the few settings that are about HTTP alone."""
+
+    accounts: Accounts
+    uploads: Uploads
+    library: Library
+    clock: Callable[[], float]
+    public_url: str
+    trusted_proxies: tuple[Network, ...]
+    drain_bytes: int
+    drain_seconds: float
+    max_age: int
+    active: ActiveRequests = field(default_factory=ActiveRequests)
+
+
+class Handler(RequestHandler):
+    """A handler that answers in JSON, errors included."""
+
+    services: Services
+    request_id: str
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+        services.active.add(self)
+
+    def set_default_headers(self) -> None:
+        self.request_id = getattr(self, "request_id", "") or secrets.token_hex(8)  # an error clears the headers
+        self.set_header("Server", "iuserver")
+        self.set_header("X-Request-Id", self.request_id)
+
+    async def identify(self) -> Caller:
+        """The caller by the Authorization header. Raises Fault: missing_key, invalid_key."""
+        scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
+        return await self.services.accounts.identify(key.strip() if scheme.lower() == "bearer" else None)
+
+    def base_url(self) -> str:
+        """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
+        if self.services.public_url:
+            return self.services.public_url
+        scheme, host = self.request.protocol, self.request.host
+        if self._trusts(self.request.remote_ip):
+            scheme = self.request.headers.get("X-Forwarded-Proto", scheme)
+            host = self.request.headers.get("X-Forwarded-Host", host)
+        if scheme not in ("http", "https") or not HOST.fullmatch(host):
+            raise Fault("bad_body", "The request's host name is not valid")
+        return f"{scheme}://{host}"
+
+    def client_address(self) -> str | None:
+        """The address of the client, or of the first proxy on the way to it that we do not trust."""
+        hops = [hop.strip() for hop in self.request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        address = self.request.remote_ip
+        while hops and self._trusts(address):
+            address = hops.pop()
+        return address
+
+    def _trusts(self, address: str | None) -> bool:
+        connection: Any = self.request.connection
+        if connection and connection.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
+            return True
+        try:
+            parsed = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.services.trusted_proxies)
+
+    def send_json(self, body: dict[str, Any], status: int = 200) -> None:
+        """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""
+        data = orjson.dumps(body)
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("Content-Length", len(data))
+        if self.request.method != "HEAD":
+            self.write(data)
+
+    def send_fault(self, fault: Fault) -> None:
+        """Put a refusal together."""
+        status = replies.STATUS[fault.code][0]
+        if status == 401:
+            self.set_header("WWW-Authenticate", "Bearer")
+        if fault.retry_after is not None:
+            self.set_header("Retry-After", fault.retry_after)
+        if fault.quota:
+            for name, value in replies.quota_headers(fault.quota).items():
+                self.set_header(name, value)
+        self.send_json(replies.error(fault), status)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        fault = error if isinstance(error, Fault) else _as_fault(status_code)
+        if status_code == 405:
+            self.set_header("Allow", ", ".join(self.allowed_methods()))
+        self.send_fault(fault)
+        self.finish()
+
+    def allowed_methods(self) -> list[str]:
+        """The methods that this handler answers."""
+        own = [
+            m
+            for m in self.SUPPORTED_METHODS
+            if getattr(type(self), m.lower()) is not getattr(RequestHandler, m.lower())
+        ]
+        return sorted(own)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Tornado's hook: bugs with their request id and traceback, backends that are away with their cause."""
+        if isinstance(value, Fault):
+            if value.code == "storage_unavailable":
+                log.warning("request %s: %s (%r)", self.request_id, value.message, value.__cause__)
+        elif not isinstance(value, HTTPError):
+            log.error("request %s failed", self.request_id, exc_info=(typ, value, tb))
+
+    def compute_etag(self) -> None:
+        """No ETag made by hashing what was written: where one is worth it, the handler sets it."""
+
+    def on_finish(self) -> None:
+        self.services.active.discard(self)
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.services.active.discard(self)
+
+
+class NotFound(Handler):
+    """Whatever has no route."""
+
+    def prepare(self) -> None:
+        raise Fault("not_found", "There is nothing here")
+
+
+def _as_fault(status: int) -> Fault:
+    codes: dict[int, tuple[Code, str]] = {
+        404: ("not_found", "There is nothing here"),
+        405: ("method_not_allowed", "This method is not allowed here"),
+    }
+    if 400 <= status < 500:
+        return Fault(*codes.get(status, ("bad_body", "The request is not valid")))
+    return Fault("internal", "Internal server error")
+
+
+def log_request(handler: RequestHandler) -> None:
+    """The one log line of a request: no query, no header, and the client's address only as a network."""
+    request = handler.request
+    address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip
+    access_log.info(
+        "request",
+        extra={
+            "request_id": getattr(handler, "request_id", None),
+            "method": request.method,
+            "path": request.path,
+            "status": handler.get_status(),
+            "ms": round(1000 * request.request_time(), 1),
+            "client": masked(address),
+        },
+    )
+
+
+def masked(address: str | None) -> str:
+    """An address as its /24 (IPv4) or /48 (IPv6) network."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "-"
+    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False).network_address)

@@ -1,0 +1,92 @@
+"""The body of an upload: multipart/form-data (RFC 7578) taken apart while it arrives. No I/O, no await."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from iuserver.errors import Fault
+
+FILE = "file"
+MAX_PARTS = 32
+MAX_FIELD = 8 * 1024
+MAX_HEADER = 8 * 1024
+
+
+class UploadBody:
+    """Takes chunks; gives the file's bytes to `on_file` as they come, and keeps the fields.
+
+    Every method raises Fault("bad_body") for what is no multipart body with one file, and Fault("bad_field") for a
+    field that is too long or given twice.
+    """
+
+    def __init__(self, content_type: str, on_file: Callable[[bytes], None]) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind != "multipart/form-data" or not options.get("boundary"):
+            raise Fault("bad_body", "The request must be multipart/form-data with a boundary")
+        try:
+            self._parser = PushMultipartParser(
+                options["boundary"], max_header_size=MAX_HEADER, max_segment_count=MAX_PARTS
+            )
+        except (MultipartError, ValueError) as error:
+            raise _bad(error) from error
+        self._on_file = on_file
+        self._fields: dict[str, bytearray] = {}
+        self._filename: str | None = None
+        self._sink: Callable[[bytes], object] = _ignore
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a portion of the body."""
+        try:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._sink = self._sink_for(event)
+                elif event is not None:
+                    self._sink(event)
+        except MultipartError as error:
+            raise _bad(error) from error
+
+    def close(self) -> tuple[dict[str, str], str]:
+        """The body has ended: its fields, and the file's name."""
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            raise _bad(error) from error
+        if self._filename is None:
+            raise Fault("bad_body", "A part named file, with a file name, is missing")
+        try:
+            return {name: value.decode() for name, value in self._fields.items()}, self._filename
+        except UnicodeDecodeError as error:
+            raise Fault("bad_field", "A field is not UTF-8 text") from error
+
+    def _sink_for(self, part: MultipartSegment) -> Callable[[bytes], object]:
+        if part.name == FILE:
+            return self._start_file(part)
+        if part.filename is not None:
+            return _ignore
+        if part.name in self._fields:
+            raise Fault("bad_field", f"The field {part.name} is given twice")
+        value = self._fields[part.name] = bytearray()
+        return lambda chunk: self._grow(value, chunk)
+
+    def _start_file(self, part: MultipartSegment) -> Callable[[bytes], None]:
+        if self._filename is not None:
+            raise Fault("bad_body", "There must be one file, not two")
+        if not part.filename:
+            raise Fault("bad_body", "The part named file must have a file name")
+        self._filename = part.filename
+        return self._on_file
+
+    def _grow(self, value: bytearray, chunk: bytes) -> None:
+        value += chunk
+        if len(value) > MAX_FIELD:
+            raise Fault("bad_field", f"A field may have {MAX_FIELD} bytes")
+
+
+def _ignore(chunk: bytes) -> None:
+    """Where unknown files go."""
+
+
+def _bad(error: Exception) -> Fault:
+    return Fault("bad_body", f"The multipart body is not valid: {error}")

@@ -1,0 +1,29 @@
+"""Small answers about the caller and the server: GET /api/quota and GET /healthz."""
+
+from __future__ import annotations
+
+from handlers import replies
+from handlers.base import Handler
+from iuserver.policy import quota_of
+
+
+class QuotaHandler(Handler):
+    """What the caller has used, and may still use."""
+
+    async def get(self) -> None:
+        caller = await self.identify()
+        self.services.accounts.count_call(caller)
+        now = self.services.clock()
+        quota = quota_of(caller.account, caller.plan, now)
+        for name, value in replies.quota_headers(quota).items():
+            self.set_header(name, value)
+        self.send_json(replies.account(caller, quota, now))
+
+
+class HealthHandler(Handler):
+    """Alive: the loop turns, and nothing else is claimed."""
+
+    def get(self) -> None:
+        self.send_json({"ok": True})
+
+    head = get

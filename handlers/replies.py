@@ -1,0 +1,126 @@
+"""Answers: records and faults as the JSON of the API document."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from iuserver.errors import Code, Fault
+from iuserver.policy import month_end
+from iuserver.records import Caller, Image, Quota
+
+# The one table: what a fault's code is on the wire, as HTTP status and as JSON-RPC code (API document, "Errors";
+# CONTRACT section 4 for 405, 409 and the reasons that share a status).
+STATUS: dict[Code, tuple[int, int]] = {
+    "missing_key": (401, -32001),
+    "invalid_key": (401, -32001),
+    "rate_limited": (429, -32002),
+    "quota_exceeded": (429, -32029),
+    "overloaded": (503, -32003),
+    "too_large": (413, -32602),
+    "unsupported_type": (415, -32602),
+    "broken_image": (400, -32602),
+    "too_many_pixels": (400, -32602),
+    "too_many_frames": (400, -32602),
+    "too_many_scans": (400, -32602),
+    "bad_field": (400, -32602),
+    "bad_body": (400, -32602),
+    "storage_quota_exceeded": (403, -32603),
+    "plan_required": (403, -32603),
+    "not_found": (404, -32004),
+    "method_not_allowed": (405, -32601),
+    "slug_taken": (409, -32602),
+    "name_taken": (409, -32602),
+    "storage_unavailable": (502, -32004),
+    "internal": (500, -32000),
+}
+
+UPGRADE_URL = "/dashboard/profile#upgrade"
+_MARKDOWN = re.compile(r"([\\\[\]`*<>&])")
+
+
+def error(fault: Fault) -> dict[str, Any]:
+    """The body of a refusal."""
+    body: dict[str, Any] = {"error": fault.message, "code": fault.code}
+    if fault.quota:
+        body["quota"] = {
+            "used": fault.quota.used,
+            "limit": fault.quota.limit,
+            "remaining": fault.quota.remaining,
+            "plan": fault.quota.plan,
+            "upgrade_url": UPGRADE_URL,
+        }
+    return body
+
+
+def quota(of: Quota) -> dict[str, Any]:
+    """A caller's month."""
+    return {
+        "used": of.used,
+        "limit": None if of.unlimited else of.limit,
+        "remaining": of.remaining,
+        "plan": of.plan,
+        "unlimited": of.unlimited,
+    }
+
+
+def quota_headers(of: Quota) -> dict[str, str]:
+    """The three X-Quota-* headers."""
+    return {
+        "X-Quota-Used": str(of.used),
+        "X-Quota-Limit": "unlimited" if of.unlimited else str(of.limit),
+        "X-Quota-Remaining": "unlimited" if of.unlimited else str(of.remaining),
+    }
+
+
+def account(caller: Caller, of: Quota, now: float) -> dict[str, Any]:
+    """What GET /api/quota tells: the month, when it ends, and the storage in bytes."""
+    storage = {"used": caller.account.stored_bytes, "limit": caller.plan.storage_bytes or None}
+    return {**quota(of), "resets_at": month_end(now), "storage": storage}
+
+
+def uploaded(image: Image, of: Quota, base_url: str) -> dict[str, Any]:
+    """The answer to an upload, as the API document shows it."""
+    share_url, direct_url = f"{base_url}/i/{image.slug}", f"{base_url}/f/{image.slug}.{image.ext}"
+    return {
+        "ok": True,
+        "slug": image.slug,
+        "ext": image.ext,
+        "filename": image.filename,
+        "mime": image.mime,
+        "size": image.size,
+        "width": image.width,
+        "height": image.height,
+        "expiration": image.expiration,
+        "expires_at": image.expires_at,
+        "view_limit": image.view_limit,
+        "password_protected": image.password_hash is not None,
+        "folder": image.folder,
+        "share_url": share_url,
+        "direct_url": direct_url,
+        "embed": _link(image.filename, share_url) if image.gated else _picture(image.filename, direct_url),
+        "upload_source": image.upload_source,
+        "quota": quota(of),
+    }
+
+
+def _picture(name: str, url: str) -> dict[str, str]:
+    return {
+        "html": f'<img src="{html.escape(url)}" alt="{html.escape(name)}" />',
+        "bbcode": f"[img]{url}[/img]",
+        "markdown": f"![{_markdown(name)}]({url})",
+    }
+
+
+def _link(name: str, url: str) -> dict[str, str]:
+    """Snippets for an image that viewers must ask for: an <img> would show nothing, or use up its only view."""
+    return {
+        "html": f'<a href="{html.escape(url)}">{html.escape(name)}</a>',
+        "bbcode": f"[url={url}]{name.translate({ord('['): '(', ord(']'): ')'})}[/url]",
+        "markdown": f"[{_markdown(name)}]({url})",
+    }
+
+
+def _markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)

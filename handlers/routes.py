@@ -1,0 +1,28 @@
+"""The whole public surface on one screen."""
+
+from __future__ import annotations
+
+from tornado.web import Application
+
+from handlers.base import Handler, NotFound, Services, log_request
+from handlers.images import ImageHandler
+from handlers.ops import HealthHandler, QuotaHandler
+from handlers.upload import UploadHandler
+
+ROUTES: list[tuple[str, type[Handler]]] = [
+    (r"/api/upload", UploadHandler),
+    (r"/api/quota", QuotaHandler),
+    (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
+    (r"/healthz", HealthHandler),
+]
+
+
+def application(services: Services) -> Application:
+    """The routes as a Tornado application over the use cases."""
+    arguments = {"services": services}
+    return Application(
+        [(path, handler, arguments) for path, handler in ROUTES],
+        default_handler_class=NotFound,
+        default_handler_args=arguments,
+        log_function=log_request,
+    )

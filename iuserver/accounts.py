@@ -1,0 +1,108 @@
+"""Accounts and their keys: who is calling, and what an operator does with accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from string import ascii_letters, digits
+
+from iuserver.errors import Fault
+from iuserver.gate import TokenBuckets
+from iuserver.ports import Catalog
+from iuserver.records import Account, Caller, Plan
+
+KEY_PREFIX = "iu_live_"
+KEY_CHARACTERS = 38
+BASE62 = digits + ascii_letters
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """An account with its key in the clear: the one time that it can be shown."""
+
+    account: Account
+    key: str
+
+
+class Accounts:
+    """What can be asked of accounts. `buckets` limits the calls of each, `clock` gives unix seconds."""
+
+    def __init__(
+        self, catalog: Catalog, plans: Mapping[str, Plan], buckets: TokenBuckets, clock: Callable[[], float]
+    ) -> None:
+        self._catalog = catalog
+        self._plans = plans
+        self._buckets = buckets
+        self._clock = clock
+
+    async def identify(self, key: str | None) -> Caller:
+        """The caller whose key this is. Raises Fault: missing_key, invalid_key.
+
+        A key is looked up by its SHA-256, so no comparison here depends on how much of a guess is right.
+        """
+        if not key:
+            raise Fault("missing_key", "Missing API key")
+        account = await self._catalog.account_by_key(hash_key(key))
+        if account is None or account.disabled:
+            raise Fault("invalid_key", "Invalid API key")
+        return Caller(account, self._plans[account.plan])
+
+    def count_call(self, caller: Caller) -> None:
+        """Count a call of the API. Raises Fault("rate_limited")."""
+        self._buckets.take(caller.account.id)
+
+    async def add(self, email: str, plan: str) -> NewKey:
+        """Make an account. Raises Fault: bad_field, name_taken."""
+        if not EMAIL.fullmatch(email):
+            raise Fault("bad_field", f"{email!r} is no e-mail address")
+        key = new_key()
+        account = Account(
+            id=secrets.token_hex(8),
+            email=email,
+            plan=self._known(plan),
+            key_hash=hash_key(key),
+            key_last4=key[-4:],
+            created_at=int(self._clock()),
+        )
+        await self._catalog.add_account(account)
+        return NewKey(account, key)
+
+    async def all(self) -> list[Account]:
+        """Every account, oldest first."""
+        return await self._catalog.accounts()
+
+    async def put_on_plan(self, email: str, plan: str) -> Account:
+        """Put an account on another plan. Raises Fault: bad_field, not_found."""
+        return await self._catalog.set_plan(email, self._known(plan))
+
+    async def rotate_key(self, email: str) -> NewKey:
+        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found")."""
+        key = new_key()
+        return NewKey(await self._catalog.set_key(email, hash_key(key), key[-4:]), key)
+
+    async def disable(self, email: str) -> Account:
+        """Let an account's key count as wrong. Raises Fault("not_found")."""
+        return await self._catalog.set_disabled(email, True)
+
+    async def enable(self, email: str) -> Account:
+        """Let an account's key count again. Raises Fault("not_found")."""
+        return await self._catalog.set_disabled(email, False)
+
+    def _known(self, plan: str) -> str:
+        if plan not in self._plans:
+            raise Fault("bad_field", f"There is no plan {plan!r}; there are {', '.join(self._plans)}")
+        return plan
+
+
+def new_key() -> str:
+    """A random key: the prefix and 38 base-62 characters, 226 bits."""
+    return KEY_PREFIX + "".join(secrets.choice(BASE62) for _ in range(KEY_CHARACTERS))
+
+
+def hash_key(key: str) -> bytes:
+    """The form in which a key is stored. A key is random, so a plain SHA-256 gives nothing to guess at."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""Bytes by key: the implementations of the port BlobStore, each named after its technology."""

@@ -1,0 +1,1 @@
+"""Records by slug: the implementations of the port Catalog, each named after its technology."""

@@ -1,0 +1,227 @@
+"""The catalog in SQLite: one writer thread that groups commits, and a connection of its own for reading.
+
+WAL with synchronous=FULL: a commit is on the disk when it is reported. The writer takes all the steps that wait,
+runs each inside a savepoint, so that a refused one does not undo its neighbours, and commits them as one.
+Point reads take microseconds and stay on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from iuserver.catalog.schema import migrate
+from iuserver.errors import Fault
+from iuserver.policy import charged
+from iuserver.records import Account, Charge, Image
+
+T = TypeVar("T")
+Step = Callable[[sqlite3.Connection], T]
+
+MAX_GROUP = 64
+BUSY_SECONDS = 5.0
+
+ACCOUNT_FIELDS = [f.name for f in fields(Account)]
+ACCOUNT_COLUMNS = ", ".join(ACCOUNT_FIELDS)
+IMAGE_COLUMNS = ", ".join(f.name for f in fields(Image))
+INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
+INSERT_IMAGE = f"INSERT INTO images ({IMAGE_COLUMNS}) VALUES ({', '.join('?' * len(fields(Image)))})"
+
+
+class SqliteCatalog:
+    """The port Catalog in one file. Raises Fault("storage_unavailable") when it cannot be opened or written."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            writing = _connect(path)
+            migrate(writing)
+            self._reading = _connect(path)
+        except sqlite3.DatabaseError as error:
+            raise _unavailable(error) from error
+        self._writer = _Writer(writing)
+        self._writer.start()
+
+    async def add_account(self, account: Account) -> None:
+        def step(connection: sqlite3.Connection) -> None:
+            try:
+                connection.execute(INSERT_ACCOUNT, astuple(account))
+            except sqlite3.IntegrityError:
+                raise Fault("name_taken", f"There is an account with the address {account.email} already") from None
+
+        await self._writer.commit(step)
+
+    async def account_by_key(self, key_hash: bytes) -> Account | None:
+        rows = self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE key_hash = ?", key_hash)
+        return _account(rows[0]) if rows else None
+
+    async def accounts(self) -> list[Account]:
+        return [
+            _account(row) for row in self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, email")
+        ]
+
+    async def set_plan(self, email: str, plan: str) -> Account:
+        return await self._change("plan = ?", email, plan)
+
+    async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
+        return await self._change("key_hash = ?, key_last4 = ?", email, key_hash, key_last4)
+
+    async def set_disabled(self, email: str, disabled: bool) -> Account:
+        return await self._change("disabled = ?", email, disabled)
+
+    async def commit_upload(self, image: Image, charge: Charge) -> Account:
+        def step(connection: sqlite3.Connection) -> Account:
+            account = _charged(connection, image, charge)
+            if connection.execute("SELECT 1 FROM images WHERE slug = ?", (image.slug,)).fetchone():
+                raise Fault("slug_taken", "This short link is taken")
+            connection.execute(INSERT_IMAGE, astuple(image))
+            connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (image.slug, charge.account_id, charge.month))
+            return account
+
+        return await self._writer.commit(step)
+
+    async def image(self, slug: str) -> Image | None:
+        rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug = ?", slug)
+        return Image(*rows[0]) if rows else None
+
+    async def ledger(self, account_id: str, month: str) -> int:
+        rows = self._read("SELECT count(*) FROM ledger WHERE month = ? AND account_id = ?", month, account_id)
+        return int(rows[0][0])
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
+        self._reading.close()
+
+    def _read(self, sql: str, *values: Any) -> list[Any]:
+        try:
+            return self._reading.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _unavailable(error) from error
+
+    async def _change(self, assignments: str, email: str, *values: Any) -> Account:
+        sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"
+        found = await self._writer.commit(lambda connection: connection.execute(sql, (*values, email)).fetchone())
+        if found is None:
+            raise Fault("not_found", f"There is no account with the address {email}")
+        return _account(found)
+
+
+def _charged(connection: sqlite3.Connection, image: Image, charge: Charge) -> Account:
+    """Add an upload to its account's counts. Raises Fault where the key is dead or a bound would be crossed."""
+    row = connection.execute(f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?", (charge.account_id,)).fetchone()
+    account = charged(_account(row) if row else None, charge, image.size)
+    connection.execute(
+        "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?",
+        (account.month, account.used, account.stored_bytes, account.id),
+    )
+    return account
+
+
+class _Writer(threading.Thread):
+    """The one thread that writes. Results go back to the loops that asked, one wake-up a group."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(name="catalog", daemon=True)
+        self._connection = connection
+        self._steps: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+
+    async def commit(self, step: Step[T]) -> T:
+        """Run a step in a transaction; when this returns, it has been committed. Raises what the step raises."""
+        pending = _Pending(step, asyncio.get_running_loop())
+        self._steps.put(pending)
+        result: T = await pending.done
+        return result
+
+    def stop(self) -> None:
+        """Finish the steps that wait, then close."""
+        self._steps.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """The thread's life: one group after the other."""
+        while group := self._next_group():
+            try:
+                self._commit(group)
+            except Exception as error:
+                self._undo(group, error)
+            for loop in {pending.loop for pending in group}:
+                loop.call_soon_threadsafe(_deliver, [pending for pending in group if pending.loop is loop])
+        self._connection.close()
+
+    def _next_group(self) -> list[_Pending]:
+        group: list[_Pending] = []
+        pending = self._steps.get()
+        while pending is not None:
+            group.append(pending)
+            if len(group) == MAX_GROUP or self._steps.empty():
+                return group
+            pending = self._steps.get()
+        if group:
+            self._steps.put(None)
+        return group
+
+    def _commit(self, group: list[_Pending]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        for pending in group:
+            execute("SAVEPOINT step")
+            try:
+                pending.result = pending.step(self._connection)
+            except Exception as error:
+                pending.error = error
+                execute("ROLLBACK TO step")
+            execute("RELEASE step")
+        execute("COMMIT")
+
+    def _undo(self, group: list[_Pending], error: Exception) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        for pending in group:
+            pending.error = pending.error or error
+
+
+class _Pending:
+    """A step that waits for the writer, and what became of it."""
+
+    def __init__(self, step: Step[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.step = step
+        self.loop = loop
+        self.done: asyncio.Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+def _deliver(group: list[_Pending]) -> None:
+    for pending in group:
+        if pending.done.done():
+            continue
+        if isinstance(pending.error, sqlite3.OperationalError):
+            pending.done.set_exception(_unavailable(pending.error))
+        elif pending.error:
+            pending.done.set_exception(pending.error)
+        else:
+            pending.done.set_result(pending.result)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _account(row: Any) -> Account:
+    values = dict(zip(ACCOUNT_FIELDS, row, strict=True))
+    return Account(**{**values, "disabled": bool(values["disabled"])})
+
+
+def _unavailable(cause: Exception) -> Fault:
+    fault = Fault("storage_unavailable", "The catalog is not available")
+    fault.__cause__ = cause
+    return fault

@@ -1,0 +1,61 @@
+"""The commands, one file each. `main` is the console script; a command's module is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from iuserver import __version__
+from iuserver.settings import Settings, SettingsError, load
+
+COMMANDS = {
+    "serve": "run the server",
+    "user": "make and manage accounts, also while the server runs",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, 1 where it failed, 2 where it could not begin."""
+    parser = argparse.ArgumentParser(prog="iuserver", description="An image-upload server to run yourself.")
+    parser.add_argument("--version", action="version", version=f"iuserver {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if argv[:1] == [name]:
+            importlib.import_module(f"iuserver.cli.{name}").configure(command)
+    options = parser.parse_args(argv)
+    try:
+        return int(options.run(options))
+    except SettingsError as error:
+        return fail(str(error), 2)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that works on a server's data."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings that override the defaults")
+    parser.add_argument("--data", metavar="DIR", help="the data folder (server.data)")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings, with the options as the last word. Raises SettingsError."""
+    environ = dict(os.environ)
+    for option, variable in {
+        "data": "IUSERVER_SERVER_DATA",
+        "host": "IUSERVER_SERVER_HOST",
+        "port": "IUSERVER_SERVER_PORT",
+        "log_format": "IUSERVER_SERVER_LOG_FORMAT",
+    }.items():
+        if getattr(options, option, None) is not None:
+            environ[variable] = getattr(options, option)
+    return load(options.config, environ)
+
+
+def fail(message: str, status: int = 1) -> int:
+    """Say in one line what went wrong."""
+    print(f"iuserver: {message}", file=sys.stderr)
+    return status

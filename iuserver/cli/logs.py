@@ -1,0 +1,56 @@
+"""What the log looks like: text for people, JSON for machines, one line per request, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import orjson
+
+REQUEST_FIELDS = ("request_id", "method", "path", "status", "ms", "client")
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-22T10:00:00Z INFO POST /api/upload 200 12.3 ms 203.0.113.0 4f2a…`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == "iuserver.access":
+            # A path is shown in ASCII, so that no client can write control characters into a terminal.
+            fields = {**record.__dict__, "path": ascii(record.__dict__["path"])[1:-1]}
+            text = "{method} {path} {status} {ms} ms {client} {request_id}".format_map(fields)
+        else:
+            text = _text(self, record)
+        return f"{_time(record)} {record.levelname} {text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        if record.name == "iuserver.access":
+            line.update({name: record.__dict__[name] for name in REQUEST_FIELDS})
+        else:
+            line["message"] = _text(self, record)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure_logs(log_format: str) -> None:
+    """Send every logger's lines to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    # Nothing in a log line tells threads, processes or tasks apart, so that need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    text = f"{record.name}: {record.getMessage()}"
+    return f"{text}\n{formatter.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _time(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))

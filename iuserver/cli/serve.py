@@ -1,0 +1,68 @@
+"""`iuserver serve`: run the server until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+import uvloop
+
+from iuserver.cli import add_data_options, fail, settings_of
+from iuserver.cli.logs import configure_logs
+from iuserver.errors import Fault
+from iuserver.server import Server, StartError
+from iuserver.settings import Settings
+
+DEMO_EMAIL = "demo@localhost"
+DEMO_PLAN = "pro"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_data_options(parser)
+    parser.add_argument("--host", metavar="H", help="address to listen on (IPv4, IPv6, unix:PATH)")
+    parser.add_argument("--port", metavar="P", help="port to listen on; 0 = any free one")
+    parser.add_argument("--log-format", choices=("text", "json"))
+    parser.add_argument("--demo", action="store_true", help="make a demo account, and print a line to try it with")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve. 0 after a clean stop, 2 where the server could not start."""
+    settings = settings_of(options)
+    configure_logs(settings.server.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(settings, options.demo))
+        except StartError as error:
+            return fail(str(error), 2)
+    return 0
+
+
+async def _serve(settings: Settings, demo: bool) -> None:
+    server = Server(settings)
+    await server.start()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # until now they just end the process: nothing is in progress
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    print(f"listening on {server.url}", flush=True)
+    if demo:
+        await _introduce(server, settings)
+    await stopped.wait()
+    await server.stop()
+
+
+async def _introduce(server: Server, settings: Settings) -> None:
+    """On the first start a demo account and a line to paste; later how to get a new key, as keys are shown once."""
+    try:
+        made = await server.accounts.add(DEMO_EMAIL, DEMO_PLAN)
+    except Fault:
+        rotate = f"python run.py user rotate-key {DEMO_EMAIL} --data {settings.server.data}"
+        print(f"The demo account is there already. For a new key:\n\n  {rotate}\n", flush=True)
+        return
+    print(
+        f"Upload a picture with the demo account (its key is shown this once):\n\n"
+        f'  curl -H "Authorization: Bearer {made.key}" -F "file=@photo.jpg" {server.url}/api/upload\n',
+        flush=True,
+    )

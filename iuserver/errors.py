@@ -1,0 +1,53 @@
+"""The one error we expect: a Fault, with a code word, a sentence for the user, and nothing private."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from iuserver.records import Quota
+
+Code = Literal[
+    "missing_key",
+    "invalid_key",
+    "rate_limited",
+    "quota_exceeded",
+    "overloaded",
+    "too_large",
+    "unsupported_type",
+    "broken_image",
+    "too_many_pixels",
+    "too_many_frames",
+    "too_many_scans",
+    "bad_field",
+    "bad_body",
+    "storage_quota_exceeded",
+    "plan_required",
+    "not_found",
+    "method_not_allowed",
+    "slug_taken",
+    "name_taken",
+    "storage_unavailable",
+    "internal",
+]
+
+
+class Fault(Exception):
+    """Something a caller, a client or a backend did that we have an answer for.
+
+    `code` is one of the words of the contract (section 4), `message` a sentence fit for the public,
+    `retry_after` whole seconds, `quota` the caller's month where it is what stands in the way.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        quota: Quota | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: Code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.quota = quota

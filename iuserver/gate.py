@@ -1,0 +1,148 @@
+"""Admission: token buckets per caller, bounded places for uploads, reserved places in a month."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+
+from iuserver.errors import Fault
+from iuserver.policy import check_month
+from iuserver.records import MB, Quota
+
+MAX_BUCKETS = 100_000
+RETRY_SECONDS = 2
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class TokenBuckets:
+    """A bucket of `per_minute` tokens per key, filled evenly; 0 means no limit. `clock` gives seconds.
+
+    A bucket that has been full for a while is forgotten, so memory is bounded by the callers of the last minute.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._buckets: TTLCache[Hashable, _Bucket] = TTLCache(MAX_BUCKETS, ttl=120, timer=clock)
+
+    def take(self, key: Hashable) -> None:
+        """Take a token. Raises Fault("rate_limited") where there is none."""
+        if not self._per_minute:
+            return
+        now, rate = self._clock(), self._per_minute / 60
+        bucket = self._buckets.get(key) or _Bucket(self._per_minute, now)
+        bucket.tokens = min(self._per_minute, bucket.tokens + (now - bucket.filled_at) * rate)
+        bucket.filled_at = now
+        if bucket.tokens < 1:
+            wait = int((1 - bucket.tokens) / rate) + 1
+            raise Fault("rate_limited", f"Rate limit of {self._per_minute} calls a minute exceeded", retry_after=wait)
+        bucket.tokens -= 1
+        self._buckets[key] = bucket
+
+
+class UploadQueue:
+    """Both stages of an upload, bounded: bodies being received, then jobs and bytes on their way through a worker."""
+
+    def __init__(self, max_uploads: int, per_account: int, max_jobs: int, max_mb: int) -> None:
+        self._max_uploads = max_uploads
+        self._per_account = per_account
+        self._max_jobs = max_jobs
+        self._max_bytes = max_mb * MB
+        self._receiving: Counter[str] = Counter()
+        self._uploads = 0
+        self._jobs = 0
+        self._bytes = 0
+
+    def enter(self, account_id: str) -> Slot:
+        """A place to send a body. Raises Fault("overloaded") at once where there is none."""
+        full = self._uploads >= self._max_uploads
+        if full or (self._per_account and self._receiving[account_id] >= self._per_account):
+            raise overloaded()
+        self._uploads += 1
+        self._receiving[account_id] += 1
+        return Slot(self, account_id)
+
+    def _leave(self, account_id: str) -> None:
+        self._uploads -= 1
+        self._receiving[account_id] -= 1
+        if not self._receiving[account_id]:
+            del self._receiving[account_id]
+
+    def _begin_work(self, size: int) -> None:
+        if self._jobs >= self._max_jobs or (self._jobs and self._bytes + size > self._max_bytes):
+            raise overloaded()
+        self._jobs += 1
+        self._bytes += size
+
+    def _end_work(self, size: int) -> None:
+        self._jobs -= 1
+        self._bytes -= size
+
+
+class Slot:
+    """Permission to upload: first to send, then to be worked on. One owner, and one release that is safe to repeat."""
+
+    def __init__(self, queue: UploadQueue, account_id: str) -> None:
+        self._queue = queue
+        self._account_id = account_id
+        self._receiving = True
+        self._work: int | None = None
+
+    def work(self, size: int) -> None:
+        """The body is here: give back the place to send, take one to be worked on. Raises Fault("overloaded")."""
+        self._leave()
+        self._queue._begin_work(size)
+        self._work = size
+
+    def release(self) -> None:
+        """Give back whatever is held."""
+        self._leave()
+        if self._work is not None:
+            self._queue._end_work(self._work)
+            self._work = None
+
+    def _leave(self) -> None:
+        if self._receiving:
+            self._receiving = False
+            self._queue._leave(self._account_id)
+
+
+class MonthPlaces:
+    """Places in accounts' months held by uploads that have begun, so that a surplus is refused before it queues.
+
+    A place is given back when its commit is handed to the catalog: the commit is the judge, and an upload that begins
+    meanwhile must not be refused for a count that includes the same upload twice.
+    """
+
+    def __init__(self) -> None:
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def reserve(self, account_id: str, month: str, quota: Quota) -> Callable[[], None]:
+        """Hold a place and return its release, safe to repeat. Raises Fault("quota_exceeded")."""
+        key = (account_id, month)
+        check_month(quota, held=self._held[key])
+        self._held[key] += 1
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._held[key] -= 1
+                if not self._held[key]:
+                    del self._held[key]
+
+        return release
+
+
+def overloaded() -> Fault:
+    """The answer of a full queue."""
+    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=RETRY_SECONDS)

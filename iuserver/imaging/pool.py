@@ -1,0 +1,273 @@
+"""The pool of worker processes: hands each one job at a time, and replaces one that hangs or dies.
+
+Workers are separate programs (never forks: libvips does not survive them) that hold nothing of ours but one end of
+a socket pair. A worker leaves when the other end closes, so none outlives this process, even after kill -9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from iuserver.errors import Fault
+from iuserver.imaging.plan import Limits
+from iuserver.imaging.wire import Reader, message
+from iuserver.records import Facts
+
+log = logging.getLogger("iuserver.imaging")
+
+RECYCLE_AFTER = 500
+START_SECONDS = 30.0
+FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+class WorkerCrash(RuntimeError):
+    """A worker met a bug of ours; the text is its traceback."""
+
+
+@dataclass
+class _Job:
+    head: dict[str, Any]
+    body: bytes
+    done: asyncio.Future[Facts]
+    retried: bool = False
+
+
+class Pool:
+    """`workers` processes; a job that takes longer than `deadline` seconds is cut off with its worker."""
+
+    def __init__(self, workers: int, limits: Limits, deadline: float = 2.0) -> None:
+        self.workers = workers
+        self.limits = limits
+        self.deadline = deadline
+        self._waiting: deque[_Job] = deque()
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
+        await asyncio.gather(*(self._start_worker() for _ in range(self.workers)))
+
+    async def submit(self, origin: bytes | Path, target: Path) -> Facts:
+        """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
+
+        A file at `origin` may have been cut and be the same file as `target` afterwards. Raises Fault:
+        unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans, storage_unavailable;
+        overloaded when two workers were killed under the job.
+        """
+        head = {"target": str(target)} if isinstance(origin, bytes) else {"source": str(origin), "target": str(target)}
+        body = origin if isinstance(origin, bytes) else b""
+        job = _Job(head, body, asyncio.get_running_loop().create_future())
+        self._waiting.append(job)
+        self._assign()
+        return await job.done
+
+    async def close(self) -> None:
+        """End the workers; jobs that are still waiting get Fault("overloaded")."""
+        self._closing = True
+        for job in self._waiting:
+            _fail(job, _overloaded())
+        self._waiting.clear()
+        for worker in list(self._all):
+            worker.transport.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that are running."""
+        return [worker.process.pid for worker in self._all]
+
+    def _assign(self) -> None:
+        while self._waiting and self._idle:
+            job = self._waiting.popleft()
+            if not job.done.done():
+                self._idle.pop().run(job)
+
+    async def _start_worker(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "iuserver.imaging.worker"),
+                *(orjson.dumps(asdict(self.limits)).decode(), str(self.deadline)),
+                stdin=theirs.fileno(),
+                stdout=asyncio.subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
+            )
+        loop = asyncio.get_running_loop()
+        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process), sock=ours)
+        self._all.add(worker)
+        self._spawn(self._mourn(worker))
+        try:
+            await asyncio.wait_for(asyncio.shield(worker.ready), START_SECONDS)
+        except TimeoutError:
+            process.kill()
+            raise
+
+    async def _mourn(self, worker: _Worker) -> None:
+        """Wait for a worker's end, settle the job that it held, and replace it."""
+        await worker.gone
+        returncode = await worker.process.wait()
+        self._all.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker.job:
+            self._settle(worker, worker.job, returncode)
+        if worker.started and not worker.retired and not self._closing:
+            log.warning("worker %d ended with %s; replacing it", worker.process.pid, returncode)
+            await self._start_another()
+
+    async def _start_another(self) -> None:
+        while not self._closing:
+            try:
+                await self._start_worker()
+                return
+            except (OSError, RuntimeError, TimeoutError):
+                log.exception("a worker could not be started; trying again in a second")
+                await asyncio.sleep(1)
+
+    async def _recycle(self, worker: _Worker) -> None:
+        """Let a worker go after many jobs, once another has taken its place."""
+        await self._start_another()
+        worker.expired = True
+        if worker in self._idle:
+            self._idle.remove(worker)
+            worker.retire()
+
+    def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
+        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
+        Path(job.head["target"]).unlink(missing_ok=True)
+        if worker.timed_out:
+            _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
+        elif returncode not in FROM_OUTSIDE:
+            _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
+        elif job.retried or self._closing:
+            _fail(job, _overloaded())
+        else:
+            job.retried = True
+            self._waiting.appendleft(job)
+            self._assign()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # What a worker tells its pool.
+
+    def worker_free(self, worker: _Worker) -> None:
+        """A worker is ready, or has finished a job."""
+        if worker.expired:
+            return worker.retire()
+        if worker.jobs_done == RECYCLE_AFTER:
+            self._spawn(self._recycle(worker))
+        self._idle.append(worker)
+        return self._assign()
+
+
+class _Worker(asyncio.Protocol):
+    """This end of one worker's socket."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: Pool, process: Process) -> None:
+        loop = asyncio.get_running_loop()
+        self.pool = pool
+        self.process = process
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self.job: _Job | None = None
+        self.jobs_done = 0
+        self.timed_out = False
+        self.expired = False
+        self.retired = False
+        self._loop = loop
+        self._reader = Reader()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def started(self) -> bool:
+        return self.ready.done() and self.ready.exception() is None
+
+    def run(self, job: _Job) -> None:
+        self.job = job
+        self._timer = self._loop.call_later(self.pool.deadline, self._cut_off)
+        self.transport.writelines(message(job.head, job.body))
+
+    def retire(self) -> None:
+        self.retired = True
+        self.transport.close()
+
+    def _cut_off(self) -> None:
+        self.timed_out = True
+        self.process.kill()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._reader.feed(data)
+        if answer is None:
+            return
+        if "ready" in answer[0]:
+            self.ready.set_result(None)
+        else:
+            self._finish(answer[0])
+        self.pool.worker_free(self)
+
+    def _finish(self, answer: dict[str, Any]) -> None:
+        job, self.job = self.job, None
+        self.jobs_done += 1
+        if self._timer:
+            self._timer.cancel()
+        if job is None or job.done.done():
+            return
+        if "facts" in answer:
+            job.done.set_result(Facts(**answer["facts"]))
+        elif "fault" in answer:
+            _fail(job, Fault(*answer["fault"]))
+        else:
+            _fail(job, WorkerCrash(answer["crash"]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if not self.ready.done():
+            self.ready.set_exception(RuntimeError("a worker ended while it was starting"))
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+
+def _fail(job: _Job, error: Exception) -> None:
+    if not job.done.done():
+        job.done.set_exception(error)
+
+
+def _overloaded() -> Fault:
+    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=2)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker may know: where Python finds things, and nothing else of ours."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+    return {
+        **kept,
+        "PYTHONPATH": str(PACKAGE_ROOT),
+        "MALLOC_ARENA_MAX": "2",
+        "G_MESSAGES_DEBUG": "",
+        "VIPS_WARNING": "0",
+    }

@@ -1,0 +1,137 @@
+"""What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
+
+Run as `python -m iuserver.imaging.worker LIMITS` with the pool's socket as standard input. The only module that
+loads pyvips, and it shows libvips nothing but what has already been walked and cleaned. Pixels are never decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+os.environ["VIPS_CONCURRENCY"] = "1"
+os.environ["VIPS_BLOCK_UNTRUSTED"] = "1"
+
+import orjson
+import pyvips
+
+from iuserver.errors import Fault
+from iuserver.imaging.plan import Limits, Plan
+from iuserver.imaging.source import Source, opened, write_all
+from iuserver.imaging.walkers import walker_for
+from iuserver.imaging.wire import Reader, message
+from iuserver.records import Facts
+
+MB = 1024 * 1024
+DATA_LIMIT = 512 * MB
+FILE_LIMIT = 1024 * MB
+RECEIVE = 256 * 1024
+LOADERS = {"image/jpeg": "jpegload", "image/png": "pngload"}
+
+
+def main() -> None:
+    """Serve jobs from standard input until the pool closes its end, or dies and thereby closes it."""
+    limits = Limits(**orjson.loads(sys.argv[1]))
+    deadline = float(sys.argv[2])
+    connection = socket.socket(fileno=os.dup(0))
+    _confine()
+    _send(connection, {"ready": True})
+    reader = Reader()
+    while data := connection.recv(RECEIVE):
+        job = reader.feed(data)
+        if job:
+            # Even a job that hangs while nobody is left to kill this process ends: SIGALRM's default is to die.
+            signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
+            _send(connection, answer(*job, limits))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _confine() -> None:
+    """Bound what a hostile file can make this process use, and which loaders libvips may try."""
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_DATA, DATA_LIMIT),
+        (resource.RLIMIT_FSIZE, FILE_LIMIT),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        resource.setrlimit(limit, (value, value))
+    pyvips.cache_set_max(0)
+    pyvips.operation_block_set("VipsForeignLoad", True)
+    for loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng"):
+        pyvips.operation_block_set(loader, False)
+
+
+def _send(connection: socket.socket, head: dict[str, Any]) -> None:
+    connection.sendall(message(head)[0])
+
+
+def answer(job: dict[str, Any], body: bytes, limits: Limits) -> dict[str, Any]:
+    """Do a job: {"target": path} with the picture as body, or {"source": path, "target": path}.
+
+    The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
+    """
+    target = Path(job["target"])
+    try:
+        return {"facts": dataclasses.asdict(clean(Path(job["source"]) if "source" in job else body, target, limits))}
+    except Fault as fault:
+        target.unlink(missing_ok=True)
+        return {"fault": [fault.code, fault.message]}
+    except OSError:
+        target.unlink(missing_ok=True)
+        return {"fault": ["storage_unavailable", "The server cannot store the file at the moment"]}
+    except Exception:
+        target.unlink(missing_ok=True)
+        return {"crash": traceback.format_exc()}
+
+
+def clean(origin: bytes | Path, target: Path, limits: Limits) -> Facts:
+    """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
+    with opened(origin) as source:
+        plan = walker_for(source.at(0, 16))(source, limits)
+        if isinstance(origin, Path) and plan.prefix is not None:
+            _take_over(origin, plan.prefix, target)
+        else:
+            _write(source, plan, target)
+    _check_header(plan, target, limits)
+    width, height = plan.shown
+    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+
+
+def _take_over(origin: Path, size: int, target: Path) -> None:
+    """A file of which nothing goes but its end need not be copied: cut it, and give it the target's name as well."""
+    os.truncate(origin, size)
+    os.link(origin, target)
+
+
+def _write(source: Source, plan: Plan, target: Path) -> None:
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        for piece in plan.pieces:
+            if isinstance(piece, bytes):
+                write_all(file, piece)
+            else:
+                source.copy(file, *piece)
+    finally:
+        os.close(file)
+
+
+def _check_header(plan: Plan, target: Path, limits: Limits) -> None:
+    """Let libvips read the header of what was written: it must be able to, and see the same size."""
+    try:
+        image = getattr(pyvips.Image, LOADERS[plan.mime])(str(target))
+    except pyvips.Error as error:
+        raise Fault("broken_image", "The image is broken: its header cannot be read") from error
+    limits.check_frame(image.width, image.height)
+    if (image.width, image.height) != (plan.width, plan.height):
+        raise Fault("broken_image", "The image is broken: its parts do not agree on its size")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The rules: who may do what, for how long, at what cost. Pure: records and the time in, decisions out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from iuserver.errors import Fault
+from iuserver.records import Account, Caller, Charge, Expiration, Image, Plan, Quota
+
+DAY = 86400
+DAYS = {"1d": 1, "1w": 7, "1mo": 30}
+VIEWS_DAYS = 30
+"""An image that lives by its viewers lives no longer than this, on every plan."""
+
+
+def month_of(now: float) -> str:
+    """The UTC calendar month of a time, as in "2026-11"."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m")
+
+
+def month_end(now: float) -> int:
+    """When the month of a time ends and counts begin anew: 00:00 UTC on the first of the next."""
+    start = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    year, month = (start.year + 1, 1) if start.month == 12 else (start.year, start.month + 1)
+    return int(start.replace(year=year, month=month).timestamp())
+
+
+def quota_of(account: Account, plan: Plan, now: float) -> Quota:
+    """An account's month."""
+    return Quota(account.used_in(month_of(now)), plan.uploads_per_month, plan.name)
+
+
+def charge_for(caller: Caller, now: float) -> Charge:
+    """What one more upload costs a caller, and where it must stop."""
+    account, plan = caller.account, caller.plan
+    return Charge(account.id, account.key_hash, month_of(now), plan.uploads_per_month, plan.storage_bytes)
+
+
+def charged(account: Account | None, charge: Charge, size: int) -> Account:
+    """The account after an upload of `size` stored bytes.
+
+    Raises Fault: invalid_key (no such account, disabled, or another key by now), quota_exceeded,
+    storage_quota_exceeded.
+    """
+    if account is None or account.disabled or account.key_hash != charge.key_hash:
+        raise Fault("invalid_key", "Invalid API key")
+    quota = Quota(account.used_in(charge.month), charge.uploads_limit, account.plan)
+    check_month(quota)
+    stored = account.stored_bytes + size
+    if charge.storage_limit and stored > charge.storage_limit:
+        raise Fault("storage_quota_exceeded", "Storage quota exceeded")
+    return replace(account, month=charge.month, used=quota.used + 1, stored_bytes=stored)
+
+
+def check_month(quota: Quota, held: int = 0) -> None:
+    """Raises Fault("quota_exceeded") where those counted, and those `held` on their way, leave no room for one more."""
+    if quota.remaining is not None and quota.remaining <= held:
+        raise Fault("quota_exceeded", "Monthly API upload quota exceeded", quota=quota)
+
+
+def check_size(size: int, plan: Plan) -> None:
+    """Raises Fault("too_large") for a file over the plan's size; exactly the limit is accepted."""
+    if size > plan.max_file_bytes:
+        raise Fault("too_large", f"File exceeds the maximum size of {plan.max_file_mb} MB")
+
+
+def expires_at(expiration: Expiration, plan: Plan, now: int) -> int | None:
+    """When an image uploaded now goes, or None. Raises Fault("plan_required") for longer than the plan allows."""
+    maximum = plan.max_expiration_days
+    if expiration == "views":
+        return now + VIEWS_DAYS * DAY
+    if expiration == "burn":
+        return now + maximum * DAY if maximum else None
+    days = DAYS.get(expiration)
+    if maximum and (days is None or days > maximum):
+        wanted = "No expiration" if days is None else f"An expiration of {days} days"
+        raise Fault("plan_required", f"{wanted} is Pro-only: your plan's maximum is {maximum} days")
+    return None if days is None else now + days * DAY
+
+
+def may_read(image: Image, caller: Caller | None, now: float) -> bool:
+    """Whether the image's bytes may go to whoever asks: not when expired, and gated ones only to their owner."""
+    if image.expires_at is not None and now >= image.expires_at:
+        return False
+    return not image.gated or (caller is not None and caller.account.id == image.account_id)

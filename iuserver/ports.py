@@ -1,0 +1,82 @@
+"""The two doors to the outside: records by slug (Catalog) and bytes by key (BlobStore).
+
+How each atomic step is done on SQLite, and how MongoDB will do it: docs/catalog.md.
+A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from iuserver.records import Account, Charge, Image
+
+
+class Catalog(Protocol):
+    """Accounts, images and the ledger of uploads."""
+
+    async def add_account(self, account: Account) -> None:
+        """Store a new account. Raises Fault("name_taken") when its e-mail address is in use."""
+
+    async def account_by_key(self, key_hash: bytes) -> Account | None:
+        """The account whose key has this SHA-256, disabled or not."""
+
+    async def accounts(self) -> list[Account]:
+        """All accounts, oldest first."""
+
+    async def set_plan(self, email: str, plan: str) -> Account:
+        """Put an account on a plan. Raises Fault("not_found")."""
+
+    async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
+        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found")."""
+
+    async def set_disabled(self, email: str, disabled: bool) -> Account:
+        """Disable or enable an account. Raises Fault("not_found")."""
+
+    async def commit_upload(self, image: Image, charge: Charge) -> Account:
+        """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.
+
+        Nothing is stored when it raises Fault: "invalid_key" (the key was replaced or the account disabled
+        meanwhile), "quota_exceeded", "storage_quota_exceeded", "slug_taken".
+        """
+
+    async def image(self, slug: str) -> Image | None:
+        """The record of a slug."""
+
+    async def ledger(self, account_id: str, month: str) -> int:
+        """How many ledger rows an account has in a month: what its count must equal."""
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""
+
+
+class Blob(Protocol):
+    """Bytes that were opened for reading; they stay readable when the blob is deleted meanwhile."""
+
+    size: int
+
+    def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but not including `stop`, in chunks of constant size."""
+
+    def close(self) -> None:
+        """Let go; safe to call twice."""
+
+
+class BlobStore(Protocol):
+    """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
+
+    async def put(self, key: str, path: Path) -> None:
+        """Take the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.
+
+        The file is gone from `path` afterwards. A key is never overwritten.
+        """
+
+    async def open(self, key: str) -> Blob:
+        """Open a blob. Raises Fault("not_found")."""
+
+    async def delete(self, key: str) -> None:
+        """Delete a blob; one that is not there is no error."""
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""

@@ -1,0 +1,132 @@
+"""The records: plain frozen values that every layer passes around. Times are unix seconds, sizes bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever"]
+Source = Literal["api", "mcp", "web"]
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an account may do; 0 means unlimited everywhere but in `max_file_mb`."""
+
+    name: str
+    uploads_per_month: int
+    storage_mb: int
+    max_file_mb: int
+    max_expiration_days: int
+
+    @property
+    def storage_bytes(self) -> int:
+        return self.storage_mb * MB
+
+    @property
+    def max_file_bytes(self) -> int:
+        return self.max_file_mb * MB
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A caller's month: uploads counted so far, and the limit (0 = unlimited)."""
+
+    used: int
+    limit: int
+    plan: str
+
+    @property
+    def unlimited(self) -> bool:
+        return self.limit == 0
+
+    @property
+    def remaining(self) -> int | None:
+        return None if self.unlimited else max(0, self.limit - self.used)
+
+    @property
+    def exhausted(self) -> bool:
+        return self.remaining == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A row of accounts. `used` counts the uploads of `month` ("2026-11"); of any other month there are none."""
+
+    id: str
+    email: str
+    plan: str
+    key_hash: bytes
+    key_last4: str
+    created_at: int
+    disabled: bool = False
+    stored_bytes: int = 0
+    month: str = ""
+    used: int = 0
+
+    def used_in(self, month: str) -> int:
+        return self.used if self.month == month else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an account whose key was right, with the plan it is on."""
+
+    account: Account
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's record. `width` and `height` are what a viewer shows, `blob` names its bytes."""
+
+    slug: str
+    blob: str
+    account_id: str
+    filename: str
+    ext: str
+    mime: str
+    size: int
+    width: int
+    height: int
+    expiration: Expiration
+    expires_at: int | None
+    view_limit: int | None
+    password_hash: str | None
+    folder: str | None
+    upload_source: Source
+    created_at: int
+
+    @property
+    def gated(self) -> bool:
+        """Whether a viewer must do or lose something before the bytes are theirs."""
+        return self.password_hash is not None or self.expiration in ("burn", "views")
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
+
+    The key is checked again by the commit: an upload begun with a key that has since been replaced is refused.
+    """
+
+    account_id: str
+    key_hash: bytes
+    month: str
+    uploads_limit: int
+    storage_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker found out about a picture and stored: type, size as shown, bytes written."""
+
+    mime: str
+    ext: str
+    width: int
+    height: int
+    frames: int
+    orientation: int
+    size: int

@@ -1,0 +1,182 @@
+"""The composition root: from settings to a server that runs; start and stop, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+
+from handlers.base import Services
+from handlers.routes import application
+from iuserver.accounts import Accounts
+from iuserver.blobs.disk import DiskBlobs
+from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.errors import Fault
+from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.imaging.plan import Limits
+from iuserver.imaging.pool import Pool
+from iuserver.library import Library
+from iuserver.passwords import Passwords
+from iuserver.ports import Catalog
+from iuserver.records import MB
+from iuserver.settings import Settings, SettingsError
+from iuserver.uploads import Uploads
+
+Clock = Callable[[], float]
+
+SMALL_BODY = 64 * 1024
+"""What a request may have as its body; an upload has a limit of its own."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one line that says why."""
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalog in the data folder, made where there is none. Raises StartError."""
+    folder = Path(settings.server.data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return SqliteCatalog(folder / "catalog.db")
+    except OSError as error:
+        raise StartError(f"server.data: {folder}: {error.strerror}") from error
+    except Fault as fault:
+        raise StartError(f"catalog.url: {folder / 'catalog.db'}: {fault.__cause__}") from fault
+
+
+def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
+    """The use case of accounts over a catalog."""
+    return Accounts(catalog, settings.plan_records(), TokenBuckets(settings.limits.api_per_minute, clock), clock)
+
+
+class Server:
+    """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
+
+    url: str
+
+    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._data = Path(settings.server.data)
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
+        async with contextlib.AsyncExitStack() as stack:
+            self._lock_data(stack)
+            self._services = await self._build(stack)
+            self._listen(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Accept nothing more, let what is being answered finish, close everything in reverse order."""
+        self._http.stop()
+        await self._services.active.ended(self.settings.server.shutdown_seconds)
+        await self._stack.aclose()
+
+    @property
+    def accounts(self) -> Accounts:
+        """The accounts of the running server."""
+        return self._services.accounts
+
+    def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((self._data / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"server.data: {self._data} is in use by another server") from None
+        except OSError as error:
+            raise StartError(f"server.data: {self._data}: {error.strerror}") from error
+
+    async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
+        settings = self.settings
+        catalog = open_catalog(settings)
+        stack.push_async_callback(catalog.close)
+        blobs = DiskBlobs(self._data / "blobs", sync=settings.blobs.sync)
+        stack.push_async_callback(blobs.close)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        uploads = Uploads(
+            catalog=catalog,
+            blobs=blobs,
+            imaging=await self._start_pool(stack),
+            queue=self._upload_queue(),
+            months=MonthPlaces(),
+            spool_folder=self._empty_spool(),
+            hash_password=passwords.hash,
+            clock=self._clock,
+        )
+        return Services(
+            accounts=accounts_of(catalog, settings, self._clock),
+            uploads=uploads,
+            library=Library(catalog, blobs, self._clock),
+            clock=self._clock,
+            public_url=settings.server.public_url,
+            trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
+            drain_bytes=settings.server.drain_mb * MB,
+            drain_seconds=settings.server.drain_seconds,
+            max_age=settings.delivery.max_age,
+        )
+
+    async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:
+        imaging = self.settings.imaging
+        limits = Limits(
+            max_side=imaging.max_side,
+            max_pixels=imaging.max_pixels,
+            max_total_pixels=imaging.max_total_pixels,
+            max_frames=imaging.max_frames,
+            max_scans=imaging.max_scans,
+        )
+        pool = Pool(imaging.workers or os.cpu_count() or 1, limits)
+        stack.push_async_callback(pool.close)
+        try:
+            await pool.start()
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
+        return pool
+
+    def _upload_queue(self) -> UploadQueue:
+        receive, queue = self.settings.receive, self.settings.queue
+        return UploadQueue(receive.max_uploads, receive.per_account, queue.max_jobs, queue.max_mb)
+
+    def _empty_spool(self) -> Path:
+        """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
+        folder = self._data / "spool"
+        folder.mkdir(exist_ok=True)
+        for leftover in folder.iterdir():
+            leftover.unlink()
+        return folder
+
+    def _listen(self, stack: contextlib.AsyncExitStack) -> None:
+        self._http = HTTPServer(application(self._services), max_body_size=SMALL_BODY)
+        stack.push_async_callback(self._http.close_all_connections)
+        stack.callback(self._http.stop)
+        sockets = self._bind()
+        self._http.add_sockets(sockets)
+        self.url = self._url_of(sockets[0])
+
+    def _bind(self) -> list[socket.socket]:
+        host, port = self.settings.server.host, self.settings.server.port
+        try:
+            if host.startswith("unix:"):
+                return [bind_unix_socket(host.removeprefix("unix:"), mode=0o660)]
+            return bind_sockets(port, host, backlog=1024)
+        except socket.gaierror:
+            raise SettingsError(f"server.host: {host!r} is no address of this machine") from None
+        except OSError as error:
+            raise StartError(f"server.port: cannot listen on {host}:{port}: {error.strerror}") from error
+
+    def _url_of(self, listening: socket.socket) -> str:
+        host = self.settings.server.host
+        if host.startswith("unix:"):
+            return host
+        return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"

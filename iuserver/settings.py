@@ -1,0 +1,248 @@
+"""The settings: defaults, overridden by a TOML file, overridden by IUSERVER_SECTION_KEY variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from iuserver.records import Plan
+
+PREFIX = "IUSERVER_"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text is one line that names it."""
+
+
+def _number(default: int | float, *, least: float = 0, most: float | None = None) -> Any:
+    def check(value: Any) -> str | None:
+        if not value >= least:  # nan is not
+            return f"must be at least {least}"
+        return f"must be at most {most}" if most is not None and value > most else None
+
+    return field(default=default, metadata={"check": check})
+
+
+def _choice(default: str, *choices: str) -> Any:
+    def check(value: Any) -> str | None:
+        return None if value in choices else f"must be one of {', '.join(map(repr, choices))}"
+
+    return field(default=default, metadata={"check": check})
+
+
+def _checked(default: Any, check: Callable[[Any], str | None]) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+def _public_url(value: str) -> str | None:
+    usable = value == "" or (value.startswith(("http://", "https://")) and not value.endswith("/"))
+    return None if usable else "must start with http:// or https:// and not end with a slash"
+
+
+def _networks(value: tuple[str, ...]) -> str | None:
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            return f"{network!r} is no address and no network"
+    return None
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    host: str = "127.0.0.1"
+    port: int = _number(8080, most=65535)
+    data: str = "var"
+    log_format: str = _choice("text", "text", "json")
+    public_url: str = _checked("", _public_url)
+    trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
+    drain_mb: int = _number(8)
+    drain_seconds: float = _number(5.0)
+    shutdown_seconds: float = _number(30.0)
+
+
+@dataclass(frozen=True)
+class LimitsSettings:
+    api_per_minute: int = _number(60)
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    uploads_per_month: int = _number(0)
+    storage_mb: int = _number(0)
+    max_file_mb: int = _number(25, least=1)
+    max_expiration_days: int = _number(0)
+
+
+@dataclass(frozen=True)
+class PlansSettings:
+    free: PlanSettings = PlanSettings(10, 500, 25, 30)
+    starter: PlanSettings = PlanSettings(50, 5 * 1024, 25, 0)
+    pro: PlanSettings = PlanSettings(0, 50 * 1024, 50, 0)
+    business: PlanSettings = PlanSettings(0, 500 * 1024, 100, 0)
+
+
+@dataclass(frozen=True)
+class ReceiveSettings:
+    max_uploads: int = _number(256, least=1)
+    per_account: int = _number(16)
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    max_jobs: int = _number(128, least=1)
+    max_mb: int = _number(512, least=1)
+
+
+@dataclass(frozen=True)
+class ImagingSettings:
+    workers: int = _number(0, most=256)
+    max_side: int = _number(16384, least=1)
+    max_pixels: int = _number(50_000_000, least=1)
+    max_total_pixels: int = _number(200_000_000, least=1)
+    max_frames: int = _number(500, least=1)
+    max_scans: int = _number(100, least=1)
+
+
+@dataclass(frozen=True)
+class DeliverySettings:
+    max_age: int = _number(3600)
+
+
+@dataclass(frozen=True)
+class CatalogSettings:
+    url: str = _choice("sqlite:", "sqlite:")
+
+
+@dataclass(frozen=True)
+class BlobsSettings:
+    url: str = _choice("disk:", "disk:")
+    sync: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, section by section; conf/iuserver.toml says what each is for."""
+
+    server: ServerSettings = ServerSettings()
+    limits: LimitsSettings = LimitsSettings()
+    plans: PlansSettings = PlansSettings()
+    receive: ReceiveSettings = ReceiveSettings()
+    queue: QueueSettings = QueueSettings()
+    imaging: ImagingSettings = ImagingSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    catalog: CatalogSettings = CatalogSettings()
+    blobs: BlobsSettings = BlobsSettings()
+
+    def plan_records(self) -> dict[str, Plan]:
+        """The plans by name, as the use cases know them."""
+        return {f.name: Plan(f.name, *dataclasses.astuple(getattr(self.plans, f.name))) for f in fields(self.plans)}
+
+
+def load(file: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings: defaults, then `file`, then the IUSERVER_* variables of `environ`.
+
+    Raises SettingsError for an unknown key, a value of the wrong type or out of range, an unreadable file.
+    """
+    settings: Settings = Settings()
+    if file is not None:
+        settings = _overlay(settings, _read(file), str(file))
+    settings = _overlay(settings, _from_environment(environ), "the environment")
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    names = {PREFIX + "_".join(path).upper(): path for path in _paths(Settings())}
+    tree: dict[str, Any] = {}
+    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+        if name not in names:
+            raise SettingsError(f"{name}: there is no such setting")
+        *sections, key = names[name]
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[key] = _Text(environ[name])
+    return tree
+
+
+class _Text(str):
+    """A value from the environment: text that stands for whatever type the setting has."""
+
+
+def _paths(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from _paths(value, (*path, f.name))
+        else:
+            yield (*path, f.name)
+
+
+def _overlay(node: Any, changes: Any, origin: str, path: str = "") -> Any:
+    if not isinstance(changes, dict):
+        raise SettingsError(f"{path}: must be a section (in {origin})")
+    known = {f.name: f for f in fields(node)}
+    values = {}
+    for key, value in changes.items():
+        name = f"{path}.{key}" if path else key
+        if key not in known:
+            raise SettingsError(f"{name}: there is no such setting (in {origin})")
+        old = getattr(node, key)
+        if dataclasses.is_dataclass(old):
+            values[key] = _overlay(old, value, origin, name)
+        else:
+            values[key] = _value(name, value, old, known[key].metadata.get("check"))
+    return dataclasses.replace(node, **values)
+
+
+def _value(name: str, value: Any, old: Any, check: Callable[[Any], str | None] | None) -> Any:
+    typed = _parse(name, value, old) if isinstance(value, _Text) else _exact(name, value, old)
+    problem = check(typed) if check else None
+    if problem:
+        raise SettingsError(f"{name}: {problem}, not {value!r}")
+    return typed
+
+
+def _exact(name: str, value: Any, old: Any) -> Any:
+    if isinstance(old, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if isinstance(old, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(old):
+        raise SettingsError(f"{name}: must be {_KINDS[type(old)]}, not {value!r}")
+    return value
+
+
+def _parse(name: str, text: str, old: Any) -> Any:
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(old, tuple):
+            return tuple(item.strip() for item in text.split(",") if item.strip())
+        return type(old)(text)
+    except (ValueError, KeyError):
+        raise SettingsError(f"{name}: must be {_KINDS[type(old)]}, not {str(text)!r}") from None
+
+
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    tuple: "a list of texts",
+}

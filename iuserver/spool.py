@@ -1,0 +1,61 @@
+"""The temporary home of a body on its way in: memory while it is small, a file from then on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MEMORY = 128 * 1024
+
+
+class Spool:
+    """Takes chunks, counts them, and hands over what came; `path` is where its file stands once it needs one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._chunks: list[bytes] | None = []
+        self._file: int | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        self.size += len(chunk)
+        if self._chunks is not None:
+            self._chunks.append(chunk)
+            if self.size > MEMORY:
+                self._move_to_file()
+        else:
+            self._append(chunk)
+
+    def _move_to_file(self) -> None:
+        assert self._chunks is not None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = os.open(self.path, flags, 0o640)
+        chunks, self._chunks = self._chunks, None
+        for chunk in chunks:
+            self._append(chunk)
+
+    def _append(self, chunk: bytes) -> None:
+        assert self._file is not None
+        written = os.write(self._file, chunk)
+        while written < len(chunk):
+            written += os.write(self._file, chunk[written:])
+
+    def contents(self) -> bytes | Path:
+        """What came: the bytes themselves, or the file that holds them. Nothing can be written afterwards."""
+        if self._chunks is not None:
+            return b"".join(self._chunks)
+        self._close()
+        return self.path
+
+    def discard(self) -> None:
+        """Forget what came; safe to call twice."""
+        self._close()
+        if self._chunks is None:
+            self.path.unlink(missing_ok=True)
+        self._chunks = []
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
