@@ -62,10 +62,10 @@ def _rounds(folder: Path, body: Path, options: argparse.Namespace) -> list[dict[
         with _bare(folder) as url:
             bare, _ = _load(url, "", body, options)
         with _iuserver(folder) as (url, key, processes):
-            before = [_cpu(pid) for pid in processes()]
+            before = _cpu_of_all(processes())
             ours, uploads = _load(f"{url}/api/upload", f"Bearer {key}", body, options)
-            spent = [_cpu(pid) - b for pid, b in zip(processes(), before, strict=True)]
-        micros = [round(1e6 * seconds / uploads) for seconds in (spent[0], sum(spent[1:]))]
+            after = _cpu_of_all(processes())
+        micros = [round(1e6 * (now - then) / uploads) for now, then in zip(after, before, strict=True)]
         rounds.append(
             {"bare": bare, "iuserver": ours, "ratio": ours / bare, "main_us": micros[0], "workers_us": micros[1]}
         )
@@ -140,10 +140,13 @@ def _children(pid: int) -> list[int]:
     return sorted(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of processor time that a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _cpu_of_all(pids: list[int]) -> tuple[float, float]:
+    """Seconds of processor time used so far: by the server, and by its workers, those that have ended included."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    ticks = os.sysconf("SC_CLK_TCK")
+    own = [(int(fields[11]) + int(fields[12])) / ticks for fields in stats]
+    ended = (int(stats[0][13]) + int(stats[0][14])) / ticks
+    return own[0], sum(own[1:]) + ended
 
 
 def _picture(size: int) -> bytes:
