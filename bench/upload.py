@@ -29,9 +29,9 @@ SCRIPT = """
 local file = io.open(os.getenv("BENCH_BODY"), "rb")
 wrk.method, wrk.body = "POST", file:read("*all")
 file:close()
-wrk.headers["Content-Type"] = "multipart/form-data; boundary=%s"
+wrk.headers["Content-Type"] = "multipart/form-data; boundary=BOUNDARY"
 wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
-""" % BOUNDARY
+"""
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def _row(name: str, rounds: list[dict[str, float]]) -> str:
 def _load(url: str, authorization: str, body: Path, options: argparse.Namespace) -> tuple[float, int]:
     """Requests per second and their number, by wrk. Raises RuntimeError where one was not answered 200."""
     script = body.with_suffix(".lua")
-    script.write_text(SCRIPT)
+    script.write_text(SCRIPT.replace("BOUNDARY", BOUNDARY))
     command = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "-s", str(script), url]
     environment = {**os.environ, "BENCH_BODY": str(body), "BENCH_AUTHORIZATION": authorization}
     report = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from iuserver.errors import Fault
 from iuserver.records import Account, Caller, Charge, Expiration, Image, Plan, Quota
@@ -16,7 +17,12 @@ VIEWS_DAYS = 30
 
 def month_of(now: float) -> str:
     """The UTC calendar month of a time, as in "2026-11"."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m")
+    return _month_of_day(int(now // DAY))
+
+
+@lru_cache(maxsize=8)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY, UTC).strftime("%Y-%m")
 
 
 def month_end(now: float) -> int:

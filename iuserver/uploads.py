@@ -165,4 +165,8 @@ def _storage() -> Iterator[None]:
 
 def new_slug() -> str:
     """A random public name: 8 base-62 characters, 47 bits."""
-    return "".join(secrets.choice(BASE62) for _ in range(SLUG_CHARACTERS))
+    number, slug = secrets.randbelow(len(BASE62) ** SLUG_CHARACTERS), ""
+    for _ in range(SLUG_CHARACTERS):
+        number, digit = divmod(number, len(BASE62))
+        slug += BASE62[digit]
+    return slug

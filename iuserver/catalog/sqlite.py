@@ -1,7 +1,7 @@
 """The catalog in SQLite: one writer thread that groups commits, and a connection of its own for reading.
 
-WAL with synchronous=FULL: a commit is on the disk when it is reported. The writer takes all the steps that wait,
-runs each inside a savepoint, so that a refused one does not undo its neighbours, and commits them as one.
+WAL with synchronous=FULL: a commit is on the disk when it is reported. The writer takes all the steps that wait and
+commits them as one, without those that are refused.
 Point reads take microseconds and stay on the event loop.
 """
 
@@ -29,9 +29,13 @@ BUSY_SECONDS = 5.0
 
 ACCOUNT_FIELDS = [f.name for f in fields(Account)]
 ACCOUNT_COLUMNS = ", ".join(ACCOUNT_FIELDS)
-IMAGE_COLUMNS = ", ".join(f.name for f in fields(Image))
+IMAGE_FIELDS = [f.name for f in fields(Image)]
+IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
+SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
+UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
-INSERT_IMAGE = f"INSERT INTO images ({IMAGE_COLUMNS}) VALUES ({', '.join('?' * len(fields(Image)))})"
+INSERT_IMAGE = f"INSERT INTO images ({IMAGE_COLUMNS}) VALUES ({', '.join('?' * len(IMAGE_FIELDS))})"
+INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
 
 
 class SqliteCatalog:
@@ -75,12 +79,18 @@ class SqliteCatalog:
         return await self._change("disabled = ?", email, disabled)
 
     async def commit_upload(self, image: Image, charge: Charge) -> Account:
+        ledger_row = (image.slug, charge.account_id, charge.month)
+        image_row = [getattr(image, name) for name in IMAGE_FIELDS]
+
         def step(connection: sqlite3.Connection) -> Account:
-            account = _charged(connection, image, charge)
-            if connection.execute("SELECT 1 FROM images WHERE slug = ?", (image.slug,)).fetchone():
-                raise Fault("slug_taken", "This short link is taken")
-            connection.execute(INSERT_IMAGE, astuple(image))
-            connection.execute("INSERT INTO ledger VALUES (?, ?, ?)", (image.slug, charge.account_id, charge.month))
+            row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
+            account = charged(_account(row) if row else None, charge, image.size)
+            try:
+                connection.execute(INSERT_LEDGER, ledger_row)
+                connection.execute(INSERT_IMAGE, image_row)
+            except sqlite3.IntegrityError as error:
+                raise Fault("slug_taken", "This short link is taken") from error
+            connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             return account
 
         return await self._writer.commit(step)
@@ -109,17 +119,6 @@ class SqliteCatalog:
         if found is None:
             raise Fault("not_found", f"There is no account with the address {email}")
         return _account(found)
-
-
-def _charged(connection: sqlite3.Connection, image: Image, charge: Charge) -> Account:
-    """Add an upload to its account's counts. Raises Fault where the key is dead or a bound would be crossed."""
-    row = connection.execute(f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?", (charge.account_id,)).fetchone()
-    account = charged(_account(row) if row else None, charge, image.size)
-    connection.execute(
-        "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?",
-        (account.month, account.used, account.stored_bytes, account.id),
-    )
-    return account
 
 
 class _Writer(threading.Thread):
@@ -166,17 +165,28 @@ class _Writer(threading.Thread):
         return group
 
     def _commit(self, group: list[_Pending]) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
+        while not self._attempt([pending for pending in group if not pending.error]):
+            self._connection.execute("ROLLBACK")
+
+    def _attempt(self, group: list[_Pending]) -> bool:
+        """Commit a group as one; False where a step was refused after it had written, and all must be done again.
+
+        Steps check before they write, so that hardly happens; a savepoint around each would cost every upload two
+        statements, and with each a wait for the interpreter.
+        """
+        self._connection.execute("BEGIN IMMEDIATE")
         for pending in group:
-            execute("SAVEPOINT step")
+            before = self._connection.total_changes
             try:
                 pending.result = pending.step(self._connection)
             except Exception as error:
                 pending.error = error
-                execute("ROLLBACK TO step")
-            execute("RELEASE step")
-        execute("COMMIT")
+                if not self._connection.in_transaction:
+                    raise
+                if self._connection.total_changes != before:
+                    return False
+        self._connection.execute("COMMIT")
+        return True
 
     def _undo(self, group: list[_Pending], error: Exception) -> None:
         if self._connection.in_transaction:
