@@ -59,15 +59,24 @@ def _options() -> argparse.Namespace:
 def _rounds(folder: Path, body: Path, options: argparse.Namespace) -> list[dict[str, float]]:
     rounds = []
     for _ in range(options.rounds):
-        with _bare(folder) as url:
-            bare, _ = _load(url, "", body, options)
+        with _bare(folder) as (url, pid):
+            before = _cpu_of_all([pid])
+            bare, number = _load(url, "", body, options)
+            bare_us = round(1e6 * (_cpu_of_all([pid])[0] - before[0]) / number)
         with _iuserver(folder) as (url, key, processes):
             before = _cpu_of_all(processes())
             ours, uploads = _load(f"{url}/api/upload", f"Bearer {key}", body, options)
             after = _cpu_of_all(processes())
         micros = [round(1e6 * (now - then) / uploads) for now, then in zip(after, before, strict=True)]
         rounds.append(
-            {"bare": bare, "iuserver": ours, "ratio": ours / bare, "main_us": micros[0], "workers_us": micros[1]}
+            {
+                "bare": bare,
+                "bare_us": bare_us,
+                "iuserver": ours,
+                "ratio": ours / bare,
+                "main_us": micros[0],
+                "workers_us": micros[1],
+            }
         )
     return rounds
 
@@ -78,7 +87,8 @@ def _row(name: str, rounds: list[dict[str, float]]) -> str:
     return (
         f"{name:>7}: bare {middle['bare']:7.0f}/s, iuserver {middle['iuserver']:7.0f}/s, "
         f"ratio {middle['ratio']:.2f} ({min(spread):.2f} to {max(spread):.2f}), "
-        f"CPU per upload {middle['main_us']:.0f} us server + {middle['workers_us']:.0f} us workers"
+        f"CPU per upload {middle['main_us']:.0f} us server + {middle['workers_us']:.0f} us workers, "
+        f"{middle['bare_us']:.0f} us bare"
     )
 
 
@@ -112,11 +122,11 @@ def _started(command: list[str], environment: dict[str, str], folder: Path) -> I
 
 
 @contextlib.contextmanager
-def _bare(folder: Path) -> Iterator[str]:
+def _bare(folder: Path) -> Iterator[tuple[str, int]]:
     files = folder / "bare"
     files.mkdir()
-    with _started([sys.executable, "-m", "bench.bare", str(files)], {}, folder) as (url, _):
-        yield url
+    with _started([sys.executable, "-m", "bench.bare", str(files)], {}, folder) as started:
+        yield started
     shutil.rmtree(files)
 
 
