@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import itertools
 import logging
 import re
 import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -82,7 +84,7 @@ class Handler(RequestHandler):
         services.active.add(self)
 
     def set_default_headers(self) -> None:
-        self.request_id = getattr(self, "request_id", "") or secrets.token_hex(8)  # an error clears the headers
+        self.request_id = getattr(self, "request_id", "") or _new_request_id()  # an error clears the headers
         self.set_header("Server", "iuserver")
         self.set_header("X-Request-Id", self.request_id)
 
@@ -115,11 +117,8 @@ class Handler(RequestHandler):
         connection: Any = self.request.connection
         if connection and connection.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
             return True
-        try:
-            parsed = ipaddress.ip_address(address or "")
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.services.trusted_proxies)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self.services.trusted_proxies)
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""
@@ -186,6 +185,15 @@ class NotFound(Handler):
         raise Fault("not_found", "There is nothing here")
 
 
+_process = secrets.token_hex(4)
+_requests = itertools.count()
+
+
+def _new_request_id() -> str:
+    """A name for a request, unique enough to find it in the log; no secret, so it costs no call for randomness."""
+    return f"{_process}{next(_requests):08x}"
+
+
 def _as_fault(status: int) -> Fault:
     codes: dict[int, tuple[Code, str]] = {
         404: ("not_found", "There is nothing here"),
@@ -213,10 +221,18 @@ def log_request(handler: RequestHandler) -> None:
     )
 
 
+@lru_cache(maxsize=4096)
+def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address or "")
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4096)
 def masked(address: str | None) -> str:
     """An address as its /24 (IPv4) or /48 (IPv6) network."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
+    parsed = _parsed(address)
+    if parsed is None:
         return "-"
     return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False).network_address)

@@ -6,10 +6,12 @@ few dozen requests use up the machine's memory.
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 
 from argon2 import PasswordHasher
+
+from iuserver.threads import Crew, perform_each
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -18,12 +20,13 @@ class Passwords:
     """Hashes passwords in two threads of its own."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(2, "password")
+        self._crew: Crew[Callable[[], str]] = Crew("password", 2, perform_each)
 
     async def hash(self, password: str) -> str:
         """The encoded hash (PHC string) of a password."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _hasher.hash, password)
+        encoded: str = await self._crew.run(partial(_hasher.hash, password))
+        return encoded
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the threads go."""
-        self._threads.shutdown()
+        await self._crew.close()

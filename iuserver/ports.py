@@ -7,7 +7,6 @@ A backend that is away or full raises Fault("storage_unavailable") from any meth
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Protocol
 
 from iuserver.records import Account, Charge, Image
@@ -66,10 +65,11 @@ class Blob(Protocol):
 class BlobStore(Protocol):
     """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
 
-    async def put(self, key: str, path: Path) -> None:
-        """Take the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.
+    async def put(self, key: str, path: str) -> None:
+        """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.
 
-        The file is gone from `path` afterwards. A key is never overwritten.
+        The file at `path` must not be written to afterwards; the blob may be the same file under another name.
+        A key is never overwritten.
         """
 
     async def open(self, key: str) -> Blob:

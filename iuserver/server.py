@@ -104,7 +104,7 @@ class Server:
         blobs = DiskBlobs(self._data / "blobs", sync=settings.blobs.sync)
         stack.push_async_callback(blobs.close)
         passwords = Passwords()
-        stack.callback(passwords.close)
+        stack.push_async_callback(passwords.close)
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
@@ -148,13 +148,13 @@ class Server:
         receive, queue = self.settings.receive, self.settings.queue
         return UploadQueue(receive.max_uploads, receive.per_account, queue.max_jobs, queue.max_mb)
 
-    def _empty_spool(self) -> Path:
+    def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
         folder = self._data / "spool"
         folder.mkdir(exist_ok=True)
         for leftover in folder.iterdir():
             leftover.unlink()
-        return folder
+        return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         self._http = HTTPServer(application(self._services), max_body_size=SMALL_BODY)

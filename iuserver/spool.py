@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from pathlib import Path
 
 MEMORY = 128 * 1024
 
@@ -11,7 +11,7 @@ MEMORY = 128 * 1024
 class Spool:
     """Takes chunks, counts them, and hands over what came; `path` is where its file stands once it needs one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         self.size = 0
         self._chunks: list[bytes] | None = []
@@ -41,7 +41,7 @@ class Spool:
         while written < len(chunk):
             written += os.write(self._file, chunk[written:])
 
-    def contents(self) -> bytes | Path:
+    def contents(self) -> bytes | str:
         """What came: the bytes themselves, or the file that holds them. Nothing can be written afterwards."""
         if self._chunks is not None:
             return b"".join(self._chunks)
@@ -52,7 +52,8 @@ class Spool:
         """Forget what came; safe to call twice."""
         self._close()
         if self._chunks is None:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
         self._chunks = []
 
     def _close(self) -> None:

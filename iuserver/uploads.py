@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from string import ascii_letters, digits
 
 from iuserver import forms, policy
@@ -40,7 +40,7 @@ class Uploads:
     imaging: Pool
     queue: UploadQueue
     months: MonthPlaces
-    spool_folder: Path
+    spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
     clock: Callable[[], float]
 
@@ -76,8 +76,9 @@ class UploadSession:
         self._slot = slot
         self._free_month = free_month
         self._blob = secrets.token_hex(16)
-        self._spool = Spool(uploads.spool_folder / f"{self._blob}.in")
-        self._target = uploads.spool_folder / f"{self._blob}.out"
+        self._spool = Spool(f"{uploads.spool_folder}/{self._blob}.in")
+        self._target = f"{uploads.spool_folder}/{self._blob}.out"
+        self._target_made = False
         self._finishing = False
 
     def feed(self, chunk: bytes) -> None:
@@ -111,6 +112,7 @@ class UploadSession:
         self._slot.work(self._spool.size)
         with _storage():
             contents = self._spool.contents()
+        self._target_made = True
         return await self._uploads.imaging.submit(contents, self._target)
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
@@ -152,7 +154,9 @@ class UploadSession:
         self._slot.release()
         with contextlib.suppress(OSError):
             self._spool.discard()
-            self._target.unlink(missing_ok=True)
+            if self._target_made:
+                self._target_made = False
+                os.unlink(self._target)
 
 
 @contextlib.contextmanager

@@ -1,24 +1,23 @@
 """Blobs as files below one folder, in 256 shards by the first two characters of their key.
 
-The shards are made at start: 256 folders serve ten million blobs, and no upload has to make one. A blob gets its
-name by link(2), which never overwrites, after its bytes have been synced; then the folder is synced, so that the
-name survives a crash as well.
+The shards are made and opened at start: 256 folders serve ten million blobs, and no upload has to make one. A blob
+gets its name by link(2), which never overwrites, after its bytes have been synced; then the folder is synced, so that
+the name survives a crash as well.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import errno
+import functools
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from iuserver.errors import Fault
-
-T = TypeVar("T")
+from iuserver.threads import Crew, perform_each
 
 CHUNK = 256 * 1024
 SYNC_THREADS = 8
@@ -26,67 +25,73 @@ SHARDS = [f"{number:02x}" for number in range(256)]
 
 
 class DiskBlobs:
-    """The port BlobStore on a local disk. Syncs run in a pool of threads: many at once share the journal's commit."""
+    """The port BlobStore on a local disk. Syncs run in several threads: many at once share the journal's commit."""
 
     def __init__(self, folder: Path, sync: bool = True) -> None:
-        self._folder = folder
         self._sync = sync
-        self._threads = ThreadPoolExecutor(SYNC_THREADS, "blob")
+        self._crew: Crew[Callable[[], Any]] = Crew("blob", SYNC_THREADS, perform_each)
+        self._shards: dict[str, int] = {}
         for shard in SHARDS:
             (folder / shard).mkdir(parents=True, exist_ok=True)
+            self._shards[shard] = os.open(folder / shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    async def put(self, key: str, path: Path) -> None:
-        await self._in_thread(lambda: self._put(path, self._path(key)))
+    async def put(self, key: str, path: str) -> None:
+        await self._in_thread(lambda: self._put(path, self._shards[key[:2]], key))
 
     async def open(self, key: str) -> DiskBlob:
         try:
-            return DiskBlob(os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC), self._threads)
+            file = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._shards[key[:2]])
+            return DiskBlob(file, self._in_thread)
         except FileNotFoundError:
             raise Fault("not_found", "There is no such image") from None
         except OSError as error:
             raise _unavailable() from error
 
     async def delete(self, key: str) -> None:
-        await self._in_thread(lambda: self._path(key).unlink(missing_ok=True))
+        with contextlib.suppress(FileNotFoundError):
+            await self._in_thread(lambda: os.unlink(key, dir_fd=self._shards[key[:2]]))
 
     async def close(self) -> None:
-        self._threads.shutdown()
+        await self._crew.close()
+        while self._shards:
+            os.close(self._shards.popitem()[1])
 
-    def _path(self, key: str) -> Path:
-        return self._folder / key[:2] / key
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await self._crew.run(work)
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise _unavailable() from error
 
-    def _put(self, path: Path, target: Path) -> None:
+    def _put(self, path: str, shard: int, key: str) -> None:
         if self._sync:
-            _sync(path, os.O_RDWR)
+            _sync(path)
         try:
-            os.link(path, target)
+            os.link(path, key, dst_dir_fd=shard)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._put_from_another_disk(path, target)
+            self._put_from_another_disk(path, shard, key)
         if self._sync:
-            _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        path.unlink()
+            os.fsync(shard)
 
-    def _put_from_another_disk(self, path: Path, target: Path) -> None:
-        temporary = target.with_suffix(".tmp")
+    def _put_from_another_disk(self, path: str, shard: int, key: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        temporary = f"{key}.tmp"
         try:
-            shutil.copyfile(path, temporary)
-            if self._sync:
-                _sync(temporary, os.O_RDWR)
-            os.link(temporary, target)
+            with open(path, "rb") as source, open(os.open(temporary, flags, 0o640, dir_fd=shard), "wb") as target:
+                shutil.copyfileobj(source, target)
+                target.flush()
+                if self._sync:
+                    os.fsync(target.fileno())
+            os.link(temporary, key, src_dir_fd=shard, dst_dir_fd=shard)
         finally:
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary, dir_fd=shard)
 
 
-def _sync(path: Path, flags: int) -> None:
-    file = os.open(path, flags | os.O_CLOEXEC)
+def _sync(path: str) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.fsync(file)
     finally:
@@ -96,20 +101,17 @@ def _sync(path: Path, flags: int) -> None:
 class DiskBlob:
     """An open blob: the port Blob."""
 
-    def __init__(self, file: int, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, file: int, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
         self._file: int | None = file
-        self._threads = threads
+        self._in_thread = in_thread
         self.size = os.fstat(file).st_size
 
     async def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         assert self._file is not None
         while start < stop:
-            length = min(CHUNK, stop - start)
-            if self.size <= CHUNK:  # a small file is read in microseconds: a thread would cost more
-                chunk = os.pread(self._file, length, start)
-            else:
-                loop = asyncio.get_running_loop()
-                chunk = await loop.run_in_executor(self._threads, os.pread, self._file, length, start)
+            read = functools.partial(os.pread, self._file, min(CHUNK, stop - start), start)
+            # A small file is read in microseconds: to ask a thread would take longer.
+            chunk = read() if self.size <= CHUNK else await self._in_thread(read)
             if not chunk:
                 raise Fault("storage_unavailable", "The image's bytes end too early")
             start += len(chunk)

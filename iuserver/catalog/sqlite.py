@@ -7,22 +7,19 @@ Point reads take microseconds and stay on the event loop.
 
 from __future__ import annotations
 
-import asyncio
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
 from iuserver.policy import charged
 from iuserver.records import Account, Charge, Image
+from iuserver.threads import Crew, Job
 
-T = TypeVar("T")
-Step = Callable[[sqlite3.Connection], T]
+Step = Callable[[sqlite3.Connection], Any]
 
 MAX_GROUP = 64
 BUSY_SECONDS = 5.0
@@ -47,9 +44,8 @@ class SqliteCatalog:
             migrate(writing)
             self._reading = _connect(path)
         except sqlite3.DatabaseError as error:
-            raise _unavailable(error) from error
+            raise _unavailable() from error
         self._writer = _Writer(writing)
-        self._writer.start()
 
     async def add_account(self, account: Account) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -93,7 +89,8 @@ class SqliteCatalog:
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             return account
 
-        return await self._writer.commit(step)
+        account: Account = await self._writer.commit(step)
+        return account
 
     async def image(self, slug: str) -> Image | None:
         rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug = ?", slug)
@@ -104,14 +101,14 @@ class SqliteCatalog:
         return int(rows[0][0])
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
+        await self._writer.close()
         self._reading.close()
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
         try:
             return self._reading.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
-            raise _unavailable(error) from error
+            raise _unavailable() from error
 
     async def _change(self, assignments: str, email: str, *values: Any) -> Account:
         sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"
@@ -121,101 +118,52 @@ class SqliteCatalog:
         return _account(found)
 
 
-class _Writer(threading.Thread):
-    """The one thread that writes. Results go back to the loops that asked, one wake-up a group."""
+class _Writer:
+    """The one thread that writes, and the transactions it makes of what waits for it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(name="catalog", daemon=True)
         self._connection = connection
-        self._steps: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._crew: Crew[Step] = Crew("catalog", 1, self._commit, group=MAX_GROUP)
 
-    async def commit(self, step: Step[T]) -> T:
+    async def commit(self, step: Step) -> Any:
         """Run a step in a transaction; when this returns, it has been committed. Raises what the step raises."""
-        pending = _Pending(step, asyncio.get_running_loop())
-        self._steps.put(pending)
-        result: T = await pending.done
-        return result
+        try:
+            return await self._crew.run(step)
+        except sqlite3.OperationalError as error:
+            raise _unavailable() from error
 
-    def stop(self) -> None:
+    async def close(self) -> None:
         """Finish the steps that wait, then close."""
-        self._steps.put(None)
-        self.join()
-
-    def run(self) -> None:
-        """The thread's life: one group after the other."""
-        while group := self._next_group():
-            try:
-                self._commit(group)
-            except Exception as error:
-                self._undo(group, error)
-            for loop in {pending.loop for pending in group}:
-                loop.call_soon_threadsafe(_deliver, [pending for pending in group if pending.loop is loop])
+        await self._crew.close()
         self._connection.close()
 
-    def _next_group(self) -> list[_Pending]:
-        group: list[_Pending] = []
-        pending = self._steps.get()
-        while pending is not None:
-            group.append(pending)
-            if len(group) == MAX_GROUP or self._steps.empty():
-                return group
-            pending = self._steps.get()
-        if group:
-            self._steps.put(None)
-        return group
+    def _commit(self, group: list[Job[Step]]) -> None:
+        try:
+            while not self._attempt([job for job in group if not job.error]):
+                self._connection.execute("ROLLBACK")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
-    def _commit(self, group: list[_Pending]) -> None:
-        while not self._attempt([pending for pending in group if not pending.error]):
-            self._connection.execute("ROLLBACK")
-
-    def _attempt(self, group: list[_Pending]) -> bool:
+    def _attempt(self, group: list[Job[Step]]) -> bool:
         """Commit a group as one; False where a step was refused after it had written, and all must be done again.
 
         Steps check before they write, so that hardly happens; a savepoint around each would cost every upload two
         statements, and with each a wait for the interpreter.
         """
         self._connection.execute("BEGIN IMMEDIATE")
-        for pending in group:
+        for job in group:
             before = self._connection.total_changes
             try:
-                pending.result = pending.step(self._connection)
+                job.result = job.work(self._connection)
             except Exception as error:
-                pending.error = error
+                job.error = error
                 if not self._connection.in_transaction:
-                    raise
+                    raise  # SQLite has given up the transaction by itself, as it does when the disk is full
                 if self._connection.total_changes != before:
                     return False
         self._connection.execute("COMMIT")
         return True
-
-    def _undo(self, group: list[_Pending], error: Exception) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-        for pending in group:
-            pending.error = pending.error or error
-
-
-class _Pending:
-    """A step that waits for the writer, and what became of it."""
-
-    def __init__(self, step: Step[Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.step = step
-        self.loop = loop
-        self.done: asyncio.Future[Any] = loop.create_future()
-        self.result: Any = None
-        self.error: Exception | None = None
-
-
-def _deliver(group: list[_Pending]) -> None:
-    for pending in group:
-        if pending.done.done():
-            continue
-        if isinstance(pending.error, sqlite3.OperationalError):
-            pending.done.set_exception(_unavailable(pending.error))
-        elif pending.error:
-            pending.done.set_exception(pending.error)
-        else:
-            pending.done.set_result(pending.result)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -231,7 +179,5 @@ def _account(row: Any) -> Account:
     return Account(**{**values, "disabled": bool(values["disabled"])})
 
 
-def _unavailable(cause: Exception) -> Fault:
-    fault = Fault("storage_unavailable", "The catalog is not available")
-    fault.__cause__ = cause
-    return fault
+def _unavailable() -> Fault:
+    return Fault("storage_unavailable", "The catalog is not available")

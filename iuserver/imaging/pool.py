@@ -7,6 +7,7 @@ a socket pair. A worker leaves when the other end closes, so none outlives this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -62,14 +63,14 @@ class Pool:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
         await asyncio.gather(*(self._start_worker() for _ in range(self.workers)))
 
-    async def submit(self, origin: bytes | Path, target: Path) -> Facts:
+    async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
 
         A file at `origin` may have been cut and be the same file as `target` afterwards. Raises Fault:
         unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans, storage_unavailable;
         overloaded when two workers were killed under the job.
         """
-        head = {"target": str(target)} if isinstance(origin, bytes) else {"source": str(origin), "target": str(target)}
+        head = {"target": target} if isinstance(origin, bytes) else {"source": origin, "target": target}
         body = origin if isinstance(origin, bytes) else b""
         job = _Job(head, body, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
@@ -150,7 +151,7 @@ class Pool:
 
     def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
         """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
-        Path(job.head["target"]).unlink(missing_ok=True)
+        _remove(job.head["target"])
         if worker.timed_out:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
@@ -250,6 +251,11 @@ class _Worker(asyncio.Protocol):
             self.ready.set_exception(RuntimeError("a worker ended while it was starting"))
         if not self.gone.done():
             self.gone.set_result(None)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _fail(job: _Job, error: Exception) -> None:

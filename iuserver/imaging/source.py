@@ -8,7 +8,6 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 WINDOW = 4 * 1024 * 1024
 
@@ -80,7 +79,7 @@ def write_all(file: int, data: bytes | memoryview) -> None:
 
 
 @contextmanager
-def opened(origin: bytes | Path) -> Iterator[Source]:
+def opened(origin: bytes | str) -> Iterator[Source]:
     """The Source over bytes in memory or over a file, open for the length of the block."""
     if isinstance(origin, bytes):
         yield Source(origin)

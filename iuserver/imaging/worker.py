@@ -6,14 +6,13 @@ loads pyvips, and it shows libvips nothing but what has already been walked and 
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import os
 import resource
 import signal
 import socket
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 os.environ["VIPS_CONCURRENCY"] = "1"
@@ -77,25 +76,30 @@ def answer(job: dict[str, Any], body: bytes, limits: Limits) -> dict[str, Any]:
 
     The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
     """
-    target = Path(job["target"])
+    target = job["target"]
     try:
-        return {"facts": dataclasses.asdict(clean(Path(job["source"]) if "source" in job else body, target, limits))}
+        return {"facts": clean(job.get("source", body), target, limits)}
     except Fault as fault:
-        target.unlink(missing_ok=True)
+        _remove(target)
         return {"fault": [fault.code, fault.message]}
     except OSError:
-        target.unlink(missing_ok=True)
+        _remove(target)
         return {"fault": ["storage_unavailable", "The server cannot store the file at the moment"]}
     except Exception:
-        target.unlink(missing_ok=True)
+        _remove(target)
         return {"crash": traceback.format_exc()}
 
 
-def clean(origin: bytes | Path, target: Path, limits: Limits) -> Facts:
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def clean(origin: bytes | str, target: str, limits: Limits) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
     with opened(origin) as source:
         plan = walker_for(source.at(0, 16))(source, limits)
-        if isinstance(origin, Path) and plan.prefix is not None:
+        if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
             _write(source, plan, target)
@@ -104,13 +108,13 @@ def clean(origin: bytes | Path, target: Path, limits: Limits) -> Facts:
     return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
 
 
-def _take_over(origin: Path, size: int, target: Path) -> None:
+def _take_over(origin: str, size: int, target: str) -> None:
     """A file of which nothing goes but its end need not be copied: cut it, and give it the target's name as well."""
     os.truncate(origin, size)
     os.link(origin, target)
 
 
-def _write(source: Source, plan: Plan, target: Path) -> None:
+def _write(source: Source, plan: Plan, target: str) -> None:
     file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         for piece in plan.pieces:
@@ -122,10 +126,10 @@ def _write(source: Source, plan: Plan, target: Path) -> None:
         os.close(file)
 
 
-def _check_header(plan: Plan, target: Path, limits: Limits) -> None:
+def _check_header(plan: Plan, target: str, limits: Limits) -> None:
     """Let libvips read the header of what was written: it must be able to, and see the same size."""
     try:
-        image = getattr(pyvips.Image, LOADERS[plan.mime])(str(target))
+        image = getattr(pyvips.Image, LOADERS[plan.mime])(target)
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its header cannot be read") from error
     limits.check_frame(image.width, image.height)
