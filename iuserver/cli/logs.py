@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from functools import lru_cache
 
 import orjson
 
@@ -16,19 +17,20 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name == "iuserver.access":
-            # A path is shown in ASCII, so that no client can write control characters into a terminal.
-            fields = {**record.__dict__, "path": ascii(record.__dict__["path"])[1:-1]}
-            text = "{method} {path} {status} {ms} ms {client} {request_id}".format_map(fields)
+            fields = record.__dict__
+            path = ascii(fields["path"])[1:-1]  # no client can write control characters into a terminal
+            text = f"{fields['method']} {path} {fields['status']} {fields['ms']} ms"
+            text += f" {fields['client']} {fields['request_id']}"
         else:
             text = _text(self, record)
-        return f"{_time(record)} {record.levelname} {text}"
+        return f"{_time(int(record.created))} {record.levelname} {text}"
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        line = {"time": _time(int(record.created)), "level": record.levelname.lower(), "logger": record.name}
         if record.name == "iuserver.access":
             line.update({name: record.__dict__[name] for name in REQUEST_FIELDS})
         else:
@@ -52,5 +54,6 @@ def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return f"{text}\n{formatter.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def _time(record: logging.LogRecord) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+@lru_cache(maxsize=4)
+def _time(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))

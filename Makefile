@@ -1,0 +1,62 @@
+# make run: the server on 127.0.0.1:8080.   make test: the suite.   What the others do stands beside them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
+SYSTEM_SLOW := curl jq nodejs
+
+.PHONY: setup run test test-slow check bench
+
+setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
+
+run: setup   ## the server with the embedded defaults, all of it under ./var
+	@exec $(BIN)/python run.py serve --config conf/iuserver.toml --demo
+
+test: setup check   ## the suite, at most five minutes
+	$(BIN)/pytest -m "not slow"
+
+test-slow: setup   ## other languages' clients, at most fifteen minutes
+	@$(call system,$(SYSTEM_SLOW))
+	$(BIN)/pytest -m slow
+
+check: setup   ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup   ## uploads a second beside a bare handler
+	@$(call system,wrk)
+	$(BIN)/python -m bench.upload
+
+$(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
+	@$(call system,$(SYSTEM))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iuserver needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -c 'import PIL' 2>/dev/null \
+	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow-simd 2>/dev/null \
+	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow
+	@$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__)'
+	@touch $@
+
+# Packages of Debian or Ubuntu that are missing: installed when root, else named in one message.
+# dpkg counts as "missing" what came from elsewhere, so a program that is there by another way is asked for first.
+define system
+missing=$$(for package in $(1); do \
+    case $$package in \
+      libimage-exiftool-perl) command -v exiftool ;; \
+      nodejs) command -v node ;; \
+      python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
+      gcc|wrk|jq|curl) command -v $$package ;; \
+      *) dpkg -s $$package ;; \
+    esac >/dev/null 2>&1 || echo $$package; \
+  done); \
+  if [ -z "$$missing" ]; then :; \
+  elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+  else \
+    echo "Missing here: "$$missing". On Debian or Ubuntu: sudo apt install "$$missing; \
+  fi
+endef
