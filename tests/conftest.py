@@ -1,0 +1,85 @@
+"""What all tests share: a server a module, a log in which nothing unexpected may stand, the extra corpus."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningServer, running
+
+ALLOWED_LOG_LINES = [
+    r"^request$",  # the access log
+    r"^Malformed HTTP message from ",
+]
+
+
+class LogGuard(logging.Handler):
+    """Collects every line that no test has announced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = list(ALLOWED_LOG_LINES)
+        self.unexpected: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.INFO and not any(re.search(pattern, text) for pattern in self.allowed):
+            self.unexpected.append(f"{record.name} {record.levelname} {text} {record.exc_text or ''}")
+
+    def allow(self, pattern: str) -> None:
+        """Expect lines that match a pattern, in this test."""
+        self.allowed.append(pattern)
+
+
+@pytest.fixture(autouse=True)
+def log_guard() -> Iterator[LogGuard]:
+    """A log line outside the allow-list fails the test."""
+    guard = LogGuard()
+    root = logging.getLogger()
+    root.addHandler(guard)
+    level = root.level
+    root.setLevel(logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    yield guard
+    root.setLevel(level)
+    root.removeHandler(guard)
+    assert guard.unexpected == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with the default settings but for the rate limit, shared by a module's tests."""
+    with running(tmp_path_factory.mktemp("data"), limits={"api_per_minute": 0}, imaging={"workers": 2}) as server:
+        yield server
+
+
+def corpus_folder() -> Path | None:
+    """The extra corpus, where TEST_CORPUS names one. Named but missing fails the whole run."""
+    name = os.environ.get("TEST_CORPUS")
+    if not name:
+        return None
+    folder = Path(name)
+    if not (folder / "MANIFEST.tsv").is_file():
+        raise pytest.UsageError(f"TEST_CORPUS names {name}, but there is no MANIFEST.tsv")
+    return folder
+
+
+def corpus() -> list[dict[str, str]]:
+    """The rows of the corpus' manifest."""
+    folder = corpus_folder()
+    if folder is None:
+        return []
+    with (folder / "MANIFEST.tsv").open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def pytest_report_header() -> str:
+    folder = corpus_folder()
+    return f"corpus: {len(corpus())} files" if folder else "corpus: none (TEST_CORPUS is not set)"

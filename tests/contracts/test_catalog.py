@@ -1,0 +1,221 @@
+"""The port Catalog: what every implementation must do. Real files, real commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.errors import Fault
+from iuserver.ports import Catalog
+from iuserver.records import Account, Charge, Image
+
+ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
+IMAGE = Image(
+    slug="slugslug",
+    blob="b" * 32,
+    account_id="a1",
+    filename="ü.jpg",
+    ext="jpg",
+    mime="image/jpeg",
+    size=1000,
+    width=3,
+    height=2,
+    expiration="views",
+    expires_at=5000,
+    view_limit=3,
+    password_hash="$argon2id$",
+    folder=None,
+    upload_source="api",
+    created_at=200,
+)
+CHARGE = Charge("a1", ACCOUNT.key_hash, "2026-11", uploads_limit=10, storage_limit=0)
+
+Work = Callable[[Catalog], Awaitable[Any]]
+
+
+@pytest.fixture(params=["sqlite"])
+def on_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Work], Any]:
+    """Runs work on a catalog that is opened for it and closed afterwards, so that what was stored must persist."""
+    opened = {"sqlite": lambda: SqliteCatalog(tmp_path / "catalog.db")}[request.param]
+
+    def run(work: Work) -> Any:
+        async def opened_for_it() -> Any:
+            catalog = opened()
+            try:
+                return await work(catalog)
+            finally:
+                await catalog.close()
+
+        return asyncio.run(opened_for_it())
+
+    return run
+
+
+def image(number: int, **changes: Any) -> Image:
+    return replace(IMAGE, slug=f"slug{number:04}", blob=f"{number:032x}", **changes)
+
+
+async def refusal(work: Awaitable[Any]) -> str:
+    with pytest.raises(Fault) as caught:
+        await work
+    return caught.value.code
+
+
+def test_an_account_is_found_by_its_key(on_catalog: Callable[[Work], Any]) -> None:
+    on_catalog(lambda catalog: catalog.add_account(ACCOUNT))
+    assert on_catalog(lambda catalog: catalog.account_by_key(ACCOUNT.key_hash)) == ACCOUNT
+    assert on_catalog(lambda catalog: catalog.account_by_key(b"x" * 32)) is None
+
+
+def test_an_address_has_one_account_whatever_its_case(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        twin = replace(ACCOUNT, id="a2", email="ONE@example.org", key_hash=b"i" * 32)
+        assert await refusal(catalog.add_account(twin)) == "name_taken"
+        assert await catalog.accounts() == [ACCOUNT]
+
+    on_catalog(work)
+
+
+def test_an_account_changes_plan_key_and_state(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        assert (await catalog.set_plan(ACCOUNT.email, "pro")).plan == "pro"
+        assert (await catalog.set_disabled(ACCOUNT.email, True)).disabled is True
+        changed = await catalog.set_key(ACCOUNT.email, b"n" * 32, "wxyz")
+        assert await catalog.account_by_key(ACCOUNT.key_hash) is None
+        assert await catalog.account_by_key(b"n" * 32) == changed
+        assert await catalog.accounts() == [changed]
+
+    on_catalog(work)
+
+
+def test_an_account_that_is_not_there_cannot_be_changed(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        assert await refusal(catalog.set_plan("no@example.org", "pro")) == "not_found"
+        assert await refusal(catalog.set_key("no@example.org", b"n" * 32, "wxyz")) == "not_found"
+        assert await refusal(catalog.set_disabled("no@example.org", True)) == "not_found"
+
+    on_catalog(work)
+
+
+def test_a_commit_stores_record_charge_and_ledger_row(on_catalog: Callable[[Work], Any]) -> None:
+    async def store(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        account = await catalog.commit_upload(IMAGE, CHARGE)
+        assert account == replace(ACCOUNT, month="2026-11", used=1, stored_bytes=1000)
+
+    async def look(catalog: Catalog) -> None:
+        assert await catalog.image(IMAGE.slug) == IMAGE
+        assert await catalog.image("elsewhat") is None
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert await catalog.ledger("a1", "2026-12") == 0
+        found = await catalog.account_by_key(ACCOUNT.key_hash)
+        assert found
+        assert (found.used, found.stored_bytes) == (1, 1000)
+
+    on_catalog(store)
+    on_catalog(look)
+
+
+@pytest.mark.parametrize(
+    ("charge", "changes", "code"),
+    [
+        (replace(CHARGE, key_hash=b"old" * 10), {}, "invalid_key"),
+        (replace(CHARGE, account_id="a9"), {"account_id": "a9"}, "invalid_key"),
+        (replace(CHARGE, uploads_limit=1), {}, "quota_exceeded"),
+        (replace(CHARGE, storage_limit=1999), {}, "storage_quota_exceeded"),
+        (CHARGE, {"slug": "slug0000"}, "slug_taken"),
+    ],
+)
+def test_a_refused_commit_stores_nothing(
+    on_catalog: Callable[[Work], Any], charge: Charge, changes: dict[str, Any], code: str
+) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(0), CHARGE)
+        before = await catalog.accounts()
+        refused = replace(image(1), **changes)
+        assert await refusal(catalog.commit_upload(refused, charge)) == code
+        assert await catalog.accounts() == before
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert await catalog.image("slug0001") is None
+
+    on_catalog(work)
+
+
+def test_a_disabled_account_cannot_commit(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.set_disabled(ACCOUNT.email, True)
+        assert await refusal(catalog.commit_upload(IMAGE, CHARGE)) == "invalid_key"
+
+    on_catalog(work)
+
+
+def test_a_new_month_begins_at_one(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(1), replace(CHARGE, uploads_limit=1))
+        later = await catalog.commit_upload(image(2), replace(CHARGE, uploads_limit=1, month="2026-12"))
+        assert (later.month, later.used, later.stored_bytes) == ("2026-12", 1, 2000)
+
+    on_catalog(work)
+
+
+def test_of_many_commits_at_once_exactly_as_many_succeed_as_there_is_room(on_catalog: Callable[[Work], Any]) -> None:
+    """Refusals of every kind among them undo none of their neighbours."""
+
+    async def attempt(catalog: Catalog, number: int) -> str:
+        slug = number if number % 8 else 1  # some of them want the same slug
+        try:
+            await catalog.commit_upload(image(slug, size=number), CHARGE)
+        except Fault as fault:
+            return fault.code
+        return "stored"
+
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        outcomes = await asyncio.gather(*(attempt(catalog, number) for number in range(64)))
+        assert outcomes.count("stored") == 10
+        assert set(outcomes) <= {"stored", "quota_exceeded", "slug_taken"}
+        (account,) = await catalog.accounts()
+        stored = [number for number, outcome in enumerate(outcomes) if outcome == "stored"]
+        assert account.used == await catalog.ledger("a1", "2026-11") == 10
+        assert account.stored_bytes == sum(stored)
+        for number in stored:
+            assert await catalog.image(f"slug{number if number % 8 else 1:04}")
+
+    on_catalog(work)
+
+
+def test_two_catalogs_over_the_same_store_see_each_others_commits(tmp_path: Path) -> None:
+    """As when an operator's command changes an account while the server runs."""
+
+    async def work() -> None:
+        one, two = SqliteCatalog(tmp_path / "catalog.db"), SqliteCatalog(tmp_path / "catalog.db")
+        await one.add_account(ACCOUNT)
+        await two.set_key(ACCOUNT.email, b"n" * 32, "wxyz")
+        assert await one.account_by_key(ACCOUNT.key_hash) is None
+        assert await refusal(one.commit_upload(IMAGE, CHARGE)) == "invalid_key"
+        await one.close()
+        await two.close()
+
+    asyncio.run(work())
+
+
+def test_a_store_of_a_newer_program_is_not_touched(tmp_path: Path) -> None:
+    async def work() -> None:
+        catalog = SqliteCatalog(tmp_path / "catalog.db")
+        await catalog._writer.commit(lambda connection: connection.execute("PRAGMA user_version = 999"))
+        await catalog.close()
+        with pytest.raises(Fault, match="not available"):
+            SqliteCatalog(tmp_path / "catalog.db")
+
+    asyncio.run(work())

@@ -1,0 +1,109 @@
+"""Small pictures made by the tests, with secrets planted in every place that must be removed."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import warnings
+import zlib
+from functools import lru_cache
+
+from PIL import Image, ImageCms, PngImagePlugin
+
+SECRET = b"PLANTED-SECRET"
+ORIENTATION = 0x0112
+GPS = 0x8825
+
+
+def noise(width: int = 48, height: int = 32, mode: str = "RGB", seed: int = 1) -> Image.Image:
+    """A picture in which every pixel counts."""
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(width * height * bands))
+
+
+@lru_cache(maxsize=1)
+def icc_profile() -> bytes:
+    """A real ICC profile; the same one every time, though it has the time of its making in it."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exif(orientation: int = 6) -> Image.Exif:
+    """What a phone writes: a turn, a maker, a position."""
+    block = Image.Exif()
+    block[ORIENTATION] = orientation
+    block[0x010F] = SECRET.decode()
+    block[GPS] = {1: "N", 2: (48.0, 8.0, 14.0), 3: "E", 4: (11.0, 34.0, 31.0)}
+    return block
+
+
+def jpeg(image: Image.Image | None = None, **options: object) -> bytes:
+    """A JPEG as Pillow writes it."""
+    buffer = io.BytesIO()
+    (image or noise()).save(buffer, "JPEG", **{"quality": 90, **options})
+    return buffer.getvalue()
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    """A JPEG marker segment."""
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def phone_jpeg(orientation: int = 6, image: Image.Image | None = None, **options: object) -> bytes:
+    """A JPEG with a secret in every removable place: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, trailer."""
+    plain = jpeg(image, exif=exif(orientation).tobytes(), icc_profile=icc_profile(), **options)
+    hidden = b"".join(
+        [
+            segment(0xE0, b"JFXX\0\x10" + SECRET),
+            segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + SECRET),
+            segment(0xE2, b"MPF\0" + SECRET),
+            segment(0xE5, SECRET),
+            segment(0xED, b"Photoshop 3.0\0" + SECRET),
+            segment(0xFE, SECRET),
+        ]
+    )
+    before_scan = plain.index(b"\xff\xda")
+    return plain[:2] + hidden + plain[2:before_scan] + segment(0xFE, SECRET) + plain[before_scan:] + SECRET
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A PNG chunk with its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(image: Image.Image | None = None, **options: object) -> bytes:
+    """A PNG as Pillow writes it."""
+    buffer = io.BytesIO()
+    (image or noise()).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def phone_png(orientation: int = 8, image: Image.Image | None = None) -> bytes:
+    """A PNG with a secret in every removable place: eXIf, texts, time, unknown chunks, trailer."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Comment", SECRET.decode())
+    texts.add_text("Zipped", SECRET.decode(), zip=True)
+    texts.add_itxt("XML:com.adobe.xmp", SECRET.decode())
+    plain = png(image, pnginfo=texts, exif=exif(orientation), icc_profile=icc_profile(), dpi=(72, 72))
+    hidden = chunk(b"tIME", struct.pack(">HBBBBB", 2026, 11, 22, 1, 2, 3)) + chunk(b"prVt", SECRET)
+    end = plain.index(b"IEND") - 4
+    after_header = 8 + 25
+    return (
+        plain[:after_header] + hidden + plain[after_header:end] + chunk(b"tEXt", b"k\0" + SECRET) + plain[end:] + SECRET
+    )
+
+
+def apng(frames: int = 3) -> bytes:
+    """An animated PNG."""
+    first, *others = [noise(seed=number) for number in range(frames)]
+    return png(first, save_all=True, append_images=others, duration=50)
+
+
+def pixels(data: bytes) -> list[bytes]:
+    """Every frame, decoded by Pillow, whatever it thinks of the metadata."""
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+        frames = []
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            frames.append(image.convert("RGBA").tobytes())
+        return frames

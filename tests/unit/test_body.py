@@ -1,0 +1,83 @@
+"""The multipart body: taken apart the same however it arrives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.body import MAX_FIELD, UploadBody
+from iuserver.errors import Fault
+
+CONTENT_TYPE = 'multipart/form-data; boundary="xyz"'
+
+
+def part(disposition: str, value: bytes = b"") -> bytes:
+    return b"--xyz\r\nContent-Disposition: form-data; " + disposition.encode() + b"\r\n\r\n" + value + b"\r\n"
+
+
+FILE = part('name="file"; filename="a b.jpg"', b"\xff\xd8--xyz?\r\n--xy")
+END = b"--xyz--\r\n"
+
+
+def parse(body: bytes, portion: int = 1 << 20) -> tuple[dict[str, str], str, bytes]:
+    taken: list[bytes] = []
+    upload = UploadBody(CONTENT_TYPE, taken.append)
+    for start in range(0, len(body), portion):
+        upload.feed(body[start : start + portion])
+    fields, filename = upload.close()
+    return fields, filename, b"".join(taken)
+
+
+def refusal(body: bytes, content_type: str = CONTENT_TYPE) -> str:
+    with pytest.raises(Fault) as caught:
+        take_apart(body, content_type)
+    return caught.value.code
+
+
+def take_apart(body: bytes, content_type: str) -> None:
+    upload = UploadBody(content_type, lambda chunk: None)
+    upload.feed(body)
+    upload.close()
+
+
+@given(st.integers(1, 200))
+def test_fields_and_file_come_out_whatever_the_portions(portion: int) -> None:
+    body = part('name="expiration"', b"1w") + FILE + part('name="password"', "gehéim".encode()) + END
+    assert parse(body, portion) == ({"expiration": "1w", "password": "gehéim"}, "a b.jpg", b"\xff\xd8--xyz?\r\n--xy")
+
+
+def test_files_by_other_names_are_left_aside() -> None:
+    assert parse(part('name="thumb"; filename="t"', b"zzz") + FILE + END)[2] == b"\xff\xd8--xyz?\r\n--xy"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        END,
+        FILE,
+        FILE[:-20],
+        part('name="file"', b"no file name") + END,
+        part('name="file"; filename=""', b"x") + END,
+        FILE + FILE + END,
+        part('name="a"', b"x") + END,
+        b"something else entirely",
+        FILE.replace(b"--xyz\r", b"--abc\r") + END,
+        b"".join(part(f'name="n{number}"', b"x") for number in range(33)) + FILE + END,
+    ],
+)
+def test_what_is_no_upload_is_refused(body: bytes) -> None:
+    assert refusal(body) == "bad_body"
+
+
+@pytest.mark.parametrize("content_type", ["", "image/jpeg", "multipart/form-data", "multipart/mixed; boundary=x"])
+def test_another_content_type_is_refused(content_type: str) -> None:
+    assert refusal(FILE + END, content_type) == "bad_body"
+
+
+def test_a_field_that_is_given_twice_too_long_or_no_text_is_refused() -> None:
+    field = part('name="expiration"', b"1w")
+    assert refusal(field + field + FILE + END) == "bad_field"
+    assert refusal(part('name="password"', b"x" * (MAX_FIELD + 1)) + FILE + END) == "bad_field"
+    assert refusal(part('name="password"', b"\xff\xfe") + FILE + END) == "bad_field"

@@ -1,0 +1,107 @@
+"""Admission: buckets, places, months."""
+
+from __future__ import annotations
+
+import pytest
+
+from iuserver.errors import Fault
+from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.records import MB, Quota
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def code(call: object, *arguments: object) -> str:
+    with pytest.raises(Fault) as caught:
+        call(*arguments)  # type: ignore[operator]
+    return caught.value.code
+
+
+def test_a_bucket_gives_its_tokens_then_one_as_each_comes_back() -> None:
+    time = Time()
+    buckets = TokenBuckets(60, time)
+    for _ in range(60):
+        buckets.take("a")
+    assert code(buckets.take, "a") == "rate_limited"
+    buckets.take("b")
+    time.now += 0.99
+    assert code(buckets.take, "a") == "rate_limited"
+    time.now += 0.02
+    buckets.take("a")
+    assert code(buckets.take, "a") == "rate_limited"
+
+
+def test_a_refused_call_is_told_when_to_come_back() -> None:
+    time = Time()
+    buckets = TokenBuckets(2, time)
+    buckets.take("a")
+    buckets.take("a")
+    with pytest.raises(Fault) as caught:
+        buckets.take("a")
+    assert caught.value.retry_after
+    time.now += caught.value.retry_after
+    buckets.take("a")
+
+
+def test_a_bucket_never_holds_more_than_a_minutes_tokens() -> None:
+    time = Time()
+    buckets = TokenBuckets(3, time)
+    time.now += 3600
+    for _ in range(3):
+        buckets.take("a")
+    assert code(buckets.take, "a") == "rate_limited"
+
+
+def test_zero_means_no_limit() -> None:
+    buckets = TokenBuckets(0, Time())
+    for _ in range(1000):
+        buckets.take("a")
+
+
+def test_the_places_to_send_are_bounded_in_all_and_by_account() -> None:
+    queue = UploadQueue(max_uploads=3, per_account=2, max_jobs=9, max_mb=1)
+    first, second = queue.enter("a"), queue.enter("a")
+    assert code(queue.enter, "a") == "overloaded"
+    queue.enter("b")
+    assert code(queue.enter, "c") == "overloaded"
+    first.release()
+    first.release()
+    queue.enter("a")
+    assert code(queue.enter, "c") == "overloaded"
+    second.release()
+    queue.enter("c")
+
+
+def test_work_is_bounded_by_jobs_and_bytes_and_frees_the_place_to_send() -> None:
+    queue = UploadQueue(max_uploads=1, per_account=0, max_jobs=2, max_mb=1)
+    first = queue.enter("a")
+    first.work(MB)
+    second = queue.enter("a")
+    assert code(second.work, 1) == "overloaded"
+    second.release()
+    first.release()
+    third, _ = queue.enter("a"), None
+    third.work(2 * MB)  # alone, a body of any size gets its turn
+    third.release()
+    for _ in range(2):
+        queue.enter("a").work(1)
+    assert code(queue.enter("a").work, 1) == "overloaded"
+
+
+def test_a_month_cannot_be_begun_more_often_than_it_has_uploads_left() -> None:
+    months = MonthPlaces()
+    quota = Quota(8, 10, "free")
+    first, _ = months.reserve("a", "2026-11", quota), months.reserve("a", "2026-11", quota)
+    assert code(months.reserve, "a", "2026-11", quota) == "quota_exceeded"
+    months.reserve("a", "2026-12", quota)
+    months.reserve("b", "2026-11", quota)
+    first()
+    first()
+    months.reserve("a", "2026-11", quota)
+    assert code(months.reserve, "a", "2026-11", quota) == "quota_exceeded"
