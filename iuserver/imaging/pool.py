@@ -174,7 +174,8 @@ class Pool:
         """A worker is ready, or has finished a job."""
         if worker.expired:
             return worker.retire()
-        if worker.jobs_done == RECYCLE_AFTER:
+        if worker.jobs_done >= RECYCLE_AFTER and not worker.expiring:
+            worker.expiring = True
             self._spawn(self._recycle(worker))
         self._idle.append(worker)
         return self._assign()
@@ -194,6 +195,7 @@ class _Worker(asyncio.Protocol):
         self.job: _Job | None = None
         self.jobs_done = 0
         self.timed_out = False
+        self.expiring = False
         self.expired = False
         self.retired = False
         self._loop = loop

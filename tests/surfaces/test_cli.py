@@ -1,0 +1,216 @@
+"""The commands, run as an operator runs them: real processes, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests import pictures
+from tests.running import DEADLINE, bearer, eventually
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, str(ROOT / "run.py")]
+
+
+def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **environ}
+    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+
+
+def told(*arguments: str) -> dict[str, str]:
+    """The one JSON object that a command prints."""
+    done = command(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    line: dict[str, str] = json.loads(done.stdout)
+    return line
+
+
+@contextlib.contextmanager
+def serving(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process and its URL; its standard output is at the line after that."""
+    arguments = [*RUN, "serve", "--data", str(data), "--port", "0", *options]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line.startswith("listening on http://127.0.0.1:"), process.communicate()[1]
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def upload(url: str, key: str) -> requests.Response:
+    files = {"file": ("photo.jpg", pictures.phone_jpeg())}
+    return requests.post(f"{url}/api/upload", headers=bearer(key), files=files, timeout=DEADLINE)
+
+
+def test_accounts_are_managed_while_the_server_runs(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    with serving(tmp_path) as (_, url):
+        made = told("user", "add", "a@example.org", "--plan", "starter", *data)
+        assert re.fullmatch(r"iu_live_[0-9A-Za-z]{38}", made["api_key"])
+        assert (made["email"], made["plan"]) == ("a@example.org", "starter")
+        assert upload(url, made["api_key"]).json()["quota"]["limit"] == 50
+        assert told("user", "plan", "a@example.org", "pro", *data)["plan"] == "pro"
+        assert upload(url, made["api_key"]).json()["quota"]["unlimited"] is True
+        rotated = told("user", "rotate-key", "a@example.org", *data)
+        assert upload(url, made["api_key"]).status_code == 401
+        assert upload(url, rotated["api_key"]).status_code == 200
+        told("user", "disable", "a@example.org", *data)
+        assert upload(url, rotated["api_key"]).json() == {"error": "Invalid API key", "code": "invalid_key"}
+        told("user", "enable", "a@example.org", *data)
+        assert upload(url, rotated["api_key"]).status_code == 200
+    listed = command("user", "list", *data).stdout
+    assert "iu_live_" not in listed
+    assert json.loads(listed)["uploads"] == 4
+    assert not any(rotated["api_key"].encode() in file.read_bytes() for file in tmp_path.glob("catalog*"))
+
+
+def test_what_cannot_be_done_is_told_in_one_line(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    told("user", "add", "a@example.org", *data)
+    for arguments in (
+        ("user", "add", "a@example.org"),
+        ("user", "add", "no address"),
+        ("user", "add", "b@example.org", "--plan", "gold"),
+        ("user", "plan", "nobody@example.org", "pro"),
+        ("user", "disable", "nobody@example.org"),
+    ):
+        done = command(*arguments, *data)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(r"iuserver: [^\n]+\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "named"),
+    [
+        (("--port", "x"), {}, "server.port"),
+        ((), {"IUSERVER_SERVER_PROT": "1"}, "IUSERVER_SERVER_PROT"),
+        (("--config", "/nowhere.toml"), {}, "/nowhere.toml"),
+        (("--host", "203.0.113.7"), {}, "server.port"),
+        (("--host", "no.such.host.invalid"), {}, "server.host"),
+        ((), {"IUSERVER_SERVER_DATA": "/proc/nowhere"}, "server.data"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str], named: str
+) -> None:
+    done = command(
+        "serve", *arguments, **{"IUSERVER_SERVER_DATA": str(tmp_path), "IUSERVER_SERVER_PORT": "0", **environ}
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"iuserver: [^\n]+\n", done.stderr)
+    assert named in done.stderr
+
+
+def test_a_second_server_on_the_same_data_or_port_does_not_start(tmp_path: Path) -> None:
+    with serving(tmp_path / "one") as (_, url):
+        same_data = command("serve", "--data", str(tmp_path / "one"), "--port", "0")
+        same_port = command("serve", "--data", str(tmp_path / "two"), "--port", url.rpartition(":")[2])
+    for done in (same_data, same_port):
+        assert done.returncode == 2
+        assert re.fullmatch(r"iuserver: [^\n]+\n", done.stderr)
+
+
+def test_a_broken_catalog_is_told(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"not a database at all" * 100)
+    done = command("serve", "--data", str(tmp_path), "--port", "0")
+    assert done.returncode == 2
+    assert "catalog" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_demo_account_is_made_once_and_its_line_works(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(pictures.phone_jpeg())
+    with serving(tmp_path / "data", "--demo") as (process, _):
+        assert process.stdout
+        line = eventually(lambda: re.search(r"curl .*", process.stdout.readline()))[0]
+        pasted = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=True)
+        assert json.loads(pasted.stdout)["ok"] is True
+    with serving(tmp_path / "data", "--demo") as (process, _):
+        assert process.stdout
+        again = eventually(lambda: re.search(r"run.py user rotate-key .*", process.stdout.readline()))[0]
+    assert "iu_live_" not in again
+    rotated = subprocess.run([sys.executable, *again.split()], cwd=ROOT, capture_output=True, timeout=60, check=True)
+    assert json.loads(rotated.stdout)["api_key"]
+
+
+def test_sigterm_lets_an_upload_in_progress_finish(tmp_path: Path) -> None:
+    key = told("user", "add", "a@example.org", "--data", str(tmp_path))["api_key"]
+    picture = pictures.jpeg()
+    with serving(tmp_path) as (process, url):
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+            head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+            body = head + picture + b"\r\n--b--\r\n"
+            request = f"POST /api/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+            request += f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(request.encode() + body[:500])
+            requests.get(f"{url}/healthz", timeout=DEADLINE)  # what was sent before has arrived by now
+            process.send_signal(signal.SIGTERM)
+            eventually(lambda: refuses(host, int(port)))
+            connection.sendall(body[500:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert process.wait(DEADLINE) == 0
+
+
+def refuses(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, _):
+        workers = psutil.Process(process.pid).children()
+        assert workers
+        process.kill()
+        eventually(lambda: not any(worker.is_running() for worker in workers))
+
+
+def test_the_log_has_one_line_a_request_and_nothing_private(tmp_path: Path) -> None:
+    key = told("user", "add", "a@example.org", "--data", str(tmp_path))["api_key"]
+    with serving(tmp_path, "--log-format", "json") as (process, url):
+        headers = {"X-Forwarded-For": "198.51.100.77, 203.0.113.99", **bearer(key)}
+        requests.get(f"{url}/api/quota?grant=secret", headers=headers, timeout=DEADLINE)
+        requests.get(f"{url}/%0a%1b[31m", timeout=DEADLINE)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+        assert process.stderr
+        text = process.stderr.read()
+    lines = [json.loads(line) for line in text.splitlines()]
+    first = lines[0]
+    assert (first["method"], first["path"], first["status"]) == ("GET", "/api/quota", 200)
+    assert first["client"] == "203.0.113.0"
+    assert first["request_id"]
+    assert len(lines) == 2
+    assert not any(secret in text for secret in (key, "secret", "113.99", "100.77", "\x1b"))
+
+
+def test_it_listens_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:
+    for host, listening in (
+        ("::1", r"http://\[::1\]:\d+"),
+        (f"unix:{tmp_path}/sock", re.escape(f"unix:{tmp_path}/sock")),
+    ):
+        arguments = [*RUN, "serve", "--data", str(tmp_path / "data"), "--port", "0", "--host", host]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout
+            line = process.stdout.readline()
+            process.terminate()
+            assert re.fullmatch(f"listening on {listening}\n", line)
+        assert process.returncode == 0

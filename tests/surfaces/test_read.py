@@ -1,0 +1,171 @@
+"""GET and HEAD /f: an image's bytes as browsers, caches and curious people ask for them."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from tests import pictures
+from tests.running import DEADLINE, RunningServer, bearer
+
+BIG = pictures.png(pictures.noise(700, 500))  # a megabyte: more than one chunk
+
+
+@pytest.fixture(scope="module")
+def link(server: RunningServer) -> str:
+    url: str = server.upload(server.new_key("pro"), BIG, "großes bild.png").json()["direct_url"]
+    return url
+
+
+def test_the_bytes_come_with_headers_that_make_them_harmless(server: RunningServer, link: str) -> None:
+    response = server.get(link)
+    assert response.status_code == 200
+    assert response.content == BIG
+    expected = {
+        "Content-Type": "image/png",
+        "Content-Length": str(len(BIG)),
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Robots-Tag": "noindex",
+        "Referrer-Policy": "no-referrer",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "public, max-age=3600",
+        "Content-Disposition": "inline; filename=\"gro_es bild.png\"; filename*=UTF-8''gro%C3%9Fes%20bild.png",
+    }
+    assert {name: response.headers[name] for name in expected} == expected
+
+
+def test_head_tells_the_same_without_the_bytes(server: RunningServer, link: str) -> None:
+    get, head = server.get(link), requests.head(link, timeout=DEADLINE)
+    ignored = {"Date", "X-Request-Id"}
+    assert {k: v for k, v in head.headers.items() if k not in ignored} == {
+        k: v for k, v in get.headers.items() if k not in ignored
+    }
+    assert head.content == b""
+
+
+def test_who_has_the_bytes_already_is_told_so(server: RunningServer, link: str) -> None:
+    tag = server.get(link).headers["ETag"]
+    assert tag.startswith('"')
+    again = server.get(link, **{"If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    assert server.get(link, **{"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=10-19", 10, 20),
+        ("bytes=300000-700000", 300_000, 700_001),
+        ("bytes=5-", 5, len(BIG)),
+        ("bytes=-7", len(BIG) - 7, len(BIG)),
+        (f"bytes=-{len(BIG) * 2}", 0, len(BIG)),
+        (f"bytes=9-{len(BIG) * 2}", 9, len(BIG)),
+    ],
+)
+def test_one_range_is_answered_with_that_part(
+    server: RunningServer, link: str, asked: str, start: int, stop: int
+) -> None:
+    response = server.get(link, Range=asked)
+    assert response.status_code == 206
+    assert response.content == BIG[start:stop]
+    assert response.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(BIG)}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=", "bytes=-", "bytes=9-3", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b"])
+def test_a_range_that_is_not_understood_is_not_there(server: RunningServer, link: str, asked: str) -> None:
+    response = server.get(link, Range=asked)
+    assert (response.status_code, len(response.content)) == (200, len(BIG))
+
+
+@pytest.mark.parametrize("asked", [f"bytes={len(BIG)}-", "bytes=-0", "bytes=99999999999-"])
+def test_a_range_beyond_the_end_cannot_be_satisfied(server: RunningServer, link: str, asked: str) -> None:
+    response = server.get(link, Range=asked)
+    assert (response.status_code, response.headers["Content-Range"]) == (416, f"bytes */{len(BIG)}")
+
+
+def test_a_range_of_another_version_is_answered_with_the_whole(server: RunningServer, link: str) -> None:
+    tag = server.get(link).headers["ETag"]
+    assert server.get(link, Range="bytes=0-1", **{"If-Range": tag}).status_code == 206
+    assert server.get(link, Range="bytes=0-1", **{"If-Range": '"other"'}).status_code == 200
+
+
+def test_what_is_not_there_is_404(server: RunningServer, link: str) -> None:
+    slug = link.rpartition("/")[2].partition(".")[0]
+    for path in (f"/f/{slug}.jpg", f"/f/{slug}", "/f/nosuchim.png", f"/f/../f/{slug}.png%00", "/f/", "/f/%2e%2e.png"):
+        assert server.get(path).status_code == 404, path
+
+
+def test_an_image_is_gone_at_its_second_and_caches_keep_it_no_longer(server: RunningServer) -> None:
+    answer = server.upload(server.new_key(), pictures.jpeg(), expiration="1d").json()
+    try:
+        server.clock.set(answer["expires_at"] - 100)
+        assert server.get(answer["direct_url"]).headers["Cache-Control"] in (
+            "public, max-age=99",
+            "public, max-age=100",
+        )
+        server.clock.set(answer["expires_at"])
+        assert server.get(answer["direct_url"]).status_code == 404
+    finally:
+        server.clock.offset = 0
+
+
+@pytest.mark.parametrize(
+    "fields", [{"password": "x"}, {"expiration": "burn"}, {"expiration": "views", "view_limit": "2"}]
+)
+def test_a_gated_image_is_shown_to_its_owner_alone(server: RunningServer, fields: dict[str, str]) -> None:
+    key = server.new_key()
+    link = server.upload(key, pictures.jpeg(), **fields).json()["direct_url"]
+    assert server.get(link).status_code == 404
+    assert server.get(link, server.new_key()).status_code == 404
+    assert server.get(link, "iu_live_wrong").status_code == 401
+    for _ in range(2):
+        mine = server.get(link, key, Range="bytes=0-3")
+        assert mine.status_code == 200
+        assert mine.headers["Cache-Control"] == "private, no-store"
+        assert "ETag" not in mine.headers
+
+
+def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str) -> None:
+    for _ in range(5):
+        with requests.get(link, stream=True, timeout=DEADLINE) as response:
+            next(response.iter_content(100))
+    assert server.get(link).content == BIG
+
+
+def test_the_quota_is_told(server: RunningServer) -> None:
+    key = server.new_key()
+    size = server.upload(key, pictures.jpeg()).json()["size"]
+    response = server.get("/api/quota", key)
+    told = response.json()
+    assert told.pop("resets_at") > server.clock()
+    assert told == {
+        "used": 1,
+        "limit": 10,
+        "remaining": 9,
+        "plan": "free",
+        "unlimited": False,
+        "storage": {"used": size, "limit": 500 * 1024 * 1024},
+    }
+    assert response.headers["X-Quota-Remaining"] == "9"
+    assert server.get("/api/quota").status_code == 401
+
+
+def test_the_server_says_that_it_lives(server: RunningServer) -> None:
+    assert server.get("/healthz").json() == {"ok": True}
+
+
+def test_what_has_no_route_or_no_such_method_is_told_in_json(server: RunningServer) -> None:
+    nothing = server.get("/api/nothing")
+    assert (nothing.status_code, nothing.json()["code"]) == (404, "not_found")
+    for method, path, allowed in (
+        ("GET", "/api/upload", "POST"),
+        ("POST", "/api/quota", "GET"),
+        ("DELETE", "/f/aaaaaaaa.png", "GET, HEAD"),
+        ("BREW", "/healthz", "GET, HEAD"),
+    ):
+        refused = requests.request(method, server.url + path, headers=bearer(server.new_key()), timeout=DEADLINE)
+        assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed"), path
+        assert refused.headers["Allow"] == allowed

@@ -1,0 +1,458 @@
+"""POST /api/upload as a client sees it: what is answered, what is stored, what is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from iuserver.policy import DAY, month_of
+from iuserver.records import MB
+from tests import pictures
+from tests.conftest import LogGuard
+from tests.pictures import SECRET
+from tests.running import DEADLINE, RunningServer, bearer, eventually, running
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose free plan has 1 MB files and 2 MB of storage, and five calls a minute."""
+    with running(
+        tmp_path_factory.mktemp("small"),
+        limits={"api_per_minute": 5},
+        plans={"free": {"max_file_mb": 1, "storage_mb": 2, "uploads_per_month": 4}},
+        imaging={"workers": 1, "max_pixels": 2_000_000},
+    ) as server:
+        yield server
+
+
+def ledger(server: RunningServer) -> Any:
+    return server.server._services.uploads.catalog
+
+
+# What is answered
+
+
+def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
+    response = server.upload(server.new_key(), pictures.phone_jpeg(), "photo.jpg", expiration="1w")
+    answer = response.json()
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("application/json")
+    slug, url = answer["slug"], server.url
+    direct = f"{url}/f/{slug}.jpg"
+    now = int(server.clock())
+    assert now + 7 * DAY - 60 < answer.pop("expires_at") <= now + 7 * DAY
+    assert answer.pop("size") == len(server.get(direct).content)
+    assert answer == {
+        "ok": True,
+        "slug": slug,
+        "ext": "jpg",
+        "filename": "photo.jpg",
+        "mime": "image/jpeg",
+        "width": 32,
+        "height": 48,
+        "expiration": "1w",
+        "view_limit": None,
+        "password_protected": False,
+        "folder": None,
+        "share_url": f"{url}/i/{slug}",
+        "direct_url": direct,
+        "embed": {
+            "html": f'<img src="{direct}" alt="photo.jpg" />',
+            "bbcode": f"[img]{direct}[/img]",
+            "markdown": f"![photo.jpg]({direct})",
+        },
+        "upload_source": "api",
+        "quota": {"used": 1, "limit": 10, "remaining": 9, "plan": "free", "unlimited": False},
+    }
+    assert len(slug) == 8
+    assert slug.isalnum()
+
+
+def test_the_quota_is_in_the_headers_too(server: RunningServer) -> None:
+    free = server.upload(server.new_key(), pictures.jpeg()).headers
+    assert [free[f"X-Quota-{name}"] for name in ("Used", "Limit", "Remaining")] == ["1", "10", "9"]
+    paid = server.upload(server.new_key("pro"), pictures.jpeg())
+    assert [paid.headers[f"X-Quota-{name}"] for name in ("Used", "Limit", "Remaining")] == ["1", *["unlimited"] * 2]
+    assert paid.json()["quota"] == {"used": 1, "limit": None, "remaining": None, "plan": "pro", "unlimited": True}
+    assert paid.headers["X-Request-Id"]
+
+
+def test_the_bytes_decide_the_type_and_the_name_follows(server: RunningServer) -> None:
+    answer = server.upload(server.new_key(), pictures.png(), "photo.jpg").json()
+    assert (answer["mime"], answer["ext"], answer["filename"]) == ("image/png", "png", "photo.png")
+
+
+def test_names_cannot_break_out_of_the_snippets(server: RunningServer) -> None:
+    name = 'a"><script>[x](y)`.jpg'
+    body = multipart(pictures.jpeg(), 'a\\"><script>[x](y)`.jpg')
+    response = post(server, server.new_key(), body)
+    embed = response.json()["embed"]
+    assert response.json()["filename"] == name
+    assert "<script>" not in embed["html"]
+    assert '"&gt;' not in embed["html"]
+    assert r"\[x\](y)" in embed["markdown"]
+
+
+def test_a_gated_images_snippets_are_links_to_its_page(server: RunningServer) -> None:
+    key = server.new_key()
+    for fields in ({"password": "s3cret"}, {"expiration": "burn"}, {"expiration": "views", "view_limit": "3"}):
+        answer = server.upload(key, pictures.jpeg(), **fields).json()
+        assert answer["password_protected"] is ("password" in fields)
+        for snippet in answer["embed"].values():
+            assert answer["share_url"] in snippet
+            assert answer["direct_url"] not in snippet
+
+
+def test_links_begin_with_what_a_trusted_proxy_was_called(server: RunningServer) -> None:
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "img.example.org"}
+    response = post(server, server.new_key(), multipart(pictures.jpeg()), headers)
+    assert response.json()["direct_url"].startswith("https://img.example.org/f/")
+
+
+def test_links_of_a_server_with_a_public_url_begin_with_it(tmp_path: Path) -> None:
+    settings = {"public_url": "https://img.example.org", "trusted_proxies": ()}
+    with running(tmp_path, server=settings, imaging={"workers": 1}) as server:
+        answer = post(server, server.new_key(), multipart(pictures.jpeg()), {"X-Forwarded-Host": "evil.example"})
+        assert answer.json()["share_url"].startswith("https://img.example.org/i/")
+
+
+# What is stored
+
+
+@pytest.mark.parametrize("make", [pictures.phone_jpeg, pictures.phone_png])
+def test_nothing_private_is_left_and_the_picture_is_the_same(server: RunningServer, make: Any) -> None:
+    dirty = make()
+    stored = server.get(server.upload(server.new_key(), dirty).json()["direct_url"]).content
+    assert SECRET in dirty
+    assert SECRET not in stored
+    assert pictures.pixels(stored) == pictures.pixels(dirty)
+    assert exif_tags(stored) in ({"Orientation": 6}, {"Orientation": 8})
+
+
+def test_a_large_file_takes_the_way_over_the_disk_and_is_as_clean(server: RunningServer) -> None:
+    big = pictures.noise(1000, 700)
+    for dirty in (pictures.phone_jpeg(image=big), pictures.phone_png(image=big), pictures.jpeg(big) + SECRET):
+        assert len(dirty) > 200_000
+        answer = server.upload(server.new_key("pro"), dirty).json()
+        stored = server.get(answer["direct_url"]).content
+        assert SECRET not in stored
+        assert pictures.pixels(stored) == pictures.pixels(dirty)
+        assert len(stored) == answer["size"]
+    assert server.files("spool") == []
+
+
+def test_a_password_is_stored_as_a_hash(server: RunningServer) -> None:
+    answer = server.upload(server.new_key(), pictures.jpeg(), password="opensesame").json()
+    record = server.call(ledger(server).image(answer["slug"]))
+    assert record.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert "opensesame" not in record.password_hash
+
+
+# What is refused
+
+
+def test_without_a_key_or_with_a_wrong_one_nothing_is_taken(server: RunningServer) -> None:
+    body = multipart(pictures.jpeg())
+    missing = requests.post(f"{server.url}/api/upload", data=body[0], headers=body[1], timeout=DEADLINE)
+    assert (missing.status_code, missing.json()) == (401, {"error": "Missing API key", "code": "missing_key"})
+    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    for key in ("iu_live_" + "x" * 38, "", "nonsense", "ü" * 40):
+        wrong = post(server, key.encode().decode("latin-1"), body)
+        assert wrong.status_code == 401
+        assert wrong.json()["error"] in ("Invalid API key", "Missing API key")
+
+
+def test_the_word_bearer_is_taken_in_any_case(server: RunningServer) -> None:
+    body, headers = multipart(pictures.jpeg())
+    headers["Authorization"] = f"bEARER {server.new_key()}"
+    assert requests.post(f"{server.url}/api/upload", data=body, headers=headers, timeout=DEADLINE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "status", "code"),
+    [
+        (b"<html>hello</html>", {}, 415, "unsupported_type"),
+        (b"", {}, 400, "bad_body"),
+        (pictures.jpeg()[:-2], {}, 400, "broken_image"),
+        (pictures.png()[:-20], {}, 400, "broken_image"),
+        (pictures.jpeg(), {"expiration": "2d"}, 400, "bad_field"),
+        (pictures.jpeg(), {"expiration": "views"}, 400, "bad_field"),
+        (pictures.jpeg(), {"folder": "nowhere"}, 400, "bad_field"),
+        (pictures.jpeg(), {"expiration": "forever"}, 403, "plan_required"),
+    ],
+)
+def test_a_refusal_says_why_and_costs_nothing(
+    server: RunningServer, data: bytes, fields: dict[str, str], status: int, code: str
+) -> None:
+    key = server.new_key()
+    blobs = len(server.files("blobs"))
+    response = server.upload(key, data, **fields)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.json()["error"]
+    assert server.get("/api/quota", key).json()["used"] == 0
+    assert len(server.files("blobs")) == blobs
+    assert server.files("spool") == []
+
+
+def test_forever_on_free_is_told_to_be_pro_only(server: RunningServer) -> None:
+    assert "Pro-only" in server.upload(server.new_key(), pictures.jpeg(), expiration="forever").json()["error"]
+    assert server.upload(server.new_key("starter"), pictures.jpeg(), expiration="forever").json()["expires_at"] is None
+
+
+def test_too_many_pixels_are_refused_by_name(small: RunningServer) -> None:
+    response = small.upload(small.new_key(), pictures.png(pictures.noise(1500, 1500).convert("1")))
+    assert (response.status_code, response.json()["code"]) == (400, "too_many_pixels")
+
+
+def test_exactly_the_maximum_size_is_accepted_and_a_byte_more_is_not(small: RunningServer) -> None:
+    picture = pictures.jpeg()
+    for extra, status in ((0, 200), (1, 413)):
+        padded = picture + b"\0" * (MB - len(picture) + extra)
+        response = small.upload(small.new_key(), padded)
+        assert response.status_code == status
+    assert response.json()["code"] == "too_large"
+
+
+def test_a_file_that_is_declared_too_large_is_refused_before_it_is_sent(small: RunningServer) -> None:
+    with socket.create_connection(small.address, timeout=DEADLINE) as connection:
+        head = f"POST /api/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {small.new_key()}\r\n"
+        head += (
+            "Content-Type: multipart/form-data; boundary=b\r\nExpect: 100-continue\r\nContent-Length: 90000000\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"100 (Continue)" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_large"
+
+
+@pytest.mark.parametrize("with_key", [True, False])
+def test_a_client_that_is_already_sending_gets_its_answer(small: RunningServer, with_key: bool) -> None:
+    """Not a reset: 6 MB of it are read and thrown away."""
+    key = small.new_key() if with_key else "iu_live_" + "x" * 38
+    response = post(small, key, multipart(b"\xff\xd8\xff" + b"\0" * 6 * MB))
+    assert response.status_code == (413 if with_key else 401)
+
+
+def test_a_stranger_who_goes_on_sending_is_cut_off(small: RunningServer) -> None:
+    with socket.create_connection(small.address, timeout=DEADLINE) as connection:
+        connection.sendall(b"POST /api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n")
+        assert sent_until_cut_off(connection, most=200 * MB) < 40 * MB
+
+
+def test_the_calls_of_a_minute_are_counted_by_account(small: RunningServer) -> None:
+    key = small.new_key()
+    codes = [small.get("/api/quota", key).status_code for _ in range(6)]
+    assert codes == [200] * 5 + [429]
+    refused = small.upload(key, pictures.jpeg())
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) >= 1
+    small.clock.advance(60)
+    assert small.upload(key, pictures.jpeg()).status_code == 200
+
+
+def test_storage_is_counted_in_stored_bytes(small: RunningServer) -> None:
+    key = small.new_key()
+    picture = pictures.jpeg(pictures.noise(800, 700), quality=95)
+    assert 600_000 < len(picture) < MB
+    answers = [small.upload(key, picture) for _ in range(4)]
+    stored = [answer for answer in answers if answer.status_code == 200]
+    assert len(stored) == 2 * MB // len(picture) < 4
+    assert (answers[-1].status_code, answers[-1].json()["code"]) == (403, "storage_quota_exceeded")
+    small.clock.advance(60)
+    quota = small.get("/api/quota", key).json()
+    assert quota["storage"] == {"used": len(stored) * len(picture), "limit": 2 * MB}
+    assert len(small.files("spool")) == 0
+
+
+# What is counted
+
+
+def test_of_64_parallel_uploads_on_a_free_account_exactly_10_succeed(tmp_path: Path) -> None:
+    with running(tmp_path, limits={"api_per_minute": 0}, receive={"per_account": 0}, imaging={"workers": 2}) as server:
+        key = server.new_key()
+        picture = pictures.phone_jpeg()
+        with ThreadPoolExecutor(64) as threads:
+            answers = list(threads.map(lambda _: server.upload(key, picture), range(64)))
+        codes = [answer.status_code for answer in answers]
+        assert (codes.count(200), codes.count(429)) == (10, 54)
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.json()["error"] == "Monthly API upload quota exceeded"
+        assert refused.json()["quota"]["upgrade_url"] == "/dashboard/profile#upgrade"
+        assert refused.headers["X-Quota-Limit"] == "10"
+        assert server.get("/api/quota", key).json()["used"] == 10
+        account = server.call(server.server.accounts.all())[0]
+        assert server.call(ledger(server).ledger(account.id, month_of(server.clock()))) == 10
+        slugs = [answer.json()["slug"] for answer in answers if answer.status_code == 200]
+        assert len({server.call(ledger(server).image(slug)).blob for slug in slugs}) == 10
+        assert len(server.files("blobs")) == 10
+
+
+def test_a_new_month_begins_at_midnight_utc(small: RunningServer) -> None:
+    key = small.new_key()
+    while small.upload(key, pictures.jpeg()).status_code == 200:
+        small.clock.advance(15)
+    quota = small.get("/api/quota", key).json()
+    assert (quota["used"], quota["remaining"]) == (4, 0)
+    small.clock.set(quota["resets_at"] - 1)
+    assert small.upload(key, pictures.jpeg()).json()["code"] == "quota_exceeded"
+    small.clock.set(quota["resets_at"])
+    assert small.upload(key, pictures.jpeg()).json()["quota"]["used"] == 1
+
+
+def test_a_key_that_is_replaced_while_its_upload_is_under_way_cannot_finish_it(server: RunningServer) -> None:
+    email, key = server.new_email()
+    body, headers = multipart(pictures.jpeg())
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request_head(key, headers, len(body)) + body[:200])
+        eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+        server.call(server.server.accounts.rotate_key(email))
+        connection.sendall(body[200:])
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert server.files("spool") == []
+
+
+def test_a_full_queue_answers_503_at_once(tmp_path: Path) -> None:
+    with running(tmp_path, receive={"max_uploads": 1}, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        body, headers = multipart(pictures.jpeg())
+        with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+            connection.sendall(request_head(key, headers, len(body)) + body[:100])
+            eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+            refused = server.upload(key, pictures.jpeg())
+            assert refused.status_code == 503
+            assert refused.json() == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
+            assert int(refused.headers["Retry-After"]) >= 1
+        assert eventually(lambda: server.upload(key, pictures.jpeg()).status_code == 200)
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server: RunningServer) -> None:
+    key = server.new_key("pro")
+    body, headers = multipart(pictures.jpeg(pictures.noise(1000, 700)))
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request_head(key, headers, len(body)) + body[:300_000])
+        eventually(lambda: server.files("spool"))
+    eventually(lambda: not server.files("spool"))
+    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+    assert server.get("/api/quota", key).json()["used"] == 0
+
+
+def test_a_bug_is_a_500_that_tells_nothing_but_its_request_id(server: RunningServer, log_guard: LogGuard) -> None:
+    log_guard.allow(r"^request \w+ failed$")
+    uploads = server.server._services.uploads
+
+    async def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("a secret detail")
+
+    put, uploads.blobs.put = uploads.blobs.put, broken  # type: ignore[method-assign]
+    try:
+        response = server.upload(server.new_key(), pictures.jpeg())
+    finally:
+        uploads.blobs.put = put  # type: ignore[method-assign]
+    assert (response.status_code, response.json()) == (500, {"error": "Internal server error", "code": "internal"})
+    assert response.headers["X-Request-Id"]
+    assert server.files("spool") == []
+
+
+# Workers
+
+
+def test_a_worker_that_is_killed_from_outside_costs_no_upload(server: RunningServer, log_guard: LogGuard) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    pool = server.server._services.uploads.imaging
+    key = server.new_key("pro")
+    for _ in range(3):
+        for pid in pool.pids:
+            subprocess.run(["kill", "-9", str(pid)], check=True)
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+        eventually(lambda: len(pool._idle) == 2)
+
+
+def test_a_job_that_hangs_is_cut_off_while_others_go_on(server: RunningServer, log_guard: LogGuard) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    pool = server.server._services.uploads.imaging
+    key = server.new_key("pro")
+    stopped = pool._idle[-1].process.pid  # the one that is next
+    subprocess.run(["kill", "-STOP", str(stopped)], check=True)
+    with ThreadPoolExecutor(1) as threads:
+        hanging = threads.submit(server.upload, key, pictures.jpeg())
+        eventually(lambda: len(pool._idle) == 1)
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+        assert (hanging.result().status_code, hanging.result().json()["code"]) == (400, "broken_image")
+    eventually(lambda: len(pool._idle) == 2)
+    assert stopped not in pool.pids
+
+
+def test_workers_are_recycled_without_a_pause(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iuserver.imaging.pool.RECYCLE_AFTER", 3)
+    pool = server.server._services.uploads.imaging
+    before = set(pool.pids)
+    key = server.new_key("pro")
+    for _ in range(20):
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+    eventually(lambda: not before & set(pool.pids) and len(pool.pids) == 2)
+
+
+# Helpers
+
+
+def multipart(data: bytes, name: str = "photo.jpg") -> tuple[bytes, dict[str, str]]:
+    """A body and its headers, byte for byte as written here."""
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    return head.encode() + data + b"\r\n--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def post(
+    server: RunningServer, key: str, body: tuple[bytes, dict[str, str]], headers: dict[str, str] | None = None
+) -> requests.Response:
+    all_headers = {**body[1], **bearer(key), **(headers or {})}
+    return requests.post(f"{server.url}/api/upload", data=body[0], headers=all_headers, timeout=DEADLINE)
+
+
+def request_head(key: str, headers: dict[str, str], length: int) -> bytes:
+    lines = {**headers, **bearer(key), "Host": "x", "Content-Length": str(length)}
+    return ("POST /api/upload HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
+
+
+def received(connection: socket.socket) -> bytes:
+    """One answer with its body."""
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def sent_until_cut_off(connection: socket.socket, most: int) -> int:
+    """How many bytes a server takes before it closes the connection, or `most`."""
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < most:
+            sent += connection.send(b"x" * 65536)
+    return sent
+
+
+def exif_tags(data: bytes) -> dict[str, Any]:
+    """Every metadata tag that exiftool finds, but those about the file itself and its picture format."""
+    command = ["exiftool", "-j", "-n", "-a", "-ee", "-G1", "-"]
+    told = json.loads(subprocess.run(command, input=data, capture_output=True, check=True).stdout)[0]
+    about_the_file = ("SourceFile", "ExifTool", "System", "File", "Composite", "JFIF", "Adobe", "PNG", "ICC")
+    about_the_block = ("ExifByteOrder",)
+    return {
+        name.rpartition(":")[2]: value
+        for name, value in told.items()
+        if not name.startswith(about_the_file) and not name.endswith(about_the_block)
+    }
