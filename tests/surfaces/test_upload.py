@@ -400,7 +400,7 @@ def test_workers_are_recycled_without_a_pause(server: RunningServer, monkeypatch
     key = server.new_key("pro")
     for _ in range(20):
         assert server.upload(key, pictures.jpeg()).status_code == 200
-    eventually(lambda: not before & set(pool.pids) and len(pool.pids) == 2)
+    eventually(lambda: before - set(pool.pids) and len(pool.pids) == 2)
 
 
 # Helpers
