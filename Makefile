@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests judge pictures with a complete Pillow of their own: Pillow-SIMD is built here without WebP and AVIF.
+JUDGE := $(VENV)/judge
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := curl jq nodejs
 
@@ -38,6 +40,7 @@ $(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
 	@$(BIN)/python -c 'import PIL' 2>/dev/null \
 	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow-simd 2>/dev/null \
 	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(JUDGE) pillow
 	@$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__)'
 	@touch $@
 

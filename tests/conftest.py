@@ -80,6 +80,7 @@ def corpus() -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def pytest_report_header() -> str:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     folder = corpus_folder()
-    return f"corpus: {len(corpus())} files" if folder else "corpus: none (TEST_CORPUS is not set)"
+    told = f"corpus: {len(corpus())} files" if folder else "corpus: none (TEST_CORPUS is not set)"
+    terminalreporter.write_line(told)
