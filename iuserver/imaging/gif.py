@@ -1,0 +1,218 @@
+"""GIF: walk every block, keep what makes the pictures and their timing.
+
+Source: CompuServe "Graphics Interchange Format, Version 89a", sections 15 to 27; the looping
+extension is Netscape's, and ICC.1:2022 annex B names the one of the colour profile.
+
+Kept: header, logical screen descriptor, colour tables, image descriptors and their data, the graphic control
+extension before an image; of the application extensions the first looping one (NETSCAPE2.0 or ANIMEXTS1.0), with
+nothing but its loop count, and the first ICC profile (ICCRGBG1012). Everything else goes: comments, plain text and
+the graphic control that belongs to it, XMP and other application extensions, unknown extensions, and every byte
+after the trailer.
+
+What this cannot see: bytes that follow the end code inside an image's data (it is not decoded here).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
+from iuserver.imaging.source import Source
+
+MAGICS = (b"GIF87a", b"GIF89a")
+
+EXTENSION, IMAGE, TRAILER = b"!", b",", b";"
+PLAIN_TEXT, CONTROL, APPLICATION = b"\x01", b"\xf9", b"\xff"
+
+SCREEN_END = 13
+# The specification says 2 to 8; some encoders write 1 for two colours, and decoders draw it.
+CODE_SIZES = range(1, 9)
+# A picture has a few extensions, or a few for each frame; a file made of nothing else would only take time.
+MAX_EXTENSIONS = 10_000
+
+# libnsgif believes the first frame rather than screens of these sizes, and of more than 2048 pixels a side.
+DOUBTED = frozenset({(640, 480), (640, 512), (800, 600), (1024, 768), (1280, 1024), (1600, 1200)})
+DOUBTED_SIDE = 2048
+
+# Where the data of an application extension begins, and how much of it is looked into.
+APPLICATION_DATA = 14
+APPLICATION_HEAD = 1024
+
+FIRST_WINDOW = 1024
+WINDOW = 64 * 1024
+
+
+@dataclass
+class _Walk:
+    """What has been seen so far. The canvas is the screen, made larger by the first frame where that does not fit."""
+
+    screen: tuple[int, int] = (0, 0)
+    canvas: tuple[int, int] = (0, 0)
+    first: tuple[int, int] = (0, 0)
+    frames: int = 0
+    extensions: int = 0
+    control: Piece | None = None
+    applications: set[str] = field(default_factory=set)
+    pieces: list[Piece | None] = field(default_factory=list)
+
+
+def walk(source: Source, limits: Limits) -> Plan:
+    """Walk a GIF to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
+    seen = _Walk()
+    position = _screen(source, seen, limits)
+    while True:
+        introducer = source.at(position, 1)
+        if introducer == EXTENSION:
+            position = _extension(source, seen, position)
+        elif introducer == IMAGE:
+            position = _image(source, seen, limits, position)
+        elif introducer == TRAILER:
+            seen.pieces.append((position, position + 1))
+            return _plan(seen)
+        else:
+            broken("a block is of no known kind" if introducer else "it ends before its trailer")
+
+
+def _screen(source: Source, seen: _Walk, limits: Limits) -> int:
+    """Check header and logical screen descriptor; where the global colour table after them ends."""
+    head = source.at(0, SCREEN_END)
+    if len(head) < SCREEN_END or not head.startswith(MAGICS):
+        broken("it does not begin with its header")
+    width, height, packed = struct.unpack_from("<HHB", head, 6)
+    if not (width and height):
+        broken("it has no size")
+    limits.check_frame(width, height)
+    seen.screen = seen.canvas = (width, height)
+    stop = SCREEN_END + _colour_table(packed)
+    seen.pieces.append((0, stop))
+    return stop
+
+
+def _colour_table(packed: int) -> int:
+    return 6 << (packed & 7) if packed & 0x80 else 0
+
+
+def _image(source: Source, seen: _Walk, limits: Limits, start: int) -> int:
+    """Check an image and keep it, with the graphic control extension before it; where it ends."""
+    head = source.at(start, 10)
+    if len(head) < 10:
+        broken("a frame is cut short")
+    left, top, width, height, packed = struct.unpack_from("<HHHHB", head, 1)
+    if not (width and height):
+        broken("a frame has no size")
+    _frame(seen, limits, left + width, top + height)
+    code_size = start + 10 + _colour_table(packed)
+    data = source.at(code_size, 2)
+    if len(data) < 2 or data[0] not in CODE_SIZES or not data[1]:
+        broken("a frame has no picture data, or data of a wrong kind")
+    stop = _end_of_blocks(source, code_size + 1)
+    seen.pieces += [seen.control, (start, stop)]
+    seen.control = None
+    return stop
+
+
+def _frame(seen: _Walk, limits: Limits, right: int, bottom: int) -> None:
+    """Count a frame. The first one may make the canvas larger; decoders do not agree on later ones that would."""
+    canvas = (max(seen.canvas[0], right), max(seen.canvas[1], bottom))
+    limits.check_frame(*canvas)
+    if not seen.frames:
+        seen.first, seen.canvas = (right, bottom), canvas
+    if canvas != seen.canvas:
+        broken("a frame lies outside the picture")
+    seen.frames += 1
+    limits.check_frames(seen.frames, seen.frames * canvas[0] * canvas[1])
+
+
+def _end_of_blocks(source: Source, position: int) -> int:
+    """Where the data sub-blocks that begin at `position` end, their terminator included."""
+    window = source.at(position, FIRST_WINDOW)
+    while True:
+        offset, size = 0, len(window)
+        if not size:
+            broken("its data is cut short")
+        while offset < size:
+            length = window[offset]
+            offset += length + 1
+            if not length:
+                return position + offset
+        position += offset
+        window = source.at(position, WINDOW)
+
+
+def _extension(source: Source, seen: _Walk, start: int) -> int:
+    """Keep an extension, or some of it, or nothing; where it ends."""
+    seen.extensions += 1
+    if seen.extensions > MAX_EXTENSIONS:
+        broken("it has too many extensions")
+    extension = (start, _end_of_blocks(source, start + 2))
+    _EXTENSIONS.get(source.at(start + 1, 1), _remove)(source, seen, extension)
+    return extension[1]
+
+
+# One function a kind of extension: check it, note what it says, keep it or not.
+
+
+def _remove(source: Source, seen: _Walk, extension: Range) -> None:
+    """A comment, or something that no specification knows."""
+
+
+def _control(source: Source, seen: _Walk, extension: Range) -> None:
+    """Hold it until its image comes: the last one before an image counts."""
+    start, stop = extension
+    body = source.at(start, min(stop - start, 7))
+    if len(body) == 7 and body[2] >= 4:
+        seen.control = extension if stop - start == 8 else b"!\xf9\x04" + body[3:] + b"\0"
+
+
+def _plain_text(source: Source, seen: _Walk, extension: Range) -> None:
+    """Text is drawn like an image, so the graphic control before it was the text's."""
+    seen.control = None
+
+
+def _application(source: Source, seen: _Walk, extension: Range) -> None:
+    handler = _APPLICATIONS.get(source.at(extension[0] + 2, 12))
+    if handler:
+        handler(source, seen, extension)
+
+
+def _loop(source: Source, seen: _Walk, extension: Range) -> None:
+    """Of its sub-blocks only the one with the loop count stays, not those that tell how much to buffer."""
+    counts = [block for block in _sub_blocks(source, extension) if len(block) == 3 and block[0] == 1]
+    if counts and "loop" not in seen.applications:
+        seen.applications.add("loop")
+        start, stop = extension
+        alone = stop - start == APPLICATION_DATA + 5
+        seen.pieces.append(extension if alone else source.at(start, APPLICATION_DATA) + b"\x03" + counts[0] + b"\0")
+
+
+def _icc(source: Source, seen: _Walk, extension: Range) -> None:
+    profile = b"".join(_sub_blocks(source, extension))
+    if profile[36:40] == b"acsp" and "icc" not in seen.applications:
+        seen.applications.add("icc")
+        seen.pieces.append(extension)
+
+
+def _sub_blocks(source: Source, extension: Range) -> Iterator[bytes]:
+    """The sub-blocks that are whole within the head of an application extension's data."""
+    begin = extension[0] + APPLICATION_DATA
+    head = source.at(begin, min(extension[1] - begin, APPLICATION_HEAD))
+    offset = 0
+    while offset < len(head):
+        stop = offset + 1 + head[offset]
+        if stop <= len(head):
+            yield head[offset + 1 : stop]
+        offset = stop
+
+
+_EXTENSIONS = {PLAIN_TEXT: _plain_text, CONTROL: _control, APPLICATION: _application}
+_APPLICATIONS = {b"\x0bNETSCAPE2.0": _loop, b"\x0bANIMEXTS1.0": _loop, b"\x0bICCRGBG1012": _icc}
+
+
+def _plan(seen: _Walk) -> Plan:
+    if not seen.frames:
+        broken("it has no picture in it")
+    doubted = seen.screen in DOUBTED or max(seen.screen) > DOUBTED_SIDE
+    width, height = seen.first if doubted else seen.canvas
+    return Plan("image/gif", "gif", width, height, seen.frames, 1, joined(seen.pieces))
