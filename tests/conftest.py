@@ -47,6 +47,7 @@ def log_guard() -> Iterator[LogGuard]:
     root.setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("pyvips").setLevel(logging.ERROR)  # the tests' own look at pictures
     yield guard
     root.setLevel(level)
     root.removeHandler(guard)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import random
+import re
 import struct
+import subprocess
 import warnings
 import zlib
 from functools import lru_cache
 
-from PIL import Image, ImageCms, PngImagePlugin
+import pyvips
+from PIL import Image, PngImagePlugin
 
 SECRET = b"PLANTED-SECRET"
 ORIENTATION = 0x0112
@@ -24,8 +28,8 @@ def noise(width: int = 48, height: int = 32, mode: str = "RGB", seed: int = 1) -
 
 @lru_cache(maxsize=1)
 def icc_profile() -> bytes:
-    """A real ICC profile; the same one every time, though it has the time of its making in it."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """A real ICC profile, the sRGB one that libvips brings."""
+    return bytes(pyvips.Operation.call("profile_load", "srgb"))
 
 
 def exif(orientation: int = 6) -> Image.Exif:
@@ -107,3 +111,39 @@ def pixels(data: bytes) -> list[bytes]:
             image.seek(number)
             frames.append(image.convert("RGBA").tobytes())
         return frames
+
+
+# What exiftool tells of any picture of a format, whoever made it. Anything else is something somebody wrote into it.
+ABOUT_THE_FORMAT = {
+    "ExifTool": None,
+    "System": None,
+    "Composite": None,
+    "JFIF": None,
+    "Adobe": None,
+    "ICC": None,
+    "QuickTime": None,
+    "Meta": None,
+    "Track": None,
+    "File": "FileType FileTypeExtension MIMEType ExifByteOrder ImageWidth ImageHeight EncodingProcess BitsPerSample"
+    " ColorComponents YCbCrSubSampling",
+    "PNG": "ImageWidth ImageHeight BitDepth ColorType Compression Filter Interlace Gamma Palette Transparency"
+    " BackgroundColor ProfileName AnimationFrames AnimationPlays PixelsPerUnitX PixelsPerUnitY PixelUnits"
+    " SRGBRendering WhitePointX WhitePointY RedX RedY GreenX GreenY BlueX BlueY SignificantBits",
+    "GIF": "GIFVersion ImageWidth ImageHeight HasColorMap ColorResolutionDepth BitsPerPixel BackgroundColor"
+    " PixelAspectRatio AnimationIterations FrameCount Duration TransparentColor",
+    "RIFF": "ImageWidth ImageHeight VP8Version HorizontalScale VerticalScale WebP_Flags AlphaPreprocessing"
+    " AlphaFiltering AlphaCompression AlphaIsUsed AnimationLoopCount BackgroundColor Duration FrameCount ImageBits",
+}
+
+
+def metadata(data: bytes) -> dict[str, object]:
+    """Every tag that exiftool finds and that is not about the format: name (without its group) and value."""
+    command = ["exiftool", "-j", "-n", "-a", "-ee", "-G1", "-"]
+    told = json.loads(subprocess.run(command, input=data, capture_output=True, check=True).stdout)[0]
+    found = {}
+    for tag, value in told.items():
+        group, _, name = tag.rpartition(":")
+        known = ABOUT_THE_FORMAT.get(re.split(r"[-_\d]", group)[0], "")
+        if tag != "SourceFile" and known is not None and name not in known.split():
+            found[name] = value
+    return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
+import sys
 
 import uvloop
 
@@ -58,7 +60,7 @@ async def _introduce(server: Server, settings: Settings) -> None:
     try:
         made = await server.accounts.add(DEMO_EMAIL, DEMO_PLAN)
     except Fault:
-        rotate = f"python run.py user rotate-key {DEMO_EMAIL} --data {settings.server.data}"
+        rotate = f"{_program()} user rotate-key {DEMO_EMAIL} --data {settings.server.data}"
         print(f"The demo account is there already. For a new key:\n\n  {rotate}\n", flush=True)
         return
     print(
@@ -66,3 +68,10 @@ async def _introduce(server: Server, settings: Settings) -> None:
         f'  curl -H "Authorization: Bearer {made.key}" -F "file=@photo.jpg" {server.url}/api/upload\n',
         flush=True,
     )
+
+
+def _program() -> str:
+    """How this program was called, as it can be typed again."""
+    if sys.argv[0].endswith(".py"):
+        return f"{os.path.relpath(sys.executable)} {os.path.relpath(sys.argv[0])}"
+    return sys.argv[0]

@@ -4,10 +4,11 @@ Source: CompuServe "Graphics Interchange Format, Version 89a", sections 15 to 27
 extension is Netscape's, and ICC.1:2022 annex B names the one of the colour profile.
 
 Kept: header, logical screen descriptor, colour tables, image descriptors and their data, the graphic control
-extension before an image; of the application extensions the first looping one (NETSCAPE2.0 or ANIMEXTS1.0), with
-nothing but its loop count, and the first ICC profile (ICCRGBG1012). Everything else goes: comments, plain text and
-the graphic control that belongs to it, XMP and other application extensions, unknown extensions, and every byte
-after the trailer.
+extension before an image; of the application extensions the last looping one (NETSCAPE2.0 or ANIMEXTS1.0: the one that
+decoders obey), with nothing but its loop count, and the first ICC profile (ICCRGBG1012). Everything else goes:
+comments, plain text, XMP and other application extensions, unknown extensions, and every byte after the trailer.
+
+Decoders skip plain text and give the graphic control that precedes it to the next image; so does this.
 
 What this cannot see: bytes that follow the end code inside an image's data (it is not decoded here).
 """
@@ -24,7 +25,7 @@ from iuserver.imaging.source import Source
 MAGICS = (b"GIF87a", b"GIF89a")
 
 EXTENSION, IMAGE, TRAILER = b"!", b",", b";"
-PLAIN_TEXT, CONTROL, APPLICATION = b"\x01", b"\xf9", b"\xff"
+CONTROL, APPLICATION = b"\xf9", b"\xff"
 
 SCREEN_END = 13
 # The specification says 2 to 8; some encoders write 1 for two colours, and decoders draw it.
@@ -54,7 +55,8 @@ class _Walk:
     frames: int = 0
     extensions: int = 0
     control: Piece | None = None
-    applications: set[str] = field(default_factory=set)
+    loop: int | None = None
+    profile: bool = False
     pieces: list[Piece | None] = field(default_factory=list)
 
 
@@ -166,11 +168,6 @@ def _control(source: Source, seen: _Walk, extension: Range) -> None:
         seen.control = extension if stop - start == 8 else b"!\xf9\x04" + body[3:] + b"\0"
 
 
-def _plain_text(source: Source, seen: _Walk, extension: Range) -> None:
-    """Text is drawn like an image, so the graphic control before it was the text's."""
-    seen.control = None
-
-
 def _application(source: Source, seen: _Walk, extension: Range) -> None:
     handler = _APPLICATIONS.get(source.at(extension[0] + 2, 12))
     if handler:
@@ -180,17 +177,20 @@ def _application(source: Source, seen: _Walk, extension: Range) -> None:
 def _loop(source: Source, seen: _Walk, extension: Range) -> None:
     """Of its sub-blocks only the one with the loop count stays, not those that tell how much to buffer."""
     counts = [block for block in _sub_blocks(source, extension) if len(block) == 3 and block[0] == 1]
-    if counts and "loop" not in seen.applications:
-        seen.applications.add("loop")
-        start, stop = extension
-        alone = stop - start == APPLICATION_DATA + 5
-        seen.pieces.append(extension if alone else source.at(start, APPLICATION_DATA) + b"\x03" + counts[0] + b"\0")
+    if not counts:
+        return
+    if seen.loop is not None:
+        seen.pieces[seen.loop] = None
+    seen.loop = len(seen.pieces)
+    start, stop = extension
+    alone = stop - start == APPLICATION_DATA + 5
+    seen.pieces.append(extension if alone else source.at(start, APPLICATION_DATA) + b"\x03" + counts[0] + b"\0")
 
 
 def _icc(source: Source, seen: _Walk, extension: Range) -> None:
     profile = b"".join(_sub_blocks(source, extension))
-    if profile[36:40] == b"acsp" and "icc" not in seen.applications:
-        seen.applications.add("icc")
+    if profile[36:40] == b"acsp" and not seen.profile:
+        seen.profile = True
         seen.pieces.append(extension)
 
 
@@ -206,7 +206,7 @@ def _sub_blocks(source: Source, extension: Range) -> Iterator[bytes]:
         offset = stop
 
 
-_EXTENSIONS = {PLAIN_TEXT: _plain_text, CONTROL: _control, APPLICATION: _application}
+_EXTENSIONS = {CONTROL: _control, APPLICATION: _application}
 _APPLICATIONS = {b"\x0bNETSCAPE2.0": _loop, b"\x0bANIMEXTS1.0": _loop, b"\x0bICCRGBG1012": _icc}
 
 

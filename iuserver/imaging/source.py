@@ -18,11 +18,12 @@ class Source:
     def __init__(self, data: bytes | mmap.mmap, file: int | None = None) -> None:
         self._data = data
         self._file = file
-        self._released = 0
+        self._passed = 0
         self.size = len(data)
 
     def at(self, start: int, length: int) -> bytes:
         """Up to `length` bytes from `start`; fewer at the end of the input."""
+        self._pass(start)
         return self._data[start : start + length]
 
     def search(self, pattern: re.Pattern[bytes], start: int) -> int:
@@ -59,15 +60,20 @@ class Source:
 
     def _windows(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         for begin in range(start, stop, WINDOW):
-            self._release(begin)
+            if begin > start:
+                self._forget(begin - WINDOW, begin)
             yield begin, min(begin + WINDOW, stop)
 
-    def _release(self, passed: int) -> None:
-        if not isinstance(self._data, mmap.mmap) or passed - self._released < WINDOW:
-            return
-        length = (passed - self._released) // mmap.PAGESIZE * mmap.PAGESIZE
-        self._data.madvise(mmap.MADV_DONTNEED, self._released, length)
-        self._released += length
+    def _pass(self, position: int) -> None:
+        if position - self._passed >= WINDOW:
+            self._forget(self._passed, position)
+            self._passed = position
+
+    def _forget(self, start: int, stop: int) -> None:
+        """Give the pages of a range back; whoever looks there again has them read again."""
+        if isinstance(self._data, mmap.mmap):
+            start, stop = (offset // mmap.PAGESIZE * mmap.PAGESIZE for offset in (start, stop))
+            self._data.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
 def write_all(file: int, data: bytes | memoryview) -> None:

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iuserver.errors import Fault
-from iuserver.imaging import jpeg, png
+from iuserver.imaging import gif, jpeg, png
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 
 Walker = Callable[[Source, Limits], Plan]
 
-WALKERS: dict[bytes, Walker] = {jpeg.MAGIC: jpeg.walk, png.MAGIC: png.walk}
+HEAD = 64
+"""How many first bytes decide."""
+
+WALKERS: list[tuple[Callable[[bytes], bool], Walker]] = [
+    (lambda head: head.startswith(jpeg.MAGIC), jpeg.walk),
+    (lambda head: head.startswith(png.MAGIC), png.walk),
+    (lambda head: head.startswith(gif.MAGICS), gif.walk),
+]
 
 
 def walker_for(head: bytes) -> Walker:
     """The walker for a file that begins with `head`. Raises Fault("unsupported_type")."""
-    for magic, walker in WALKERS.items():
-        if head.startswith(magic):
+    for recognises, walker in WALKERS:
+        if recognises(head):
             return walker
-    raise Fault("unsupported_type", "Unsupported file type: the bytes are neither a JPEG nor a PNG image")
+    raise Fault("unsupported_type", "Unsupported file type: the bytes are no PNG, JPEG or GIF image")

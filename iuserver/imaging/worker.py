@@ -24,7 +24,7 @@ import pyvips
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source, opened, write_all
-from iuserver.imaging.walkers import walker_for
+from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import Reader, message
 from iuserver.records import Facts
 
@@ -32,7 +32,7 @@ MB = 1024 * 1024
 DATA_LIMIT = 512 * MB
 FILE_LIMIT = 1024 * MB
 RECEIVE = 256 * 1024
-LOADERS = {"image/jpeg": "jpegload", "image/png": "pngload"}
+LOADERS = {"image/jpeg": "jpegload", "image/png": "pngload", "image/gif": "gifload"}
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def _confine() -> None:
         resource.setrlimit(limit, (value, value))
     pyvips.cache_set_max(0)
     pyvips.operation_block_set("VipsForeignLoad", True)
-    for loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng"):
+    for loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadNsgif"):
         pyvips.operation_block_set(loader, False)
 
 
@@ -98,7 +98,7 @@ def _remove(path: str) -> None:
 def clean(origin: bytes | str, target: str, limits: Limits) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
     with opened(origin) as source:
-        plan = walker_for(source.at(0, 16))(source, limits)
+        plan = walker_for(source.at(0, HEAD))(source, limits)
         if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:

@@ -277,9 +277,9 @@ def test_of_two_graphic_controls_in_a_row_the_later_counts():
     assert strip(data) == screen(4, 4) + control(5) + image(0, 0, 4, 4) + TRAILER
 
 
-def test_a_graphic_control_goes_with_the_plain_text_that_it_belongs_to():
+def test_a_graphic_control_before_plain_text_stays_for_the_next_image_as_decoders_have_it():
     data = screen(4, 4) + control(9) + plain_text() + image(0, 0, 4, 4) + TRAILER
-    assert strip(data) == screen(4, 4) + image(0, 0, 4, 4) + TRAILER
+    assert strip(data) == screen(4, 4) + control(9) + image(0, 0, 4, 4) + TRAILER
 
 
 def test_a_graphic_control_of_one_frame_is_not_used_for_the_next():
@@ -312,9 +312,9 @@ def test_a_loop_count_stays_under_either_name(name):
     assert strip(data) == data
 
 
-def test_only_the_first_looping_extension_stays():
+def test_only_the_last_looping_extension_stays():
     data = screen(4, 4) + loop(4) + loop(7, b"ANIMEXTS1.0") + image(0, 0, 4, 4) + loop(8) + TRAILER
-    assert strip(data) == screen(4, 4) + loop(4) + image(0, 0, 4, 4) + TRAILER
+    assert strip(data) == screen(4, 4) + image(0, 0, 4, 4) + loop(8) + TRAILER
 
 
 @pytest.mark.parametrize(
