@@ -21,7 +21,7 @@ from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
-from iuserver.imaging.plan import Limits
+from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.library import Library
 from iuserver.passwords import Passwords
@@ -136,7 +136,8 @@ class Server:
             max_frames=imaging.max_frames,
             max_scans=imaging.max_scans,
         )
-        pool = Pool(imaging.workers or os.cpu_count() or 1, limits)
+        rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
         stack.push_async_callback(pool.close)
         try:
             await pool.start()

@@ -13,7 +13,7 @@ import zlib
 from functools import lru_cache
 
 import pyvips
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageChops, ImageStat, PngImagePlugin
 
 SECRET = b"PLANTED-SECRET"
 ORIENTATION = 0x0112
@@ -101,6 +101,53 @@ def apng(frames: int = 3) -> bytes:
     """An animated PNG."""
     first, *others = [noise(seed=number) for number in range(frames)]
     return png(first, save_all=True, append_images=others, duration=50)
+
+
+def phone_gif(frames: int = 3) -> bytes:
+    """An animated GIF with a secret in every removable place: comments, text, XMP, unknown extensions, trailer."""
+    first, *others = [noise(24, 16, "L", seed=number) for number in range(frames)]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=50, loop=3, comment=SECRET)
+    plain = buffer.getvalue()
+    block = bytes([len(SECRET)]) + SECRET + b"\0"
+    hidden = [
+        b"!\xfe" + block,
+        b"!\xff\x0bXMP DataXMP" + block,
+        b"!\xff\x0bUnknown1234" + block,
+        b"!\x77" + block,
+    ]
+    return plain[:-1] + b"".join(hidden) + b";" + SECRET
+
+
+def striped() -> Image.Image:
+    """A picture that looks different whichever way it is turned."""
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("red", (0, 0, 32, 16))
+    image.paste("blue", (32, 16, 64, 32))
+    image.paste("green", (0, 16, 16, 32))
+    return image
+
+
+def turned(upright: Image.Image, orientation: int) -> Image.Image:
+    """How a camera stores a picture whose EXIF orientation (Exif 2.32, tag 0x0112) is this one."""
+    method = Image.Transpose
+    undo = {
+        2: method.FLIP_LEFT_RIGHT,
+        3: method.ROTATE_180,
+        4: method.FLIP_TOP_BOTTOM,
+        5: method.TRANSPOSE,
+        6: method.ROTATE_90,
+        7: method.TRANSVERSE,
+        8: method.ROTATE_270,
+    }
+    return upright.transpose(undo[orientation]) if orientation in undo else upright
+
+
+def looks_like(data: bytes, image: Image.Image) -> bool:
+    """Whether a stored picture shows the same, give or take what JPEG changes."""
+    with Image.open(io.BytesIO(data)) as stored:
+        difference = ImageChops.difference(stored.convert("RGB"), image)
+        return max(ImageStat.Stat(difference).mean) < 4
 
 
 def pixels(data: bytes) -> list[bytes]:

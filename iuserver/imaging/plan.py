@@ -45,6 +45,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a worker goes by. `bake` turns the pixels of stills that are to be turned, up to `max_decode_pixels`."""
+
+    limits: Limits
+    bake: bool
+    max_decode_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A picture's stored size, its turns (EXIF orientation, 1-8), and its clean file piece by piece."""
 

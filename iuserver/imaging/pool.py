@@ -15,14 +15,14 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
 from iuserver.errors import Fault
-from iuserver.imaging.plan import Limits
+from iuserver.imaging.plan import Rules
 from iuserver.imaging.wire import Reader, message
 from iuserver.records import Facts
 
@@ -47,12 +47,16 @@ class _Job:
 
 
 class Pool:
-    """`workers` processes; a job that takes longer than `deadline` seconds is cut off with its worker."""
+    """At most `workers` jobs at a time; one that takes longer than `deadline` seconds is cut off with its worker.
 
-    def __init__(self, workers: int, limits: Limits, deadline: float = 2.0) -> None:
+    There is one process more than that, warm, so that the loss of one costs nobody the time of a start.
+    """
+
+    def __init__(self, workers: int, rules: Rules, deadline: float = 2.0) -> None:
         self.workers = workers
-        self.limits = limits
+        self.rules = rules
         self.deadline = deadline
+        self._busy = 0
         self._waiting: deque[_Job] = deque()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
@@ -61,7 +65,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self.workers)))
+        await asyncio.gather(*(self._start_worker() for _ in range(self.workers + 1)))
 
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
@@ -85,7 +89,16 @@ class Pool:
         self._waiting.clear()
         for worker in list(self._all):
             worker.transport.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.deadline)
+        for worker in list(self._all):  # one that did not notice: stopped, or deep in a job
+            worker.process.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def idle_pids(self) -> list[int]:
+        """The process ids of the workers that wait for a job; the last one is the next to get one."""
+        return [worker.process.pid for worker in self._idle]
 
     @property
     def pids(self) -> list[int]:
@@ -93,9 +106,10 @@ class Pool:
         return [worker.process.pid for worker in self._all]
 
     def _assign(self) -> None:
-        while self._waiting and self._idle:
+        while self._waiting and self._idle and self._busy < self.workers:
             job = self._waiting.popleft()
             if not job.done.done():
+                self._busy += 1
                 self._idle.pop().run(job)
 
     async def _start_worker(self) -> None:
@@ -103,7 +117,7 @@ class Pool:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "iuserver.imaging.worker"),
-                *(orjson.dumps(asdict(self.limits)).decode(), str(self.deadline)),
+                *(orjson.dumps(self.rules).decode(), str(self.deadline)),
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 env=_environment(),
@@ -127,7 +141,9 @@ class Pool:
         if worker in self._idle:
             self._idle.remove(worker)
         if worker.job:
+            self._busy -= 1
             self._settle(worker, worker.job, returncode)
+            self._assign()
         if worker.started and not worker.retired and not self._closing:
             log.warning("worker %d ended with %s; replacing it", worker.process.pid, returncode)
             await self._start_another()
@@ -161,7 +177,6 @@ class Pool:
         else:
             job.retried = True
             self._waiting.appendleft(job)
-            self._assign()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -234,6 +249,7 @@ class _Worker(asyncio.Protocol):
 
     def _finish(self, answer: dict[str, Any]) -> None:
         job, self.job = self.job, None
+        self.pool._busy -= 1
         self.jobs_done += 1
         if self._timer:
             self._timer.cancel()

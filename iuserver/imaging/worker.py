@@ -1,7 +1,8 @@
 """What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
 
 Run as `python -m iuserver.imaging.worker LIMITS` with the pool's socket as standard input. The only module that
-loads pyvips, and it shows libvips nothing but what has already been walked and cleaned. Pixels are never decoded.
+loads pyvips, and it shows libvips nothing but what has already been walked and cleaned. Pixels are decoded only where
+the setting `imaging.orientation` is "bake" and a picture is to be turned.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -22,7 +24,7 @@ import orjson
 import pyvips
 
 from iuserver.errors import Fault
-from iuserver.imaging.plan import Limits, Plan
+from iuserver.imaging.plan import Limits, Plan, Rules
 from iuserver.imaging.source import Source, opened, write_all
 from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import Reader, message
@@ -37,7 +39,8 @@ LOADERS = {"image/jpeg": "jpegload", "image/png": "pngload", "image/gif": "giflo
 
 def main() -> None:
     """Serve jobs from standard input until the pool closes its end, or dies and thereby closes it."""
-    limits = Limits(**orjson.loads(sys.argv[1]))
+    settings = orjson.loads(sys.argv[1])
+    rules = Rules(**{**settings, "limits": Limits(**settings["limits"])})
     deadline = float(sys.argv[2])
     connection = socket.socket(fileno=os.dup(0))
     _confine()
@@ -46,10 +49,16 @@ def main() -> None:
     while data := connection.recv(RECEIVE):
         job = reader.feed(data)
         if job:
-            # Even a job that hangs while nobody is left to kill this process ends: SIGALRM's default is to die.
-            signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
-            _send(connection, answer(*job, limits))
+            _limit_time(deadline)
+            _send(connection, answer(*job, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit_time(deadline: float) -> None:
+    """Even a job that hangs while nobody is left to kill this process ends: the defaults of both signals are to die."""
+    signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
+    soft = int(time.process_time() + deadline) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
 def _confine() -> None:
@@ -71,14 +80,14 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
     connection.sendall(message(head)[0])
 
 
-def answer(job: dict[str, Any], body: bytes, limits: Limits) -> dict[str, Any]:
+def answer(job: dict[str, Any], body: bytes, rules: Rules) -> dict[str, Any]:
     """Do a job: {"target": path} with the picture as body, or {"source": path, "target": path}.
 
     The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
     try:
-        return {"facts": clean(job.get("source", body), target, limits)}
+        return {"facts": store(job.get("source", body), target, rules)}
     except Fault as fault:
         _remove(target)
         return {"fault": [fault.code, fault.message]}
@@ -95,8 +104,22 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def clean(origin: bytes | str, target: str, limits: Limits) -> Facts:
+def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
+    plan = clean(origin, target, rules.limits)
+    if (
+        rules.bake
+        and plan.orientation != 1
+        and plan.frames == 1
+        and plan.width * plan.height <= rules.max_decode_pixels
+    ):
+        plan = _bake(plan, target, rules.limits)
+    width, height = plan.shown
+    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+
+
+def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
+    """Write the clean form of a picture to the new file `target`, and return the plan that was carried out."""
     with opened(origin) as source:
         plan = walker_for(source.at(0, HEAD))(source, limits)
         if isinstance(origin, str) and plan.prefix is not None:
@@ -104,8 +127,18 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Facts:
         else:
             _write(source, plan, target)
     _check_header(plan, target, limits)
-    width, height = plan.shown
-    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+    return plan
+
+
+def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
+    """Turn the pixels as the orientation says; what libvips writes is cleaned like anything else."""
+    try:
+        image = getattr(pyvips.Image, LOADERS[plan.mime])(target, fail_on="error").autorot()
+        turned = image.write_to_buffer(f".{plan.ext}", Q=92, keep="icc")
+    except pyvips.Error as error:
+        raise Fault("broken_image", "The image is broken: its pixels cannot be read") from error
+    _remove(target)
+    return clean(turned, target, limits)
 
 
 def _take_over(origin: str, size: int, target: str) -> None:
@@ -133,6 +166,9 @@ def _check_header(plan: Plan, target: str, limits: Limits) -> None:
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its header cannot be read") from error
     limits.check_frame(image.width, image.height)
+    if image.get_typeof("n-pages"):
+        pages = image.get("n-pages")
+        limits.check_frames(pages, pages * image.width * image.height)
     if (image.width, image.height) != (plan.width, plan.height):
         raise Fault("broken_image", "The image is broken: its parts do not agree on its size")
 

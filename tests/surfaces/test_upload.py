@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -362,45 +361,6 @@ def test_a_bug_is_a_500_that_tells_nothing_but_its_request_id(server: RunningSer
     assert (response.status_code, response.json()) == (500, {"error": "Internal server error", "code": "internal"})
     assert response.headers["X-Request-Id"]
     assert server.files("spool") == []
-
-
-# Workers
-
-
-def test_a_worker_that_is_killed_from_outside_costs_no_upload(server: RunningServer, log_guard: LogGuard) -> None:
-    log_guard.allow(r"^worker \d+ ended with -9")
-    pool = server.server._services.uploads.imaging
-    key = server.new_key("pro")
-    for _ in range(3):
-        for pid in pool.pids:
-            subprocess.run(["kill", "-9", str(pid)], check=True)
-        assert server.upload(key, pictures.jpeg()).status_code == 200
-        eventually(lambda: len(pool._idle) == 2)
-
-
-def test_a_job_that_hangs_is_cut_off_while_others_go_on(server: RunningServer, log_guard: LogGuard) -> None:
-    log_guard.allow(r"^worker \d+ ended with -9")
-    pool = server.server._services.uploads.imaging
-    key = server.new_key("pro")
-    stopped = pool._idle[-1].process.pid  # the one that is next
-    subprocess.run(["kill", "-STOP", str(stopped)], check=True)
-    with ThreadPoolExecutor(1) as threads:
-        hanging = threads.submit(server.upload, key, pictures.jpeg())
-        eventually(lambda: len(pool._idle) == 1)
-        assert server.upload(key, pictures.jpeg()).status_code == 200
-        assert (hanging.result().status_code, hanging.result().json()["code"]) == (400, "broken_image")
-    eventually(lambda: len(pool._idle) == 2)
-    assert stopped not in pool.pids
-
-
-def test_workers_are_recycled_without_a_pause(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iuserver.imaging.pool.RECYCLE_AFTER", 3)
-    pool = server.server._services.uploads.imaging
-    before = set(pool.pids)
-    key = server.new_key("pro")
-    for _ in range(20):
-        assert server.upload(key, pictures.jpeg()).status_code == 200
-    eventually(lambda: before - set(pool.pids) and len(pool.pids) == 2)
 
 
 # Helpers

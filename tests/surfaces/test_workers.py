@@ -1,0 +1,230 @@
+"""Workers that hang, die or are killed: one job at most suffers, and the pool is whole again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iuserver.imaging.pool import Pool
+from tests import pictures
+from tests.conftest import LogGuard
+from tests.pictures import SECRET
+from tests.running import RunningServer, eventually, running
+from tests.unit.test_jpeg import damage
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running(tmp_path_factory.mktemp("data"), limits={"api_per_minute": 0}, imaging={"workers": WORKERS}) as server:
+        yield server
+
+
+@pytest.fixture
+def pool(server: RunningServer) -> Pool:
+    """The server's pool, whole."""
+    pool = server.server._services.uploads.imaging
+    eventually(lambda: len(pool.idle_pids) == WORKERS + 1)
+    return pool
+
+
+@pytest.fixture
+def key(server: RunningServer) -> str:
+    return server.new_key("business")
+
+
+def test_a_worker_that_is_killed_from_outside_costs_no_upload(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    for _ in range(3):
+        for pid in pool.pids:
+            os.kill(pid, signal.SIGKILL)
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+        eventually(lambda: len(pool.idle_pids) == WORKERS + 1)
+
+
+def test_workers_killed_in_turn_under_load_cost_no_upload(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    stop = threading.Event()
+    picture = pictures.phone_jpeg(image=pictures.noise(500, 400))
+
+    def client(_: int) -> Counter[int]:
+        answers: Counter[int] = Counter()
+        while not stop.is_set():
+            answers[server.upload(key, picture).status_code] += 1
+        return answers
+
+    with ThreadPoolExecutor(8) as threads:
+        clients = [threads.submit(client, number) for number in range(8)]
+        for _ in range(6):
+            busy = eventually(lambda: set(pool.pids) - set(pool.idle_pids))
+            os.kill(busy.pop(), signal.SIGKILL)
+            eventually(lambda: len(pool.pids) == WORKERS + 1)
+        stop.set()
+    answers = sum((client.result() for client in clients), Counter())
+    assert set(answers) <= {200, 503}
+    assert answers[503] <= 6
+    assert server.files("spool") == []
+
+
+def test_a_job_that_hangs_is_cut_off_while_others_go_on(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    stopped = pool.idle_pids[-1]
+    os.kill(stopped, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        hanging = threads.submit(server.upload, key, pictures.jpeg())
+        eventually(lambda: stopped not in pool.idle_pids)
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+        assert not hanging.done()
+        assert (hanging.result().status_code, hanging.result().json()["code"]) == (400, "broken_image")
+    eventually(lambda: len(pool.idle_pids) == WORKERS + 1)
+    assert stopped not in pool.pids
+
+
+def test_a_picture_that_crashes_its_parser_is_to_blame_itself(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    log_guard.allow(r"^worker \d+ ended with -11")
+    with ThreadPoolExecutor(1) as threads:
+        victim = pool.idle_pids[-1]
+        os.kill(victim, signal.SIGSTOP)
+        upload = threads.submit(server.upload, key, pictures.jpeg())
+        eventually(lambda: victim not in pool.idle_pids)
+        os.kill(victim, signal.SIGSEGV)
+        os.kill(victim, signal.SIGCONT)
+        assert (upload.result().status_code, upload.result().json()["code"]) == (400, "broken_image")
+    assert server.upload(key, pictures.jpeg()).status_code == 200
+
+
+def test_a_job_whose_workers_are_killed_twice_is_overloaded(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    log_guard.allow(r"^worker \d+ ended with -9")
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        upload = threads.submit(server.upload, key, pictures.jpeg())
+        for _ in range(2):
+            busy = eventually(lambda: set(pool.pids) - set(pool.idle_pids))
+            os.kill(busy.pop(), signal.SIGKILL)
+        assert (upload.result().status_code, upload.result().json()["code"]) == (503, "overloaded")
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGCONT)
+    assert server.upload(key, pictures.jpeg()).status_code == 200
+
+
+def test_workers_are_recycled_without_a_pause(
+    server: RunningServer, pool: Pool, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iuserver.imaging.pool.RECYCLE_AFTER", 3)
+    before = set(pool.pids)
+    for _ in range(20):
+        assert server.upload(key, pictures.jpeg()).status_code == 200
+    eventually(lambda: before - set(pool.pids) and len(pool.pids) == WORKERS + 1)
+
+
+def test_a_worker_holds_nothing_of_the_server_but_its_socket(pool: Pool) -> None:
+    for pid in pool.pids:
+        targets = sorted(os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir())
+        assert all(target.startswith(("socket:", "/dev/null", "anon_inode", "pipe:")) for target in targets), targets
+        assert len({target for target in targets if target.startswith("socket:")}) == 1
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        for name, value in {"Max core file size": 0, "Max open files": 64, "Max data size": 512 << 20}.items():
+            assert f"{name:25} {value}" in limits
+
+
+def made_pictures() -> dict[str, bytes]:
+    """One of each kind, with secrets wherever it can have any."""
+    small = pictures.noise(24, 16)
+    return {
+        "jpeg": pictures.phone_jpeg(image=small),
+        "progressive jpeg": pictures.phone_jpeg(image=small, progressive=True),
+        "png": pictures.phone_png(image=small),
+        "apng": pictures.apng(2),
+        "gif": pictures.phone_gif(),
+    }
+
+
+MADE = made_pictures()
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_damaged_pictures_are_cleaned_or_refused_over_http(server: RunningServer, pool: Pool, kind: str) -> None:
+    """Never a 500, a lost worker or a planted secret, whatever is cut, flipped, doubled or spliced in."""
+    key = server.new_key("business")
+    pids = set(pool.pids)
+    assert SECRET in MADE[kind] or kind == "apng"
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.data())
+    def upload_damaged(data: st.DataObject) -> None:
+        spliced = data.draw(st.sampled_from(sorted(MADE)))
+        whole = MADE[kind] if spliced == kind else splice(data, MADE[kind], MADE[spliced])
+        response = server.upload(key, damage(data, whole))
+        assert response.status_code in (200, 400, 413, 415), response.text
+        if response.status_code == 200:
+            link = response.json()["direct_url"]
+            stored = server.get(link).content
+            again = server.upload(key, stored)
+            assert again.status_code == 200
+            assert server.get(again.json()["direct_url"]).content == stored
+
+    upload_damaged()
+    assert set(pool.pids) == pids
+
+
+def splice(data: st.DataObject, one: bytes, other: bytes) -> bytes:
+    """The beginning of one file and the end of another."""
+    return one[: data.draw(st.integers(16, len(one)))] + other[data.draw(st.integers(0, len(other))) :]
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_no_secret_is_stored_and_the_pixels_are_the_same(server: RunningServer, key: str, kind: str) -> None:
+    answer = server.upload(key, MADE[kind])
+    stored = server.get(answer.json()["direct_url"]).content
+    assert SECRET not in stored
+    assert set(pictures.metadata(stored)) <= {"Orientation"}
+    assert pictures.pixels(stored) == pictures.pixels(MADE[kind])
+
+
+def test_baking_turns_the_pixels_and_leaves_no_orientation(tmp_path: Path) -> None:
+    upright = pictures.striped()
+    with running(tmp_path, imaging={"workers": 1, "orientation": "bake"}, limits={"api_per_minute": 0}) as server:
+        key = server.new_key("pro")
+        for make in (pictures.phone_jpeg, pictures.phone_png):
+            for orientation in range(1, 9):
+                answer = server.upload(key, make(orientation, pictures.turned(upright, orientation))).json()
+                stored = server.get(answer["direct_url"]).content
+                assert (answer["width"], answer["height"]) == upright.size
+                assert pictures.metadata(stored) == {}
+                assert SECRET not in stored
+                assert pictures.looks_like(stored, upright)
+
+
+def test_a_picture_too_large_to_be_baked_keeps_its_orientation(tmp_path: Path) -> None:
+    imaging = {"workers": 1, "orientation": "bake", "max_decode_pixels": 48 * 32 - 1}
+    with running(tmp_path, imaging=imaging) as server:
+        answer = server.upload(server.new_key(), pictures.phone_jpeg(6, pictures.noise(48, 32))).json()
+        assert pictures.metadata(server.get(answer["direct_url"]).content) == {"Orientation": 6}
+        assert (answer["width"], answer["height"]) == (32, 48)
+
+
+def test_random_bytes_are_no_picture(server: RunningServer, key: str) -> None:
+    for seed in range(20):
+        assert server.upload(key, random.Random(seed).randbytes(500)).status_code == 415
