@@ -16,7 +16,7 @@ MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
-EXTENSIONS = {"jpg": {"jpg", "jpeg", "jpe", "jfif"}, "png": {"png", "apng"}, "gif": {"gif"}}
+EXTENSIONS = {"jpg": {"jpg", "jpeg", "jpe", "jfif"}, "png": {"png", "apng"}, "gif": {"gif"}, "webp": {"webp"}}
 """The file name endings that tell the truth about a type; the type's own comes first."""
 
 _SEPARATORS = re.compile(r"[/\\]")

@@ -119,6 +119,17 @@ def phone_gif(frames: int = 3) -> bytes:
     return plain[:-1] + b"".join(hidden) + b";" + SECRET
 
 
+def phone_webp(orientation: int = 6, frames: int = 1) -> bytes:
+    """A WebP, animated or not, with a secret in every removable place: EXIF, XMP, unknown chunks, trailer."""
+    first, *others = [noise(24, 16, seed=number) for number in range(frames)]
+    buffer = io.BytesIO()
+    hidden = {"exif": exif(orientation).tobytes(), "xmp": SECRET, "icc_profile": icc_profile()}
+    first.save(buffer, "WEBP", save_all=frames > 1, append_images=others, duration=50, quality=90, **hidden)
+    unknown = b"wxyz" + len(SECRET).to_bytes(4, "little") + SECRET
+    body = buffer.getvalue()[8:] + unknown
+    return b"RIFF" + len(body).to_bytes(4, "little") + body + SECRET
+
+
 def striped() -> Image.Image:
     """A picture that looks different whichever way it is turned."""
     image = Image.new("RGB", (64, 32), "white")

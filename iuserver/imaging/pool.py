@@ -101,6 +101,11 @@ class Pool:
         return [worker.process.pid for worker in self._idle]
 
     @property
+    def busy_pids(self) -> list[int]:
+        """The process ids of the workers that have a job."""
+        return [worker.process.pid for worker in self._all if worker.job]
+
+    @property
     def pids(self) -> list[int]:
         """The process ids of the workers that are running."""
         return [worker.process.pid for worker in self._all]
@@ -154,6 +159,8 @@ class Pool:
                 await self._start_worker()
                 return
             except (OSError, RuntimeError, TimeoutError):
+                if self._closing:
+                    return
                 log.exception("a worker could not be started; trying again in a second")
                 await asyncio.sleep(1)
 

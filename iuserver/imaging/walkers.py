@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iuserver.errors import Fault
-from iuserver.imaging import gif, jpeg, png
+from iuserver.imaging import gif, jpeg, png, webp
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 
@@ -18,6 +18,7 @@ WALKERS: list[tuple[Callable[[bytes], bool], Walker]] = [
     (lambda head: head.startswith(jpeg.MAGIC), jpeg.walk),
     (lambda head: head.startswith(png.MAGIC), png.walk),
     (lambda head: head.startswith(gif.MAGICS), gif.walk),
+    (webp.recognises, webp.walk),
 ]
 
 
@@ -26,4 +27,4 @@ def walker_for(head: bytes) -> Walker:
     for recognises, walker in WALKERS:
         if recognises(head):
             return walker
-    raise Fault("unsupported_type", "Unsupported file type: the bytes are no PNG, JPEG or GIF image")
+    raise Fault("unsupported_type", "Unsupported file type: the bytes are no PNG, JPEG, GIF or WebP image")

@@ -12,7 +12,7 @@ from tests import pictures
 from tests.conftest import corpus, corpus_folder
 from tests.running import RunningServer
 
-SUPPORTED = {"jpeg", "png", "apng", "gif"}
+SUPPORTED = {"jpeg", "png", "apng", "gif", "webp"}
 ROWS = [row for row in corpus() if row["format"] in SUPPORTED or row["expected"].startswith("reject")]
 
 
