@@ -7,7 +7,7 @@ JUDGE := $(VENV)/judge
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := curl jq nodejs
 
-.PHONY: setup run test test-slow check bench
+.PHONY: setup run test test-slow check fuzz bench
 
 setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
 
@@ -26,6 +26,10 @@ check: setup   ## formatting, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: setup   ## two minutes of coverage-guided fuzzing for each walker
+	$(BIN)/pip install --quiet --disable-pip-version-check atheris
+	for format in jpeg png gif webp avif; do $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
 
 bench: setup   ## uploads a second beside a bare handler
 	@$(call system,wrk)

@@ -130,6 +130,16 @@ def phone_webp(orientation: int = 6, frames: int = 1) -> bytes:
     return b"RIFF" + len(body).to_bytes(4, "little") + body + SECRET
 
 
+def phone_avif(frames: int = 1) -> bytes:
+    """An AVIF, a still or a sequence, with secrets in EXIF, XMP, an unknown box and a trailer."""
+    first, *others = [noise(24, 16, seed=number) for number in range(frames)]
+    buffer = io.BytesIO()
+    hidden = {"exif": exif(1).tobytes(), "xmp": SECRET, "icc_profile": icc_profile()}
+    first.save(buffer, "AVIF", save_all=frames > 1, append_images=others, duration=50, speed=9, **hidden)
+    box = struct.pack(">I4s", len(SECRET) + 8, b"free") + SECRET
+    return buffer.getvalue() + box + box.replace(b"free", b"udta")
+
+
 def striped() -> Image.Image:
     """A picture that looks different whichever way it is turned."""
     image = Image.new("RGB", (64, 32), "white")
