@@ -1,0 +1,135 @@
+"""AVIF: what is told of an image item, or of the pictures of a sequence, in boxes that both know.
+
+Source: ISO/IEC 23008-12 (HEIF) section 6.5 and ISO/IEC 14496-12 section 12.1 for the properties, "AV1 Image File
+Format" 2.2 and 2.3 and "AV1 Codec ISO Media File Format Binding" 2.3 for AV1's own.
+
+Kept, each of exactly the length that it should have: ispe pixi colr (nclx, and ICC profiles) av1C irot imir clap
+pasp auxC a1op lsel a1lx clli mdcv cclv amve, and auxi and ccst of a sequence. Texts in them are cut off or written
+anew: the labels of channels (pixi), the copies of bitstream units (av1C), the auxiliary type (auxC, auxi).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+
+from iuserver.imaging.boxes import Reader, uints
+from iuserver.imaging.plan import broken
+
+ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
+MAX_CHANNELS = 16
+
+# Properties of one length, full boxes apart.
+LENGTHS = {
+    b"irot": 1,
+    b"imir": 1,
+    b"clap": 32,
+    b"pasp": 8,
+    b"a1op": 1,
+    b"lsel": 2,
+    b"clli": 4,
+    b"mdcv": 24,
+    b"amve": 8,
+}
+FULL_LENGTHS = {b"ispe": 8, b"ccst": 4}
+
+Property = tuple[bytes, bytes]
+"""A property's kind, and its clean body."""
+
+
+def clean(kind: bytes, body: Reader) -> bytes | None:
+    """The clean body of a property, or None where it is none that is kept."""
+    if kind in LENGTHS:
+        return _exactly(body, LENGTHS[kind])
+    if kind in FULL_LENGTHS:
+        body.full(0)
+        return bytes(4) + _exactly(body, FULL_LENGTHS[kind])
+    return _PROPERTIES[kind](body) if kind in _PROPERTIES else None
+
+
+def _exactly(body: Reader, size: int) -> bytes:
+    data = body.take(size)
+    body.end()
+    return data
+
+
+# One function a kind whose length varies.
+
+
+def _channels(body: Reader) -> bytes:
+    body.full(0)
+    count = body.count(1, MAX_CHANNELS)
+    return bytes(4) + uints(1, count) + body.take(count)
+
+
+def _colour(body: Reader) -> bytes | None:
+    kind = body.take(4)
+    if kind == b"nclx":
+        return kind + _exactly(body, 7)
+    profile = body.rest()
+    return kind + profile if kind in (b"prof", b"rICC") and profile[36:40] == b"acsp" else None
+
+
+def _configuration(body: Reader) -> bytes:
+    """The units that may follow repeat those at the beginning of the picture data."""
+    fixed = body.take(4)
+    if fixed[0] != 0x81:
+        broken("its AV1 configuration is wrong")
+    return fixed
+
+
+def _auxiliary(body: Reader) -> bytes | None:
+    body.full(0)
+    name = body.rest().split(b"\0", 1)[0]
+    return bytes(4) + name + b"\0" if name in ALPHA else None
+
+
+def _layers(body: Reader) -> bytes:
+    large = body.take(1)
+    return large + _exactly(body, 12 if large[0] & 1 else 6)
+
+
+def _colour_volume(body: Reader) -> bytes:
+    """Primaries and three luminances, each where a bit of the first byte says so."""
+    present = body.take(1)
+    sizes = {0x20: 24, 0x10: 4, 0x08: 4, 0x04: 4}
+    return present + _exactly(body, sum(size for bit, size in sizes.items() if present[0] & bit))
+
+
+_PROPERTIES: dict[bytes, Callable[[Reader], bytes | None]] = {
+    b"pixi": _channels,
+    b"colr": _colour,
+    b"av1C": _configuration,
+    b"auxC": _auxiliary,
+    b"auxi": _auxiliary,
+    b"a1lx": _layers,
+    b"cclv": _colour_volume,
+}
+
+
+KINDS = frozenset({*LENGTHS, *FULL_LENGTHS, *_PROPERTIES})
+
+
+def shown(width: int, height: int, properties: Iterable[Property]) -> tuple[int, int]:
+    """Width and height as a viewer shows them: cropped and turned in the order in which the properties stand."""
+    for kind, body in properties:
+        if kind == b"clap":
+            width, height = _cropped(width, height, body)
+        elif kind == b"irot" and body[0] & 1:
+            width, height = height, width
+    return width, height
+
+
+def _cropped(width: int, height: int, clap: bytes) -> tuple[int, int]:
+    numbers = [int.from_bytes(clap[at : at + 4], "big", signed=at in (16, 24)) for at in range(0, 32, 4)]
+    if not all(numbers[1::2]):
+        broken("it is cropped to nothing")
+    crop_width, crop_height, right, down = map(Fraction, numbers[::2], numbers[1::2])
+    return _side(width, crop_width, right), _side(height, crop_height, down)
+
+
+def _side(side: int, crop: Fraction, shift: Fraction) -> int:
+    before = (side - crop) / 2 + shift
+    if crop < 1 or before < 0 or before + crop > side:
+        broken("it is cropped to what lies outside of it")
+    return int(crop + Fraction(1, 2))
