@@ -16,7 +16,13 @@ MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
-EXTENSIONS = {"jpg": {"jpg", "jpeg", "jpe", "jfif"}, "png": {"png", "apng"}, "gif": {"gif"}, "webp": {"webp"}}
+EXTENSIONS = {
+    "jpg": {"jpg", "jpeg", "jpe", "jfif"},
+    "png": {"png", "apng"},
+    "gif": {"gif"},
+    "webp": {"webp"},
+    "avif": {"avif"},
+}
 """The file name endings that tell the truth about a type; the type's own comes first."""
 
 _SEPARATORS = re.compile(r"[/\\]")

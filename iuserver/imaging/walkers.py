@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from iuserver.errors import Fault
-from iuserver.imaging import gif, jpeg, png, webp
+from iuserver.imaging import avif, gif, jpeg, png, webp
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 
@@ -19,6 +19,7 @@ WALKERS: list[tuple[Callable[[bytes], bool], Walker]] = [
     (lambda head: head.startswith(png.MAGIC), png.walk),
     (lambda head: head.startswith(gif.MAGICS), gif.walk),
     (webp.recognises, webp.walk),
+    (avif.recognises, avif.walk),
 ]
 
 
@@ -27,4 +28,4 @@ def walker_for(head: bytes) -> Walker:
     for recognises, walker in WALKERS:
         if recognises(head):
             return walker
-    raise Fault("unsupported_type", "Unsupported file type: the bytes are no PNG, JPEG, GIF or WebP image")
+    raise Fault("unsupported_type", "Unsupported file type: the bytes are no PNG, JPEG, WebP, GIF or AVIF image")

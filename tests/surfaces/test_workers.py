@@ -162,6 +162,8 @@ def made_pictures() -> dict[str, bytes]:
         "gif": pictures.phone_gif(),
         "webp": pictures.phone_webp(),
         "animated webp": pictures.phone_webp(frames=2),
+        "avif": pictures.phone_avif(),
+        "avif sequence": pictures.phone_avif(frames=2),
     }
 
 

@@ -151,7 +151,7 @@ def damage(data: st.DataObject, whole: bytes) -> bytes:
     """A file with bytes overwritten, cut out or doubled."""
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
-        start = data.draw(st.integers(0, len(damaged) - 1))
+        start = data.draw(st.integers(0, max(0, len(damaged) - 1)))
         stop = min(len(damaged), start + data.draw(st.integers(1, 40)))
         replacement = data.draw(
             st.one_of(st.binary(max_size=40), st.just(b""), st.just(bytes(damaged[start:stop]) * 2))
