@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from handlers import replies
-from handlers.base import Handler
+from handlers.base import ApiHandler, Handler
 from iuserver.policy import quota_of
 
 
-class QuotaHandler(Handler):
+class QuotaHandler(ApiHandler):
     """What the caller has used, and may still use."""
 
     async def get(self) -> None:
-        caller = await self.identify()
-        self.services.accounts.count_call(caller)
-        now = self.services.clock()
+        caller, now = self.caller, self.services.clock()
         quota = quota_of(caller.account, caller.plan, now)
         for name, value in replies.quota_headers(quota).items():
             self.set_header(name, value)

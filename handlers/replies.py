@@ -8,7 +8,7 @@ from typing import Any
 
 from iuserver.errors import Code, Fault
 from iuserver.policy import month_end
-from iuserver.records import Caller, Image, Quota
+from iuserver.records import Caller, Folder, Image, Quota
 
 # The one table: what a fault's code is on the wire, as HTTP status and as JSON-RPC code (API document, "Errors";
 # CONTRACT section 4 for 405, 409 and the reasons that share a status).
@@ -27,6 +27,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "bad_field": (400, -32602),
     "bad_body": (400, -32602),
     "storage_quota_exceeded": (403, -32603),
+    "folder_limit": (403, -32603),
     "plan_required": (403, -32603),
     "not_found": (404, -32004),
     "method_not_allowed": (405, -32601),
@@ -80,7 +81,12 @@ def account(caller: Caller, of: Quota, now: float) -> dict[str, Any]:
     return {**quota(of), "resets_at": month_end(now), "storage": storage}
 
 
-def uploaded(image: Image, of: Quota, base_url: str) -> dict[str, Any]:
+def folder(of: Folder, count: int) -> dict[str, Any]:
+    """A folder, with the number of its images."""
+    return {"slug": of.slug, "name": of.name, "count": count, "created_at": of.created_at}
+
+
+def uploaded(image: Image, of: Quota, base_url: str, delete_token: str) -> dict[str, Any]:
     """The answer to an upload, as the API document shows it."""
     share_url, direct_url = f"{base_url}/i/{image.slug}", f"{base_url}/f/{image.slug}.{image.ext}"
     return {
@@ -101,6 +107,7 @@ def uploaded(image: Image, of: Quota, base_url: str) -> dict[str, Any]:
         "direct_url": direct_url,
         "embed": _link(image.filename, share_url) if image.gated else _picture(image.filename, direct_url),
         "upload_source": image.upload_source,
+        "delete_url": f"{base_url}/d/{image.slug}/{delete_token}",
         "quota": quota(of),
     }
 

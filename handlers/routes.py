@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tornado.web import Application
 
 from handlers.base import Handler, NotFound, Services, log_request
 from handlers.images import ImageHandler
+from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler
 from handlers.ops import HealthHandler, QuotaHandler
 from handlers.upload import UploadHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/upload", UploadHandler),
     (r"/api/quota", QuotaHandler),
+    (r"/api/images/([A-Za-z0-9_-]{1,64})", ImageRecordHandler),
+    (r"/api/folders", FoldersHandler),
+    (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
     (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
     (r"/healthz", HealthHandler),
 ]
@@ -25,4 +31,5 @@ def application(services: Services) -> Application:
         default_handler_class=NotFound,
         default_handler_args=arguments,
         log_function=log_request,
+        template_path=str(Path(__file__).with_name("templates")),
     )

@@ -9,16 +9,16 @@ from typing import Any
 from tornado.web import stream_request_body
 
 from handlers import replies
-from handlers.base import Handler, Services
+from handlers.base import ApiHandler, Services
 from handlers.body import UploadBody
 from iuserver.errors import Fault
-from iuserver.uploads import UploadSession
+from iuserver.uploads import Stored, UploadSession
 
 NO_LIMIT = 1 << 62
 
 
 @stream_request_body
-class UploadHandler(Handler):
+class UploadHandler(ApiHandler):
     """The session checks and counts; this handler only sees to it that a refusal reaches a client that is sending."""
 
     def initialize(self, services: Services) -> None:
@@ -27,7 +27,6 @@ class UploadHandler(Handler):
         self._body: UploadBody | None = None
         self._base_url = ""
         self._refused = False
-        self._known_caller = False
         self._received = 0
         self._bug: Exception | None = None
 
@@ -42,10 +41,8 @@ class UploadHandler(Handler):
             await self._refuse(fault)
 
     async def _begin(self) -> None:
-        caller = await self.identify()
-        self._known_caller = True
-        self.services.accounts.count_call(caller)
-        self._session = await self.services.uploads.begin(caller, self._declared_size(), "api")
+        await self.admit()
+        self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api")
         self._base_url = self.base_url()
         self._body = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
 
@@ -78,7 +75,17 @@ class UploadHandler(Handler):
         stored = await self._session.finish(*self._body.close())
         for name, value in replies.quota_headers(stored.quota).items():
             self.set_header(name, value)
-        self.send_json(replies.uploaded(stored.image, stored.quota, self._base_url))
+        self._send(stored)
+
+    def _send(self, stored: Stored) -> None:
+        token = self.services.library.delete_token(stored.image)
+        answer = replies.uploaded(stored.image, stored.quota, self._base_url, token)
+        if self.request.headers.get("Accept", "").startswith("text/plain"):
+            self.set_rate_limit()
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.write(answer["direct_url"] + "\n")
+        else:
+            self.send_json(answer)
 
     async def _refuse(self, fault: Fault) -> None:
         """Answer at once, and read on for a while: a client that finds its connection reset never sees its answer.
@@ -98,7 +105,7 @@ class UploadHandler(Handler):
             await self.flush()
 
     def _discard(self) -> None:
-        if not self._known_caller and self._received > self.services.drain_bytes:
+        if not hasattr(self, "caller") and self._received > self.services.drain_bytes:
             self._give_up()
 
     def _give_up(self) -> None:

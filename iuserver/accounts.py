@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
 from iuserver.errors import Fault
 from iuserver.gate import TokenBuckets
 from iuserver.ports import Catalog
-from iuserver.records import Account, Caller, Plan
+from iuserver.records import Account, Allowance, Caller, Plan
 
 KEY_PREFIX = "iu_live_"
 KEY_CHARACTERS = 38
@@ -51,9 +51,9 @@ class Accounts:
             raise Fault("invalid_key", "Invalid API key")
         return Caller(account, self._plans[account.plan])
 
-    def count_call(self, caller: Caller) -> None:
-        """Count a call of the API. Raises Fault("rate_limited")."""
-        self._buckets.take(caller.account.id)
+    def count_call(self, caller: Caller) -> Allowance:
+        """Count a call of the API; `policy.check_rate` says whether it may go on."""
+        return self._buckets.take(caller.account.id)
 
     async def add(self, email: str, plan: str) -> NewKey:
         """Make an account. Raises Fault: bad_field, name_taken."""
@@ -91,6 +91,16 @@ class Accounts:
     async def enable(self, email: str) -> Account:
         """Let an account's key count again. Raises Fault("not_found")."""
         return await self._catalog.set_disabled(email, False)
+
+    async def remove(self, email: str, delete_images: Callable[[str], Awaitable[object]]) -> Account:
+        """Delete an account and, by `delete_images`, the images of its id. Raises Fault("not_found").
+
+        The key is dead first, so that no upload can be added meanwhile.
+        """
+        account = await self.disable(email)
+        await delete_images(account.id)
+        await self._catalog.remove_account(email)
+        return account
 
     def _known(self, plan: str) -> str:
         if plan not in self._plans:

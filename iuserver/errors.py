@@ -21,6 +21,7 @@ Code = Literal[
     "bad_field",
     "bad_body",
     "storage_quota_exceeded",
+    "folder_limit",
     "plan_required",
     "not_found",
     "method_not_allowed",

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from string import ascii_lowercase, digits
 from typing import cast, get_args
 
 from iuserver.errors import Fault
 from iuserver.records import Expiration
 
-EXPIRATIONS = get_args(Expiration)
+EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
+MAX_FOLDER_NAME = 40
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
+RESERVED_FOLDERS = ROOT_FOLDERS | {"root", "all"}
+RESERVED_SLUGS = frozenset(
+    {"api", "mcp", "dashboard", "login", "logout", "static", "upload", "healthz", "readyz", "metrics"}
+)
+BASE36 = digits + ascii_lowercase
 EXTENSIONS = {
     "jpg": {"jpg", "jpeg", "jpe", "jfif"},
     "png": {"png", "apng"},
@@ -25,6 +34,10 @@ EXTENSIONS = {
 }
 """The file name endings that tell the truth about a type; the type's own comes first."""
 
+_SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
+_FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_WORDS = re.compile(r"[a-z0-9]+")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _SEPARATORS = re.compile(r"[/\\]")
 
 
@@ -37,20 +50,74 @@ class UploadForm:
     view_limit: int | None
     password: str | None
     folder: str | None
+    expires_at: int | None = None
+    custom_slug: str | None = None
 
 
 def upload(fields: Mapping[str, str], filename: str) -> UploadForm:
     """Check an upload's fields; empty ones count as absent, unknown ones do not matter. Raises Fault("bad_field")."""
-    expiration = fields.get("expiration") or "1d"
-    if expiration not in EXPIRATIONS:
-        raise Fault("bad_field", f"expiration must be one of {', '.join(EXPIRATIONS)}")
+    expires_at = _time(fields.get("expires_at", ""))
+    expiration = _expiration(fields.get("expiration", ""), expires_at)
     return UploadForm(
         filename=filename,
-        expiration=cast(Expiration, expiration),
+        expiration=expiration,
         view_limit=_view_limit(fields.get("view_limit", "")) if expiration == "views" else None,
         password=_password(fields.get("password", "")),
         folder=_folder(fields.get("folder", "")),
+        expires_at=expires_at,
+        custom_slug=_slug(fields.get("custom_slug", "")),
     )
+
+
+def folder_name(value: object) -> str:
+    """Check the name of a new folder. Raises Fault("bad_field")."""
+    name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
+    visible = name and all(unicodedata.category(c)[0] not in "CZ" or c == " " for c in name)
+    if not visible or len(name) > MAX_FOLDER_NAME:
+        raise Fault("bad_field", f"name must have 1 to {MAX_FOLDER_NAME} visible characters")
+    return name
+
+
+def folder_slug(name: str) -> str:
+    """A folder's slug: its name in lower-case ASCII words with hyphens; a random one where nothing is left of it."""
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    words = "-".join(_WORDS.findall(plain))
+    if words in RESERVED_FOLDERS:
+        raise Fault("bad_field", f"{name} is a reserved name")
+    return words or "folder-" + "".join(secrets.choice(BASE36) for _ in range(6))
+
+
+def _expiration(text: str, expires_at: int | None) -> Expiration:
+    if expires_at is not None:
+        if text:
+            raise Fault("bad_field", "expires_at and expiration exclude each other")
+        return "custom"
+    if text and text not in EXPIRATIONS:
+        raise Fault("bad_field", f"expiration must be one of {', '.join(EXPIRATIONS)}")
+    return cast(Expiration, text or "1d")
+
+
+def _time(text: str) -> int | None:
+    """Unix seconds, or a date and time by RFC 3339, which has a zone."""
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 12:
+        return int(text)
+    try:
+        parsed = datetime.fromisoformat(text) if _RFC3339.fullmatch(text) else None
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        raise Fault("bad_field", "expires_at must be unix seconds or a time such as 2026-12-31T23:59:59Z")
+    return int(parsed.timestamp())
+
+
+def _slug(text: str) -> str | None:
+    if text and not _SLUG.fullmatch(text):
+        raise Fault("bad_field", "custom_slug must have 3 to 64 letters, digits, hyphens or underscores")
+    if text.lower() in RESERVED_SLUGS or text.lower().startswith("tk_"):
+        raise Fault("bad_field", f"The short link {text} is reserved")
+    return text or None
 
 
 def _view_limit(text: str) -> int:
@@ -68,9 +135,11 @@ def _password(text: str) -> str | None:
 
 
 def _folder(text: str) -> str | None:
-    if text and text not in ROOT_FOLDERS:
+    if not text or text in ROOT_FOLDERS:
+        return None
+    if len(text) > 2 * MAX_FOLDER_NAME or not _FOLDER_SLUG.fullmatch(text):
         raise Fault("bad_field", "folder is not the slug of a folder of yours")
-    return None
+    return text
 
 
 def safe_filename(name: str, ext: str) -> str:

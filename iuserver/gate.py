@@ -10,7 +10,7 @@ from cachetools import TTLCache
 
 from iuserver.errors import Fault
 from iuserver.policy import check_month
-from iuserver.records import MB, Quota
+from iuserver.records import MB, Allowance, Quota
 
 MAX_BUCKETS = 100_000
 RETRY_SECONDS = 2
@@ -33,19 +33,19 @@ class TokenBuckets:
         self._clock = clock
         self._buckets: TTLCache[Hashable, _Bucket] = TTLCache(MAX_BUCKETS, ttl=120, timer=clock)
 
-    def take(self, key: Hashable) -> None:
-        """Take a token. Raises Fault("rate_limited") where there is none."""
+    def take(self, key: Hashable) -> Allowance:
+        """Take a token if there is one, and tell how many are left."""
         if not self._per_minute:
-            return
+            return Allowance(0, 0, 0, True)
         now, rate = self._clock(), self._per_minute / 60
         bucket = self._buckets.get(key) or _Bucket(self._per_minute, now)
         bucket.tokens = min(self._per_minute, bucket.tokens + (now - bucket.filled_at) * rate)
         bucket.filled_at = now
-        if bucket.tokens < 1:
-            wait = int((1 - bucket.tokens) / rate) + 1
-            raise Fault("rate_limited", f"Rate limit of {self._per_minute} calls a minute exceeded", retry_after=wait)
-        bucket.tokens -= 1
+        taken = bucket.tokens >= 1
+        bucket.tokens -= taken
         self._buckets[key] = bucket
+        missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
+        return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 
 
 class UploadQueue:

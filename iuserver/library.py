@@ -1,14 +1,16 @@
-"""The library: looking at stored images."""
+"""The library: looking at stored images, sorting them into folders, deleting them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iuserver import policy
+from iuserver import forms, policy, signing
 from iuserver.errors import Fault
 from iuserver.ports import Blob, BlobStore, Catalog
-from iuserver.records import Caller, Image
+from iuserver.records import Caller, Folder, Image
+
+MAX_FOLDERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The use case and what it works with; `clock` gives unix seconds."""
+    """The use case and what it works with. `secret` signs deletion links, `clock` gives unix seconds."""
 
     catalog: Catalog
     blobs: BlobStore
+    secret: bytes
     clock: Callable[[], float]
 
     async def open(self, slug: str, ext: str, caller: Caller | None) -> Opened:
@@ -37,6 +40,58 @@ class Library:
         image = await self.catalog.image(slug)
         now = self.clock()
         if image is None or image.ext != ext or not policy.may_read(image, caller, now):
-            raise Fault("not_found", "There is no such image")
+            raise _not_found()
         left = None if image.expires_at is None else int(image.expires_at - now)
         return Opened(image, await self.blobs.open(image.blob), left)
+
+    async def delete(self, slug: str, caller: Caller) -> Image:
+        """Delete a caller's image. Raises Fault("not_found"), for somebody else's as for one that never was."""
+        image = await self.catalog.image(slug)
+        if image is None or image.account_id != caller.account.id:
+            raise _not_found()
+        return await self._delete(image)
+
+    def delete_token(self, image: Image) -> str:
+        """What the image's deletion link carries."""
+        return signing.delete_token(self.secret, image)
+
+    async def find_for_deletion(self, slug: str, token: str) -> Image:
+        """The image that a deletion link means. Raises Fault("not_found"), also when it has been deleted."""
+        image = await self.catalog.image(slug)
+        if image is None or not signing.is_delete_token(self.secret, image, token):
+            raise _not_found()
+        return image
+
+    async def delete_by_link(self, slug: str, token: str) -> Image:
+        """Delete the image that a deletion link means. Raises Fault("not_found")."""
+        return await self._delete(await self.find_for_deletion(slug, token))
+
+    async def folders(self, caller: Caller) -> list[tuple[Folder, int]]:
+        """A caller's folders, oldest first, each with the number of its images."""
+        return await self.catalog.folders(caller.account.id)
+
+    async def create_folder(self, caller: Caller, name: object) -> Folder:
+        """Make a folder. Raises Fault: bad_field, name_taken, folder_limit."""
+        checked = forms.folder_name(name)
+        folder = Folder(caller.account.id, forms.folder_slug(checked), checked, int(self.clock()))
+        await self.catalog.add_folder(folder, MAX_FOLDERS)
+        return folder
+
+    async def delete_all_of(self, account_id: str) -> int:
+        """Delete every image of an account and tell how many there were."""
+        images = await self.catalog.images_of(account_id)
+        for image in images:
+            await self._delete(image)
+        return len(images)
+
+    async def _delete(self, image: Image) -> Image:
+        """The record first, then the bytes: a crash in between leaves bytes without a record, never the reverse."""
+        until = int(self.clock()) + policy.SLUG_DAYS * policy.DAY
+        if await self.catalog.delete_image(image.slug, image.blob, until) is None:
+            raise _not_found()
+        await self.blobs.delete(image.blob)
+        return image
+
+
+def _not_found() -> Fault:
+    return Fault("not_found", "There is no such image")

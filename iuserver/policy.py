@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from iuserver.errors import Fault
-from iuserver.records import Account, Caller, Charge, Expiration, Image, Plan, Quota
+from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Plan, Quota
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
+SLUG_DAYS = 30
+"""For so long the slug of a deleted image names nothing else."""
 VIEWS_DAYS = 30
 """An image that lives by its viewers lives no longer than this, on every plan."""
 
@@ -59,6 +61,13 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
     return replace(account, month=charge.month, used=quota.used + 1, stored_bytes=stored)
 
 
+def check_rate(allowance: Allowance) -> None:
+    """Raises Fault("rate_limited") for a call that found the bucket empty."""
+    if not allowance.taken:
+        sentence = f"Rate limit of {allowance.limit} calls a minute exceeded"
+        raise Fault("rate_limited", sentence, retry_after=allowance.reset)
+
+
 def check_month(quota: Quota, held: int = 0) -> None:
     """Raises Fault("quota_exceeded") where those counted, and those `held` on their way, leave no room for one more."""
     if quota.remaining is not None and quota.remaining <= held:
@@ -71,9 +80,14 @@ def check_size(size: int, plan: Plan) -> None:
         raise Fault("too_large", f"File exceeds the maximum size of {plan.max_file_mb} MB")
 
 
-def expires_at(expiration: Expiration, plan: Plan, now: int) -> int | None:
-    """When an image uploaded now goes, or None. Raises Fault("plan_required") for longer than the plan allows."""
+def expires_at(expiration: Expiration, asked: int | None, plan: Plan, now: int) -> int | None:
+    """When an image uploaded now goes, or None; `asked` is the time that "custom" names.
+
+    Raises Fault("plan_required") for longer than the plan allows, Fault("bad_field") for what has passed.
+    """
     maximum = plan.max_expiration_days
+    if expiration == "custom":
+        return _custom_expiry(asked or 0, plan, now)
     if expiration == "views":
         return now + VIEWS_DAYS * DAY
     if expiration == "burn":
@@ -83,6 +97,22 @@ def expires_at(expiration: Expiration, plan: Plan, now: int) -> int | None:
         wanted = "No expiration" if days is None else f"An expiration of {days} days"
         raise Fault("plan_required", f"{wanted} is Pro-only: your plan's maximum is {maximum} days")
     return None if days is None else now + days * DAY
+
+
+def _custom_expiry(asked: int, plan: Plan, now: int) -> int:
+    if not plan.custom_expiration:
+        raise Fault("plan_required", "A custom expiration date is Pro-only")
+    if asked <= now:
+        raise Fault("bad_field", "expires_at must be in the future")
+    if plan.max_expiration_days and asked > now + plan.max_expiration_days * DAY:
+        raise Fault("plan_required", f"This is Pro-only: your plan's maximum is {plan.max_expiration_days} days")
+    return asked
+
+
+def check_slug(custom: str | None, plan: Plan) -> None:
+    """Raises Fault("plan_required") where an upload names its own short link and the plan does not allow it."""
+    if custom and not plan.custom_slug:
+        raise Fault("plan_required", "A custom short link is Pro-only")
 
 
 def may_read(image: Image, caller: Caller | None, now: float) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, Charge, Image
+from iuserver.records import Account, Charge, Folder, Image
 
 
 class Catalog(Protocol):
@@ -37,11 +37,33 @@ class Catalog(Protocol):
         """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.
 
         Nothing is stored when it raises Fault: "invalid_key" (the key was replaced or the account disabled
-        meanwhile), "quota_exceeded", "storage_quota_exceeded", "slug_taken".
+        meanwhile), "quota_exceeded", "storage_quota_exceeded", "slug_taken", "bad_field" (there is no such folder).
         """
 
     async def image(self, slug: str) -> Image | None:
         """The record of a slug."""
+
+    async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
+        """Delete a record, if it is still the one of this blob, and give its account the bytes back, as one.
+
+        Its ledger row stays, and its slug cannot be used again before `keep_slug_until`. Returns the record, or None
+        where there is none (any more): of two that delete it at once, one gets it.
+        """
+
+    async def images_of(self, account_id: str) -> list[Image]:
+        """All records of an account."""
+
+    async def add_folder(self, folder: Folder, limit: int) -> None:
+        """Store a new folder. Raises Fault: name_taken (the name or the slug is in use), folder_limit."""
+
+    async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
+        """An account's folders, oldest first, each with the number of its images."""
+
+    async def remove_account(self, email: str) -> None:
+        """Delete an account that has no images any more, with its folders and ledger. Raises Fault("not_found")."""
+
+    async def secret(self) -> bytes:
+        """The 32 random bytes that this service signs with, made once and kept."""
 
     async def ledger(self, account_id: str, month: str) -> int:
         """How many ledger rows an account has in a month: what its count must equal."""

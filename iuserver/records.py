@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever"]
+Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
 
 MB = 1024 * 1024
@@ -20,6 +20,8 @@ class Plan:
     storage_mb: int
     max_file_mb: int
     max_expiration_days: int
+    custom_expiration: bool
+    custom_slug: bool
 
     @property
     def storage_bytes(self) -> int:
@@ -79,6 +81,17 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller's bucket says: calls a minute (0 = no limit), calls left, seconds until there are more, or all
+    again; and whether this call had one."""
+
+    limit: int
+    remaining: int
+    reset: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image's record. `width` and `height` are what a viewer shows, `blob` names its bytes."""
 
@@ -103,6 +116,16 @@ class Image:
     def gated(self) -> bool:
         """Whether a viewer must do or lose something before the bytes are theirs."""
         return self.password_hash is not None or self.expiration in ("burn", "views")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An account's folder: a name, and a kebab-case slug that is unique within the account."""
+
+    account_id: str
+    slug: str
+    name: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)

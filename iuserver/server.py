@@ -8,7 +8,7 @@ import ipaddress
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
@@ -25,7 +25,7 @@ from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.library import Library
 from iuserver.passwords import Passwords
-from iuserver.ports import Catalog
+from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB
 from iuserver.settings import Settings, SettingsError
 from iuserver.uploads import Uploads
@@ -50,6 +50,22 @@ def open_catalog(settings: Settings) -> Catalog:
         raise StartError(f"server.data: {folder}: {error.strerror}") from error
     except Fault as fault:
         raise StartError(f"catalog.url: {folder / 'catalog.db'}: {fault.__cause__}") from fault
+
+
+def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store in the data folder."""
+    return DiskBlobs(Path(settings.server.data) / "blobs", sync=settings.blobs.sync)
+
+
+@contextlib.asynccontextmanager
+async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
+    """The use case of the library without a server, for commands. Raises StartError."""
+    async with contextlib.AsyncExitStack() as stack:
+        catalog = open_catalog(settings)
+        stack.push_async_callback(catalog.close)
+        blobs = open_blobs(settings)
+        stack.push_async_callback(blobs.close)
+        yield Library(catalog, blobs, await catalog.secret(), clock)
 
 
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
@@ -101,7 +117,7 @@ class Server:
         settings = self.settings
         catalog = open_catalog(settings)
         stack.push_async_callback(catalog.close)
-        blobs = DiskBlobs(self._data / "blobs", sync=settings.blobs.sync)
+        blobs = open_blobs(settings)
         stack.push_async_callback(blobs.close)
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
@@ -118,7 +134,7 @@ class Server:
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
-            library=Library(catalog, blobs, self._clock),
+            library=Library(catalog, blobs, await catalog.secret(), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),

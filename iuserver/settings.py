@@ -77,14 +77,16 @@ class PlanSettings:
     storage_mb: int = _number(0)
     max_file_mb: int = _number(25, least=1)
     max_expiration_days: int = _number(0)
+    custom_expiration: bool = False
+    custom_slug: bool = False
 
 
 @dataclass(frozen=True)
 class PlansSettings:
     free: PlanSettings = PlanSettings(10, 500, 25, 30)
     starter: PlanSettings = PlanSettings(50, 5 * 1024, 25, 0)
-    pro: PlanSettings = PlanSettings(0, 50 * 1024, 50, 0)
-    business: PlanSettings = PlanSettings(0, 500 * 1024, 100, 0)
+    pro: PlanSettings = PlanSettings(0, 50 * 1024, 50, 0, custom_expiration=True, custom_slug=True)
+    business: PlanSettings = PlanSettings(0, 500 * 1024, 100, 0, custom_expiration=True, custom_slug=True)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,12 @@ class UploadSession:
         try:
             form = forms.upload(fields, filename)
             now = int(self._uploads.clock())
-            expires_at = policy.expires_at(form.expiration, self._caller.plan, now)
+            expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
+            policy.check_slug(form.custom_slug, self._caller.plan)
             facts = await self._clean()
             image = await self._image(form, facts, expires_at, now)
             await self._uploads.blobs.put(image.blob, self._target)
-            return await self._commit(image)
+            return await self._commit(image, own_slug=form.custom_slug is not None)
         finally:
             self._release()
 
@@ -117,7 +118,7 @@ class UploadSession:
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(
-            slug=new_slug(),
+            slug=form.custom_slug or new_slug(),
             blob=self._blob,
             account_id=self._caller.account.id,
             filename=forms.safe_filename(form.filename, facts.ext),
@@ -135,15 +136,15 @@ class UploadSession:
             created_at=now,
         )
 
-    async def _commit(self, image: Image) -> Stored:
+    async def _commit(self, image: Image, own_slug: bool) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""
         charge = policy.charge_for(self._caller, image.created_at)
         self._free_month()
         try:
             account = await self._uploads.catalog.commit_upload(image, charge)
         except Fault as fault:
-            if fault.code == "slug_taken":
-                return await self._commit(replace(image, slug=new_slug()))
+            if fault.code == "slug_taken" and not own_slug:
+                return await self._commit(replace(image, slug=new_slug()), own_slug)
             if fault.code != "storage_unavailable":  # else the commit may have happened after all
                 await self._uploads.blobs.delete(image.blob)
             raise

@@ -40,11 +40,31 @@ MIGRATIONS = [
     CREATE INDEX images_by_account ON images (account_id, created_at);
 
     CREATE TABLE ledger (
-        slug       TEXT PRIMARY KEY,
+        slug       TEXT NOT NULL,
         account_id TEXT NOT NULL,
         month      TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE INDEX ledger_by_month ON ledger (month, account_id);
+    """,
+    """
+    CREATE TABLE folders (
+        account_id TEXT NOT NULL REFERENCES accounts (id),
+        slug       TEXT NOT NULL,
+        name       TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY (account_id, slug),
+        UNIQUE (account_id, name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE kept_slugs (
+        slug  TEXT PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE secrets (
+        name  TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
     """,
 ]
 

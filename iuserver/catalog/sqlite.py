@@ -16,7 +16,7 @@ from typing import Any
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
 from iuserver.policy import charged
-from iuserver.records import Account, Charge, Image
+from iuserver.records import Account, Charge, Folder, Image
 from iuserver.threads import Crew, Job
 
 Step = Callable[[sqlite3.Connection], Any]
@@ -31,7 +31,17 @@ IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
 SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
-INSERT_IMAGE = f"INSERT INTO images ({IMAGE_COLUMNS}) VALUES ({', '.join('?' * len(IMAGE_FIELDS))})"
+INSERT_IMAGE = f"""
+    INSERT INTO images ({IMAGE_COLUMNS}) SELECT {", ".join("?" * len(IMAGE_FIELDS))}
+    WHERE NOT EXISTS (SELECT 1 FROM kept_slugs WHERE slug = ? AND until > ?)
+"""
+INSERT_FOLDER = "INSERT INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
+SELECT_FOLDERS = """
+    SELECT account_id, slug, name, created_at,
+        (SELECT count(*) FROM images WHERE images.account_id = folders.account_id AND images.folder = folders.slug)
+    FROM folders WHERE account_id = ? ORDER BY created_at, name
+"""
+GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
 
 
@@ -81,11 +91,9 @@ class SqliteCatalog:
         def step(connection: sqlite3.Connection) -> Account:
             row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
             account = charged(_account(row) if row else None, charge, image.size)
-            try:
-                connection.execute(INSERT_LEDGER, ledger_row)
-                connection.execute(INSERT_IMAGE, image_row)
-            except sqlite3.IntegrityError as error:
-                raise Fault("slug_taken", "This short link is taken") from error
+            _check_folder(connection, image)
+            _insert_image(connection, image_row, image)
+            connection.execute(INSERT_LEDGER, ledger_row)
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             return account
 
@@ -95,6 +103,60 @@ class SqliteCatalog:
     async def image(self, slug: str) -> Image | None:
         rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug = ?", slug)
         return Image(*rows[0]) if rows else None
+
+    async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
+        def step(connection: sqlite3.Connection) -> Image | None:
+            sql = f"DELETE FROM images WHERE slug = ? AND blob = ? RETURNING {IMAGE_COLUMNS}"
+            row = connection.execute(sql, (slug, blob)).fetchone()
+            if row is None:
+                return None
+            image = Image(*row)
+            connection.execute(GIVE_BACK, (image.size, image.account_id))
+            connection.execute("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", (slug, keep_slug_until))
+            return image
+
+        image: Image | None = await self._writer.commit(step)
+        return image
+
+    async def images_of(self, account_id: str) -> list[Image]:
+        rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
+        return [Image(*row) for row in rows]
+
+    async def add_folder(self, folder: Folder, limit: int) -> None:
+        def step(connection: sqlite3.Connection) -> None:
+            sql = "SELECT count(*), total(name = ? OR slug = ?) FROM folders WHERE account_id = ?"
+            count, same = connection.execute(sql, (folder.name, folder.slug, folder.account_id)).fetchone()
+            if same:
+                raise Fault("name_taken", f"There is a folder {folder.name} already")
+            if count >= limit:
+                raise Fault("folder_limit", f"An account may have {limit} folders")
+            connection.execute(INSERT_FOLDER, astuple(folder))
+
+        await self._writer.commit(step)
+
+    async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
+        rows = self._read(SELECT_FOLDERS, account_id)
+        return [(Folder(*row[:-1]), row[-1]) for row in rows]
+
+    async def remove_account(self, email: str) -> None:
+        def step(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT id FROM accounts WHERE email = ?", (email,)).fetchone()
+            if row is None:
+                raise _no_account(email)
+            connection.execute("DELETE FROM folders WHERE account_id = ?", row)
+            connection.execute("DELETE FROM ledger WHERE account_id = ?", row)
+            connection.execute("DELETE FROM accounts WHERE id = ?", row)
+
+        await self._writer.commit(step)
+
+    async def secret(self) -> bytes:
+        def step(connection: sqlite3.Connection) -> bytes:
+            connection.execute("INSERT OR IGNORE INTO secrets VALUES ('signing', randomblob(32))")
+            (value,) = connection.execute("SELECT value FROM secrets WHERE name = 'signing'").fetchone()
+            return bytes(value)
+
+        value: bytes = await self._writer.commit(step)
+        return value
 
     async def ledger(self, account_id: str, month: str) -> int:
         rows = self._read("SELECT count(*) FROM ledger WHERE month = ? AND account_id = ?", month, account_id)
@@ -114,8 +176,30 @@ class SqliteCatalog:
         sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"
         found = await self._writer.commit(lambda connection: connection.execute(sql, (*values, email)).fetchone())
         if found is None:
-            raise Fault("not_found", f"There is no account with the address {email}")
+            raise _no_account(email)
         return _account(found)
+
+
+def _check_folder(connection: sqlite3.Connection, image: Image) -> None:
+    if image.folder is None:
+        return
+    sql = "SELECT 1 FROM folders WHERE account_id = ? AND slug = ?"
+    if not connection.execute(sql, (image.account_id, image.folder)).fetchone():
+        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+
+
+def _insert_image(connection: sqlite3.Connection, row: list[Any], image: Image) -> None:
+    """Insert a record, unless its slug is in use or kept for a deleted image."""
+    try:
+        inserted = connection.execute(INSERT_IMAGE, [*row, image.slug, image.created_at]).rowcount
+    except sqlite3.IntegrityError:
+        inserted = 0
+    if not inserted:
+        raise Fault("slug_taken", "This short link is taken")
+
+
+def _no_account(email: str) -> Fault:
+    return Fault("not_found", f"There is no account with the address {email}")
 
 
 class _Writer:

@@ -13,7 +13,7 @@ from iuserver.accounts import Accounts, NewKey
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.records import Account
-from iuserver.server import StartError, accounts_of, open_catalog
+from iuserver.server import StartError, accounts_of, open_catalog, opened_library
 from iuserver.settings import Settings
 
 Action = Callable[[Accounts, argparse.Namespace], Awaitable[list[dict[str, Any]]]]
@@ -79,12 +79,18 @@ async def _enable(accounts: Accounts, options: argparse.Namespace) -> list[dict[
     return [_described(await accounts.enable(options.email))]
 
 
+async def _remove(accounts: Accounts, options: argparse.Namespace) -> list[dict[str, Any]]:
+    async with opened_library(settings_of(options)) as library:
+        return [_described(await accounts.remove(options.email, library.delete_all_of))]
+
+
 _ACTIONS: dict[str, tuple[Action, str, tuple[str, ...]]] = {
     "add": (_add, "make an account; its key is shown this once", ("email",)),
     "list": (_list, "list the accounts", ()),
     "plan": (_plan, "put an account on a plan", ("email", "plan")),
     "rotate-key": (_rotate_key, "replace an account's key; the new one is shown this once", ("email",)),
     "disable": (_disable, "let an account's key count as wrong", ("email",)),
+    "remove": (_remove, "delete an account and its images", ("email",)),
     "enable": (_enable, "let an account's key count again", ("email",)),
 }
 

@@ -13,7 +13,7 @@ import pytest
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
-from iuserver.records import Account, Charge, Image
+from iuserver.records import Account, Charge, Folder, Image
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -193,6 +193,86 @@ def test_of_many_commits_at_once_exactly_as_many_succeed_as_there_is_room(on_cat
             assert await catalog.image(f"slug{number if number % 8 else 1:04}")
 
     on_catalog(work)
+
+
+def test_a_deleted_image_gives_its_bytes_back_but_not_its_count(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number in (1, 2):
+            await catalog.commit_upload(image(number), CHARGE)
+        assert await catalog.delete_image("slug0001", "another blob", 300) is None
+        assert await catalog.delete_image("slug0001", image(1).blob, 300) == image(1)
+        assert await catalog.delete_image("slug0001", image(1).blob, 300) is None
+        assert await catalog.image("slug0001") is None
+        assert await catalog.images_of("a1") == [image(2)]
+        (account,) = await catalog.accounts()
+        assert (account.used, account.stored_bytes) == (2, 1000)
+        assert await catalog.ledger("a1", "2026-11") == 2
+
+    on_catalog(work)
+
+
+def test_the_slug_of_a_deleted_image_is_free_again_later(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(1), CHARGE)
+        await catalog.delete_image("slug0001", image(1).blob, keep_slug_until=300)
+        again = replace(image(1), blob="c" * 32, created_at=299)
+        assert await refusal(catalog.commit_upload(again, CHARGE)) == "slug_taken"
+        await catalog.commit_upload(replace(again, created_at=300), CHARGE)
+
+    on_catalog(work)
+
+
+def test_of_many_who_delete_an_image_at_once_one_has_done_it(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        deleted = await asyncio.gather(*(catalog.delete_image(IMAGE.slug, IMAGE.blob, 300) for _ in range(20)))
+        assert [found for found in deleted if found] == [IMAGE]
+        assert (await catalog.accounts())[0].stored_bytes == 0
+
+    on_catalog(work)
+
+
+def test_folders_are_unique_bounded_and_counted(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        cats, dogs = Folder("a1", "cats", "Cats", 1), Folder("a1", "dogs", "Dogs", 2)
+        await catalog.add_folder(cats, 2)
+        assert await refusal(catalog.add_folder(replace(cats, slug="cats-2"), 2)) == "name_taken"
+        assert await refusal(catalog.add_folder(replace(cats, name="CATS!"), 2)) == "name_taken"
+        await catalog.add_folder(dogs, 2)
+        assert await refusal(catalog.add_folder(Folder("a1", "cows", "Cows", 3), 2)) == "folder_limit"
+        await catalog.commit_upload(image(1, folder="cats"), CHARGE)
+        await catalog.commit_upload(image(2), CHARGE)
+        assert await catalog.folders("a1") == [(cats, 1), (dogs, 0)]
+        assert await catalog.folders("a2") == []
+        assert await refusal(catalog.commit_upload(image(3, folder="nowhere"), CHARGE)) == "bad_field"
+
+    on_catalog(work)
+
+
+def test_a_removed_account_leaves_nothing(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        await catalog.delete_image(IMAGE.slug, IMAGE.blob, 300)
+        await catalog.remove_account(ACCOUNT.email)
+        assert await catalog.accounts() == []
+        assert await catalog.ledger("a1", "2026-11") == 0
+        assert await refusal(catalog.remove_account(ACCOUNT.email)) == "not_found"
+        await catalog.add_account(ACCOUNT)
+        assert await catalog.folders("a1") == []
+
+    on_catalog(work)
+
+
+def test_the_secret_is_made_once_and_kept(on_catalog: Callable[[Work], Any]) -> None:
+    first = on_catalog(lambda catalog: catalog.secret())
+    assert len(first) == 32
+    assert on_catalog(lambda catalog: catalog.secret()) == first
 
 
 def test_two_catalogs_over_the_same_store_see_each_others_commits(tmp_path: Path) -> None:

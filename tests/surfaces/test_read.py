@@ -161,8 +161,8 @@ def test_what_has_no_route_or_no_such_method_is_told_in_json(server: RunningServ
     nothing = server.get("/api/nothing")
     assert (nothing.status_code, nothing.json()["code"]) == (404, "not_found")
     for method, path, allowed in (
-        ("GET", "/api/upload", "POST"),
-        ("POST", "/api/quota", "GET"),
+        ("GET", "/api/upload", "OPTIONS, POST"),
+        ("POST", "/api/quota", "GET, OPTIONS"),
         ("DELETE", "/f/aaaaaaaa.png", "GET, HEAD"),
         ("BREW", "/healthz", "GET, HEAD"),
     ):

@@ -50,6 +50,7 @@ def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
     now = int(server.clock())
     assert now + 7 * DAY - 60 < answer.pop("expires_at") <= now + 7 * DAY
     assert answer.pop("size") == len(server.get(direct).content)
+    assert answer.pop("delete_url").startswith(f"{url}/d/{slug}/")
     assert answer == {
         "ok": True,
         "slug": slug,

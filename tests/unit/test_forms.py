@@ -29,7 +29,7 @@ def test_a_view_limit_counts_only_with_views() -> None:
         {"expiration": "views"},
         *({"expiration": "views", "view_limit": text} for text in ("0", "1000", "-1", "1.5", "²", "1e2", "999999999")),
         {"password": "x" * 257},
-        {"folder": "no-such-folder"},
+        {"folder": "No Such Folder!"},
     ],
 )
 def test_what_a_field_cannot_be_is_refused(fields: dict[str, str]) -> None:

@@ -11,8 +11,8 @@ from iuserver import policy
 from iuserver.errors import Fault
 from iuserver.records import MB, Account, Caller, Charge, Expiration, Image, Plan
 
-FREE = Plan("free", 10, 500, 25, 30)
-PRO = Plan("pro", 0, 51200, 50, 0)
+FREE = Plan("free", 10, 500, 25, 30, False, False)
+PRO = Plan("pro", 0, 51200, 50, 0, True, True)
 ACCOUNT = Account("a1", "a@example.org", "free", b"hash", "abcd", 0, month="2026-11", used=9, stored_bytes=MB)
 CHARGE = Charge("a1", b"hash", "2026-11", 10, 2 * MB)
 NOW = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
@@ -67,12 +67,12 @@ def test_a_charge_is_refused_for_the_first_reason_there_is() -> None:
     ],
 )
 def test_how_long_an_image_lives(expiration: Expiration, plan: Plan, days: int | None) -> None:
-    assert policy.expires_at(expiration, plan, NOW) == (None if days is None else NOW + days * policy.DAY)
+    assert policy.expires_at(expiration, None, plan, NOW) == (None if days is None else NOW + days * policy.DAY)
 
 
 def test_longer_than_the_plan_allows_is_refused_never_shortened() -> None:
-    assert code(policy.expires_at, "forever", FREE, NOW) == "plan_required"
-    assert code(policy.expires_at, "1mo", replace(FREE, max_expiration_days=29), NOW) == "plan_required"
+    assert code(policy.expires_at, "forever", None, FREE, NOW) == "plan_required"
+    assert code(policy.expires_at, "1mo", None, replace(FREE, max_expiration_days=29), NOW) == "plan_required"
 
 
 def test_exactly_the_maximum_size_is_accepted() -> None:

@@ -1,0 +1,59 @@
+"""The caller's own images and folders: DELETE /api/images/SLUG, GET and POST /api/folders, and deletion links."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+import orjson
+
+from handlers import replies
+from handlers.base import ApiHandler, Handler
+from iuserver.errors import Fault
+from iuserver.records import Image
+
+
+class ImageRecordHandler(ApiHandler):
+    """One of the caller's images."""
+
+    async def delete(self, slug: str) -> None:
+        image = await self.services.library.delete(slug, self.caller)
+        self.send_json({"ok": True, "slug": image.slug})
+
+
+class FoldersHandler(ApiHandler):
+    """The caller's folders."""
+
+    async def get(self) -> None:
+        folders = await self.services.library.folders(self.caller)
+        self.send_json({"folders": [replies.folder(folder, count) for folder, count in folders]})
+
+    async def post(self) -> None:
+        folder = await self.services.library.create_folder(self.caller, self._name())
+        self.send_json({"ok": True, **replies.folder(folder, 0)})
+
+    def _name(self) -> object:
+        """The name, from a JSON object or a form."""
+        if self.request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+            return parse_qs(self.request.body.decode("utf-8", "replace")).get("name", [""])[0]
+        try:
+            body = orjson.loads(self.request.body)
+        except orjson.JSONDecodeError as error:
+            raise Fault("bad_body", "The body must be a JSON object with a name") from error
+        return body.get("name") if isinstance(body, dict) else None
+
+
+class DeleteLinkHandler(Handler):
+    """The link that an upload's answer carries: it asks before it deletes, and works once."""
+
+    async def get(self, slug: str, token: str) -> None:
+        self._show(await self.services.library.find_for_deletion(slug, token), deleted=False)
+
+    async def post(self, slug: str, token: str) -> None:
+        self._show(await self.services.library.delete_by_link(slug, token), deleted=True)
+
+    def _show(self, image: Image, deleted: bool) -> None:
+        self.set_header("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("X-Robots-Tag", "noindex")
+        self.render("delete.html", filename=image.filename, deleted=deleted)
