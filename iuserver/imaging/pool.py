@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import mmap
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ import orjson
 
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Rules
-from iuserver.imaging.wire import Reader, message
+from iuserver.imaging.wire import SLOT, Reader, message, send_slot
 from iuserver.records import Facts
 
 log = logging.getLogger("iuserver.imaging")
@@ -40,8 +41,8 @@ class WorkerCrash(RuntimeError):
 
 @dataclass
 class _Job:
-    head: dict[str, Any]
-    body: bytes
+    origin: bytes | str
+    target: str
     done: asyncio.Future[Facts]
     retried: bool = False
 
@@ -70,13 +71,12 @@ class Pool:
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
 
-        A file at `origin` may have been cut and be the same file as `target` afterwards. Raises Fault:
-        unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans, storage_unavailable;
+        In memory a picture may have SLOT bytes. A file at `origin` may have been cut and be the same file as `target`
+        afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans, storage_unavailable;
         overloaded when two workers were killed under the job.
         """
-        head = {"target": target} if isinstance(origin, bytes) else {"source": origin, "target": target}
-        body = origin if isinstance(origin, bytes) else b""
-        job = _Job(head, body, asyncio.get_running_loop().create_future())
+        assert isinstance(origin, str) or len(origin) <= SLOT
+        job = _Job(origin, target, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._assign()
         return await job.done
@@ -128,8 +128,9 @@ class Pool:
                 env=_environment(),
                 start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
             )
+        slot = send_slot(ours)
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process), sock=ours)
+        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, slot), sock=ours)
         self._all.add(worker)
         self._spawn(self._mourn(worker))
         try:
@@ -174,7 +175,7 @@ class Pool:
 
     def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
         """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
-        _remove(job.head["target"])
+        _remove(job.target)
         if worker.timed_out:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
@@ -208,7 +209,7 @@ class _Worker(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, pool: Pool, process: Process) -> None:
+    def __init__(self, pool: Pool, process: Process, slot: mmap.mmap) -> None:
         loop = asyncio.get_running_loop()
         self.pool = pool
         self.process = process
@@ -221,6 +222,7 @@ class _Worker(asyncio.Protocol):
         self.expired = False
         self.retired = False
         self._loop = loop
+        self._slot = slot
         self._reader = Reader()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -231,7 +233,13 @@ class _Worker(asyncio.Protocol):
     def run(self, job: _Job) -> None:
         self.job = job
         self._timer = self._loop.call_later(self.pool.deadline, self._cut_off)
-        self.transport.writelines(message(job.head, job.body))
+        self.transport.write(message(self._order(job)))
+
+    def _order(self, job: _Job) -> dict[str, Any]:
+        if isinstance(job.origin, str):
+            return {"source": job.origin, "target": job.target}
+        self._slot[: len(job.origin)] = job.origin
+        return {"length": len(job.origin), "target": job.target}
 
     def retire(self) -> None:
         self.retired = True
@@ -248,10 +256,10 @@ class _Worker(asyncio.Protocol):
         answer = self._reader.feed(data)
         if answer is None:
             return
-        if "ready" in answer[0]:
+        if "ready" in answer:
             self.ready.set_result(None)
         else:
-            self._finish(answer[0])
+            self._finish(answer)
         self.pool.worker_free(self)
 
     def _finish(self, answer: dict[str, Any]) -> None:
@@ -276,6 +284,7 @@ class _Worker(asyncio.Protocol):
             self.ready.set_exception(RuntimeError("a worker ended while it was starting"))
         if not self.gone.done():
             self.gone.set_result(None)
+        self._slot.close()
 
 
 def _remove(path: str) -> None:

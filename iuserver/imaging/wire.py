@@ -1,19 +1,28 @@
-"""Messages between the pool and a worker over a socket pair: two lengths, a head in JSON, a body of bytes."""
+"""Between the pool and a worker: small messages over a socket pair, and one picture at a time in shared memory.
+
+A message is a length and a JSON object. A picture that is not in a file goes through the slot, memory that both sides
+map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job.
+"""
 
 from __future__ import annotations
 
+import mmap
+import os
+import socket
 import struct
 from typing import Any
 
 import orjson
 
-LENGTHS = struct.Struct(">II")
+LENGTH = struct.Struct(">I")
+SLOT = 128 * 1024
+"""Bytes that a picture in memory may have."""
 
 
-def message(head: dict[str, Any], body: bytes = b"") -> tuple[bytes, bytes]:
-    """A message as two buffers to be sent one after the other, so that a large body is not copied."""
+def message(head: Any) -> bytes:
+    """A message, ready to be sent."""
     encoded = orjson.dumps(head)
-    return LENGTHS.pack(len(encoded), len(body)) + encoded, body
+    return LENGTH.pack(len(encoded)) + encoded
 
 
 class Reader:
@@ -22,16 +31,36 @@ class Reader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> tuple[dict[str, Any], bytes] | None:
-        """Take more bytes; the message (head, body) once it is whole. Messages never overlap: one job at a time."""
+    def feed(self, data: bytes) -> dict[str, Any] | None:
+        """Take more bytes; the message once it is whole. Messages never overlap: one job at a time."""
         self._buffer += data
-        if len(self._buffer) < LENGTHS.size:
+        if len(self._buffer) < LENGTH.size:
             return None
-        head_length, body_length = LENGTHS.unpack_from(self._buffer)
-        middle = LENGTHS.size + head_length
-        if len(self._buffer) < middle + body_length:
+        stop = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
+        if len(self._buffer) < stop:
             return None
-        head = orjson.loads(memoryview(self._buffer)[LENGTHS.size : middle])
-        body = bytes(memoryview(self._buffer)[middle : middle + body_length])
+        head: dict[str, Any] = orjson.loads(memoryview(self._buffer)[LENGTH.size : stop])
         self._buffer.clear()
-        return head, body
+        return head
+
+
+def send_slot(connection: socket.socket) -> mmap.mmap:
+    """Make a slot, send its descriptor over a new connection, and map it."""
+    file = os.memfd_create("slot", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(file, SLOT)
+        socket.send_fds(connection, [b"s"], [file])
+        return mmap.mmap(file, SLOT)
+    finally:
+        os.close(file)
+
+
+def receive_slot(connection: socket.socket) -> mmap.mmap:
+    """Map the slot whose descriptor comes first over a connection. Raises EOFError where the other side is gone."""
+    _, files, _, _ = socket.recv_fds(connection, 1, 1)
+    if not files:
+        raise EOFError("no slot was sent")
+    try:
+        return mmap.mmap(files[0], SLOT, prot=mmap.PROT_READ)
+    finally:
+        os.close(files[0])

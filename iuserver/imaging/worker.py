@@ -8,6 +8,7 @@ the setting `imaging.orientation` is "bake" and a picture is to be turned.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import resource
 import signal
@@ -27,13 +28,13 @@ from iuserver.errors import Fault
 from iuserver.imaging.plan import Limits, Plan, Rules
 from iuserver.imaging.source import Source, opened, write_all
 from iuserver.imaging.walkers import HEAD, walker_for
-from iuserver.imaging.wire import Reader, message
+from iuserver.imaging.wire import Reader, message, receive_slot
 from iuserver.records import Facts
 
 MB = 1024 * 1024
 DATA_LIMIT = 512 * MB
 FILE_LIMIT = 1024 * MB
-RECEIVE = 256 * 1024
+RECEIVE = 64 * 1024
 LOADERS = {
     "image/jpeg": "jpegload",
     "image/png": "pngload",
@@ -51,6 +52,7 @@ def main() -> None:
     deadline = float(sys.argv[2])
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing of the server's comes along
     connection = socket.socket(fileno=0)
+    slot = receive_slot(connection)
     _confine()
     _send(connection, {"ready": True})
     reader = Reader()
@@ -58,7 +60,7 @@ def main() -> None:
         job = reader.feed(data)
         if job:
             _limit_time(deadline)
-            _send(connection, answer(*job, rules))
+            _send(connection, answer(job, slot, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -85,17 +87,18 @@ def _confine() -> None:
 
 
 def _send(connection: socket.socket, head: dict[str, Any]) -> None:
-    connection.sendall(message(head)[0])
+    connection.sendall(message(head))
 
 
-def answer(job: dict[str, Any], body: bytes, rules: Rules) -> dict[str, Any]:
-    """Do a job: {"target": path} with the picture as body, or {"source": path, "target": path}.
+def answer(job: dict[str, Any], slot: mmap.mmap, rules: Rules) -> dict[str, Any]:
+    """Do a job: {"length": bytes, "target": path} with the picture in the slot, or {"source": path, "target": path}.
 
     The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
     try:
-        return {"facts": store(job.get("source", body), target, rules)}
+        origin = job["source"] if "source" in job else slot[: job["length"]]
+        return {"facts": store(origin, target, rules)}
     except Fault as fault:
         _remove(target)
         return {"fault": [fault.code, fault.message]}
@@ -187,5 +190,5 @@ def _check_header(plan: Plan, target: str, limits: Limits) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # nobody is left to be answered
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # nobody is left to be answered
         main()

@@ -140,12 +140,13 @@ def test_workers_are_recycled_without_a_pause(
     eventually(lambda: before - set(pool.pids) and len(pool.pids) == WORKERS + 1)
 
 
-def test_a_worker_holds_nothing_of_the_server_but_its_socket(pool: Pool) -> None:
+def test_a_worker_holds_nothing_of_the_server_but_its_socket_and_its_slot(pool: Pool) -> None:
     for pid in pool.pids:
         files = {link.name: os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
-        assert set(files) == {"0", "1", "2"}
+        assert set(files) == {"0", "1", "2", "3"}
         assert files["0"].startswith("socket:")
         assert files["1"] == "/dev/null"
+        assert files["3"].startswith("/memfd:slot")
         limits = Path(f"/proc/{pid}/limits").read_text()
         for name, value in {"Max core file size": 0, "Max open files": 64, "Max data size": 512 << 20}.items():
             assert f"{name:25} {value}" in limits
