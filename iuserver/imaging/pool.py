@@ -72,8 +72,8 @@ class Pool:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
 
         In memory a picture may have SLOT bytes. A file at `origin` may have been cut and be the same file as `target`
-        afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans, storage_unavailable;
-        overloaded when two workers were killed under the job.
+        afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans,
+        storage_unavailable; overloaded when two workers were killed under the job.
         """
         assert isinstance(origin, str) or len(origin) <= SLOT
         job = _Job(origin, target, asyncio.get_running_loop().create_future())
