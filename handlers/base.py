@@ -56,7 +56,9 @@ class ActiveRequests:
     async def ended(self, seconds: float) -> None:
         """Wait until none is left, or at most `seconds`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                while self._requests:
+                    await self._none.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,15 @@ class Handler(RequestHandler):
             return self.services.public_url
         scheme, host = self.request.protocol, self.request.host
         if self._trusts(self.request.remote_ip):
-            scheme = self.request.headers.get("X-Forwarded-Proto", scheme)
-            host = self.request.headers.get("X-Forwarded-Host", host)
+            scheme = self._forwarded("X-Forwarded-Proto").lower() or scheme
+            host = self._forwarded("X-Forwarded-Host") or host
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
+
+    def _forwarded(self, name: str) -> str:
+        """What the proxy nearest to the client put into a header that each proxy on the way may add to."""
+        return self.request.headers.get(name, "").partition(",")[0].strip()
 
     def client_address(self) -> str | None:
         """The address of the client, or of the first proxy on the way to it that we do not trust."""
@@ -217,13 +223,6 @@ class ApiHandler(Handler):
         if allowance and allowance.limit:
             self.set_header("RateLimit-Policy", f'"api";q={allowance.limit};w=60')
             self.set_header("RateLimit", f'"api";r={allowance.remaining};t={allowance.reset}')
-
-
-class NotFound(Handler):
-    """Whatever has no route."""
-
-    def prepare(self) -> None:
-        raise Fault("not_found", "There is nothing here")
 
 
 _process = secrets.token_hex(4)

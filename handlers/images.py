@@ -8,8 +8,9 @@ from urllib.parse import quote
 from tornado.iostream import StreamClosedError
 
 from handlers.base import Handler
+from iuserver.errors import Fault
 from iuserver.library import Opened
-from iuserver.records import Image
+from iuserver.records import Caller, Image
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
@@ -19,8 +20,7 @@ class ImageHandler(Handler):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:
-        caller = await self.identify() if "Authorization" in self.request.headers else None
-        opened = await self.services.library.open(slug, ext, caller)
+        opened = await self.services.library.open(slug, ext, await self._owner())
         try:
             await self._send(opened)
         except StreamClosedError:
@@ -29,6 +29,15 @@ class ImageHandler(Handler):
             opened.blob.close()
 
     head = get
+
+    async def _owner(self) -> Caller | None:
+        """Whose key was sent, if one was. A wrong one is nobody's: a public picture is shown all the same."""
+        try:
+            return await self.identify() if "Authorization" in self.request.headers else None
+        except Fault as fault:
+            if fault.code in ("missing_key", "invalid_key"):
+                return None
+            raise
 
     async def _send(self, opened: Opened) -> None:
         image, size = opened.image, opened.blob.size
@@ -78,7 +87,7 @@ class ImageHandler(Handler):
 
     def _wanted_part(self, size: int) -> tuple[int, int] | None:
         """The one byte range that is asked for (RFC 9110, section 14), or None for the whole."""
-        match = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        match = _RANGE.fullmatch(self.request.headers.get("Range", "")) if self.request.method == "GET" else None
         condition = self.request.headers.get("If-Range")
         if not match or match.group() == "bytes=-" or condition not in (None, self._headers["Etag"]):
             return None
@@ -90,6 +99,7 @@ class ImageHandler(Handler):
 
     def _answer_unsatisfiable(self, size: int) -> None:
         self.set_status(416)
+        self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Range", f"bytes */{size}")
         self.set_header("Content-Length", 0)
 

@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Awaitable
-from typing import Any
 
 from tornado.web import stream_request_body
 
 from handlers import replies
 from handlers.base import ApiHandler, Services
 from handlers.body import UploadBody
+from handlers.draining import Draining
 from iuserver.errors import Fault
+from iuserver.policy import check_request_size
 from iuserver.uploads import Stored, UploadSession
-
-NO_LIMIT = 1 << 62
 
 
 @stream_request_body
-class UploadHandler(ApiHandler):
-    """The session checks and counts; this handler only sees to it that a refusal reaches a client that is sending."""
+class UploadHandler(ApiHandler, Draining):
+    """The session checks and counts; what it refuses is answered while the client may still be sending."""
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self._session: UploadSession | None = None
         self._body: UploadBody | None = None
         self._base_url = ""
-        self._refused = False
         self._received = 0
-        self._bug: Exception | None = None
 
     async def prepare(self) -> None:
+        self.accept_any_size()  # the session judges sizes, and answers better than Tornado would
         if self.request.method != "POST":
-            return  # Tornado answers 405
-        connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)  # the session judges sizes, and answers better than Tornado would
+            await self.drain_unless_allowed()
+            return
         try:
             await self._begin()
         except Fault as fault:
-            await self._refuse(fault)
+            await self.refuse(fault)
 
     async def _begin(self) -> None:
         await self.admit()
@@ -48,26 +45,25 @@ class UploadHandler(ApiHandler):
 
     def _declared_size(self) -> int | None:
         length = self.request.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else None
+        return int(length[:18]) if length.isascii() and length.isdigit() else None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        self._received += len(chunk)
-        if self._refused or self._bug:
-            self._discard()
+        if self.refused or self._body is None:
+            self.discard(chunk)
             return None
-        assert self._body
+        self._received += len(chunk)
         try:
+            check_request_size(self._received, self.caller.plan)
             self._body.feed(chunk)
         except Fault as fault:
-            return self._refuse(fault)
-        except Exception as bug:  # raised by post(): Tornado drops the connection over one raised here
-            self._bug = bug
+            return self.refuse(fault)
+        except Exception:  # Tornado would drop the connection over it: a bug is answered too
+            self.log_exception(*sys.exc_info())
+            return self.refuse(Fault("internal", "Internal server error"))
         return None
 
     async def post(self) -> None:
-        if self._bug:
-            raise self._bug
-        if self._refused:
+        if self.refused:
             self.finish()
             return
         assert self._body
@@ -87,40 +83,7 @@ class UploadHandler(ApiHandler):
         else:
             self.send_json(answer)
 
-    async def _refuse(self, fault: Fault) -> None:
-        """Answer at once, and read on for a while: a client that finds its connection reset never sees its answer.
-
-        One that waits for "100 Continue" has not begun to send: it gets the answer and nothing else.
-        """
-        self._refused = True
-        if self._session:
-            self._session.close()
-        self.log_exception(Fault, fault, None)
-        self.send_fault(fault)
-        asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
-        if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._received:
-            self.set_header("Connection", "close")
-            await self.finish()
-        else:
-            await self.flush()
-
-    def _discard(self) -> None:
-        if not hasattr(self, "caller") and self._received > self.services.drain_bytes:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if not self._finished:
-            connection: Any = self.request.connection
-            connection.close()
-
-    def on_finish(self) -> None:
-        super().on_finish()
-        self._close()
-
-    def on_connection_close(self) -> None:
-        super().on_connection_close()
-        self._close()
-
-    def _close(self) -> None:
+    def release(self) -> None:
+        super().release()
         if self._session:
             self._session.close()

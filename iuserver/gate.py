@@ -39,7 +39,7 @@ class TokenBuckets:
             return Allowance(0, 0, 0, True)
         now, rate = self._clock(), self._per_minute / 60
         bucket = self._buckets.get(key) or _Bucket(self._per_minute, now)
-        bucket.tokens = min(self._per_minute, bucket.tokens + (now - bucket.filled_at) * rate)
+        bucket.tokens = min(self._per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
         bucket.filled_at = now
         taken = bucket.tokens >= 1
         bucket.tokens -= taken
@@ -125,10 +125,10 @@ class MonthPlaces:
     def __init__(self) -> None:
         self._held: Counter[tuple[str, str]] = Counter()
 
-    def reserve(self, account_id: str, month: str, quota: Quota) -> Callable[[], None]:
+    def reserve(self, account_id: str, month: str, quota: Quota, now: float) -> Callable[[], None]:
         """Hold a place and return its release, safe to repeat. Raises Fault("quota_exceeded")."""
         key = (account_id, month)
-        check_month(quota, held=self._held[key])
+        check_month(quota, now, held=self._held[key])
         self._held[key] += 1
         held = True
 

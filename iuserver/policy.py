@@ -11,6 +11,10 @@ from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Ima
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
+ENVELOPE = 64 * 1024
+"""Bytes that a request may have beyond its file: boundaries, headers, fields."""
+HELD_SECONDS = 10
+"""After so long an upload that is under way, and holds the last place of a month, has ended or failed."""
 SLUG_DAYS = 30
 """For so long the slug of a deleted image names nothing else."""
 VIEWS_DAYS = 30
@@ -42,7 +46,7 @@ def quota_of(account: Account, plan: Plan, now: float) -> Quota:
 def charge_for(caller: Caller, now: float) -> Charge:
     """What one more upload costs a caller, and where it must stop."""
     account, plan = caller.account, caller.plan
-    return Charge(account.id, account.key_hash, month_of(now), plan.uploads_per_month, plan.storage_bytes)
+    return Charge(account.id, account.key_hash, int(now), month_of(now), plan.uploads_per_month, plan.storage_bytes)
 
 
 def charged(account: Account | None, charge: Charge, size: int) -> Account:
@@ -54,7 +58,7 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
     if account is None or account.disabled or account.key_hash != charge.key_hash:
         raise Fault("invalid_key", "Invalid API key")
     quota = Quota(account.used_in(charge.month), charge.uploads_limit, account.plan)
-    check_month(quota)
+    check_month(quota, charge.at)
     stored = account.stored_bytes + size
     if charge.storage_limit and stored > charge.storage_limit:
         raise Fault("storage_quota_exceeded", "Storage quota exceeded")
@@ -68,10 +72,18 @@ def check_rate(allowance: Allowance) -> None:
         raise Fault("rate_limited", sentence, retry_after=allowance.reset)
 
 
-def check_month(quota: Quota, held: int = 0) -> None:
+def check_month(quota: Quota, now: float, held: int = 0) -> None:
     """Raises Fault("quota_exceeded") where those counted, and those `held` on their way, leave no room for one more."""
     if quota.remaining is not None and quota.remaining <= held:
-        raise Fault("quota_exceeded", "Monthly API upload quota exceeded", quota=quota)
+        counted = replace(quota, used=min(quota.limit, quota.used + held))
+        wait = HELD_SECONDS if quota.remaining else month_end(now) - int(now)
+        raise Fault("quota_exceeded", "Monthly API upload quota exceeded", quota=counted, retry_after=wait)
+
+
+def check_request_size(size: int, plan: Plan) -> None:
+    """Raises Fault("too_large") for a request, or what has come of it, that no file the plan allows can fill."""
+    if size > plan.max_file_bytes + ENVELOPE:
+        check_size(size, plan)
 
 
 def check_size(size: int, plan: Plan) -> None:

@@ -48,10 +48,6 @@ class Quota:
     def remaining(self) -> int | None:
         return None if self.unlimited else max(0, self.limit - self.used)
 
-    @property
-    def exhausted(self) -> bool:
-        return self.remaining == 0
-
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -132,11 +128,13 @@ class Folder:
 class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 
-    The key is checked again by the commit: an upload begun with a key that has since been replaced is refused.
+    `at` is the time of the upload, `month` the one it counts in. The key is checked again by the commit: an upload
+    begun with a key that has since been replaced is refused.
     """
 
     account_id: str
     key_hash: bytes
+    at: int
     month: str
     uploads_limit: int
     storage_limit: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import ipaddress
 import os
@@ -53,8 +54,12 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store in the data folder."""
-    return DiskBlobs(Path(settings.server.data) / "blobs", sync=settings.blobs.sync)
+    """The blob store in the data folder. Raises StartError."""
+    folder = Path(settings.server.data) / "blobs"
+    try:
+        return DiskBlobs(folder, sync=settings.blobs.sync)
+    except OSError as error:
+        raise StartError(f"blobs.url: {folder}: {error.strerror}") from error
 
 
 @contextlib.asynccontextmanager
@@ -95,6 +100,7 @@ class Server:
     async def stop(self) -> None:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
         self._http.stop()
+        self._http.conn_params.no_keep_alive = True  # a connection that is open ends with its next answer
         await self._services.active.ended(self.settings.server.shutdown_seconds)
         await self._stack.aclose()
 
@@ -168,9 +174,12 @@ class Server:
     def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
         folder = self._data / "spool"
-        folder.mkdir(exist_ok=True)
-        for leftover in folder.iterdir():
-            leftover.unlink()
+        try:
+            folder.mkdir(exist_ok=True)
+            for leftover in folder.iterdir():
+                leftover.unlink()
+        except OSError as error:
+            raise StartError(f"server.data: {error.filename}: {error.strerror}") from error
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
@@ -185,7 +194,7 @@ class Server:
         host, port = self.settings.server.host, self.settings.server.port
         try:
             if host.startswith("unix:"):
-                return [bind_unix_socket(host.removeprefix("unix:"), mode=0o660)]
+                return [_bind_unix(host.removeprefix("unix:"))]
             return bind_sockets(port, host, backlog=1024)
         except socket.gaierror:
             raise SettingsError(f"server.host: {host!r} is no address of this machine") from None
@@ -197,3 +206,14 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Listen at a path, in place of a socket that nobody listens at any more. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    try:
+        return bind_unix_socket(path, mode=0o660)
+    except ValueError as error:  # something that is no socket stands there
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -15,13 +16,13 @@ from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import Caller, Facts, Image, Quota, Source
+from iuserver.records import MB, Caller, Facts, Image, Quota, Source
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
 SLUG_CHARACTERS = 8
-ENVELOPE = 64 * 1024
-"""Bytes that a request may have beyond its file: boundaries, headers, fields."""
+LARGE = 8 * MB
+"""From this size on, the removal of a file takes longer than the event loop may be held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,18 @@ class Uploads:
         """
         now = self.clock()
         quota = policy.quota_of(caller.account, caller.plan, now)
-        free_month = self.months.reserve(caller.account.id, policy.month_of(now), quota)
+        free_month = self.months.reserve(caller.account.id, policy.month_of(now), quota, now)
         try:
             slot = self.queue.enter(caller.account.id)
         except Fault:
             free_month()
             raise
         session = UploadSession(self, caller, source, slot, free_month)
-        if declared_size is not None and declared_size > caller.plan.max_file_bytes + ENVELOPE:
+        try:
+            policy.check_request_size(declared_size or 0, caller.plan)
+        except Fault:
             session.close()
-            policy.check_size(declared_size, caller.plan)
+            raise
         return session
 
 
@@ -154,6 +157,12 @@ class UploadSession:
     def _release(self) -> None:
         self._free_month()
         self._slot.release()
+        if self._spool.size < LARGE:
+            self._remove_files()
+        else:
+            asyncio.get_running_loop().run_in_executor(None, self._remove_files)
+
+    def _remove_files(self) -> None:
         with contextlib.suppress(OSError):
             self._spool.discard()
             if self._target_made:

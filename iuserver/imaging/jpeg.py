@@ -27,6 +27,9 @@ DHT, DAC, SOI, EOI, SOS, DQT, DNL, DRI = 0xC4, 0xCC, 0xD8, 0xD9, 0xDA, 0xDB, 0xD
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
+# 60 MB of metadata are a thousand segments; a file made of nothing but empty ones would only take time.
+MAX_SEGMENTS = 10_000
+
 JFIF = b"JFIF\0"
 EXIF = b"Exif\0\0"
 ICC = b"ICC_PROFILE\0"
@@ -40,6 +43,7 @@ AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 class _Walk:
     """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan."""
 
+    segments: int = 0
     frame: tuple[int, int] | None = None
     scans: int = 0
     orientation: int | None = None
@@ -62,6 +66,9 @@ def walk(source: Source, limits: Limits) -> Plan:
             position = start + 2
             continue
         stop = _segment_end(source, start)
+        seen.segments += 1
+        if seen.segments > MAX_SEGMENTS:
+            broken("it has far too many segments")
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
@@ -168,7 +175,7 @@ def _app0(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.orientation is None and body.startswith(EXIF):
+    if not seen.scans and seen.orientation is None and body.startswith(EXIF):
         seen.orientation = orientation(body[len(EXIF) :])
 
 

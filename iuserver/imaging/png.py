@@ -41,6 +41,7 @@ ONCE: dict[bytes, range] = {
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 MAX_CHUNK = (1 << 31) - 1
 MAX_EXIF = 1 << 20
+MAX_CHUNKS = 100_000  # encoders write 8 KiB and more into one; a file made of empty ones would only take time
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class _Walk:
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk a PNG to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
     seen = _Walk(pieces=[(0, len(MAGIC))])
-    for chunk in _chunks(source):
+    for number, chunk in enumerate(_chunks(source)):
+        if number == MAX_CHUNKS:
+            broken("it has far too many chunks")
         if chunk.kind != b"IHDR" and not seen.kinds:
             broken("it does not begin with its header")
         _CHUNKS.get(chunk.kind, _ancillary)(source, seen, limits, chunk)

@@ -144,13 +144,11 @@ class Pool:
         await worker.gone
         returncode = await worker.process.wait()
         self._all.discard(worker)
-        if worker in self._idle:
-            self._idle.remove(worker)
         if worker.job:
             self._busy -= 1
             self._settle(worker, worker.job, returncode)
             self._assign()
-        if worker.started and not worker.retired and not self._closing:
+        if worker.started and not worker.expiring and not self._closing:
             log.warning("worker %d ended with %s; replacing it", worker.process.pid, returncode)
             await self._start_another()
 
@@ -220,7 +218,6 @@ class _Worker(asyncio.Protocol):
         self.timed_out = False
         self.expiring = False
         self.expired = False
-        self.retired = False
         self._loop = loop
         self._slot = slot
         self._reader = Reader()
@@ -242,7 +239,6 @@ class _Worker(asyncio.Protocol):
         return {"length": len(job.origin), "target": job.target}
 
     def retire(self) -> None:
-        self.retired = True
         self.transport.close()
 
     def _cut_off(self) -> None:
@@ -278,6 +274,8 @@ class _Worker(asyncio.Protocol):
             _fail(job, WorkerCrash(answer["crash"]))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self in self.pool._idle:
+            self.pool._idle.remove(self)  # at once: its process may take a while to end
         if self._timer:
             self._timer.cancel()
         if not self.ready.done():

@@ -1,6 +1,6 @@
 """What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
 
-Run as `python -m iuserver.imaging.worker LIMITS` with the pool's socket as standard input. The only module that
+Run as `python -m iuserver.imaging.worker RULES DEADLINE` with the pool's socket as standard input. The only module that
 loads pyvips, and it shows libvips nothing but what has already been walked and cleaned. Pixels are decoded only where
 the setting `imaging.orientation` is "bake" and a picture is to be turned.
 """
@@ -190,5 +190,5 @@ def _check_header(plan: Plan, target: str, limits: Limits) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # nobody is left to be answered
+    with contextlib.suppress(ConnectionError, EOFError):  # nobody is left to be answered
         main()

@@ -34,7 +34,7 @@ IMAGE = Image(
     upload_source="api",
     created_at=200,
 )
-CHARGE = Charge("a1", ACCOUNT.key_hash, "2026-11", uploads_limit=10, storage_limit=0)
+CHARGE = Charge("a1", ACCOUNT.key_hash, 1_795_000_000, "2026-11", uploads_limit=10, storage_limit=0)
 
 Work = Callable[[Catalog], Awaitable[Any]]
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -167,6 +168,33 @@ def test_sigterm_lets_an_upload_in_progress_finish(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 0
 
 
+def test_sigterm_ends_connections_that_are_kept_alive_after_their_next_answer(tmp_path: Path) -> None:
+    key = told("user", "add", "a@example.org", "--plan", "pro", "--data", str(tmp_path))["api_key"]
+    picture = pictures.jpeg()
+    cut_off = []
+
+    def client(url: str) -> None:
+        with requests.Session() as session:
+            while True:
+                try:
+                    files = {"file": ("a.jpg", picture)}
+                    answer = session.post(f"{url}/api/upload", headers=bearer(key), files=files, timeout=DEADLINE)
+                except requests.exceptions.ConnectionError as error:
+                    if "refused" not in str(error).lower():
+                        cut_off.append(error)
+                    return
+                assert answer.status_code in (200, 429)
+
+    with serving(tmp_path) as (process, url), ThreadPoolExecutor(4) as threads:
+        clients = [threads.submit(client, url) for _ in range(4)]
+        eventually(lambda: len(list((tmp_path / "blobs").rglob("*/*"))) > 10)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+        for one in clients:
+            one.result()
+    assert len(cut_off) <= 4  # between two requests, never twice
+
+
 def refuses(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=1).close()
@@ -189,6 +217,10 @@ def test_the_log_has_one_line_a_request_and_nothing_private(tmp_path: Path) -> N
         headers = {"X-Forwarded-For": "198.51.100.77, 203.0.113.99", **bearer(key)}
         requests.get(f"{url}/api/quota?grant=secret", headers=headers, timeout=DEADLINE)
         requests.get(f"{url}/%0a%1b[31m", timeout=DEADLINE)
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\r\n\r\n".encode())
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE) == 0
         assert process.stderr
@@ -200,6 +232,32 @@ def test_the_log_has_one_line_a_request_and_nothing_private(tmp_path: Path) -> N
     assert first["request_id"]
     assert len(lines) == 2
     assert not any(secret in text for secret in (key, "secret", "113.99", "100.77", "\x1b"))
+
+
+def test_a_unix_socket_that_is_in_use_is_left_to_its_server(tmp_path: Path) -> None:
+    sock = f"unix:{tmp_path}/sock"
+    arguments = [*RUN, "serve", "--data", str(tmp_path / "one"), "--host", sock]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        second = command("serve", "--data", str(tmp_path / "two"), "--host", sock)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"{tmp_path}/sock")
+        process.terminate()
+    (tmp_path / "file").touch()
+    third = command("serve", "--data", str(tmp_path / "two"), "--host", f"unix:{tmp_path}/file")
+    for done in (second, third):
+        assert done.returncode == 2
+        assert re.fullmatch(r"iuserver: [^\n]+\n", done.stderr)
+
+
+def test_a_data_folder_with_something_else_in_it_is_told(tmp_path: Path) -> None:
+    for name in ("blobs", "spool"):
+        (tmp_path / name).touch()
+        done = command("serve", "--data", str(tmp_path), "--port", "0")
+        assert done.returncode == 2
+        assert re.fullmatch(r"iuserver: [^\n]+\n", done.stderr)
+        (tmp_path / name).unlink()
 
 
 def test_it_listens_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:

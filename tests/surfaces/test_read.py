@@ -43,6 +43,13 @@ def test_head_tells_the_same_without_the_bytes(server: RunningServer, link: str)
         k: v for k, v in get.headers.items() if k not in ignored
     }
     assert head.content == b""
+    part = requests.head(link, headers={"Range": "bytes=0-9"}, timeout=DEADLINE)
+    assert (part.status_code, part.headers["Content-Length"]) == (200, str(len(BIG)))
+
+
+def test_a_public_picture_is_shown_whatever_key_is_sent(server: RunningServer, link: str) -> None:
+    assert server.get(link, "iu_live_outdated").status_code == 200
+    assert server.get(link, Authorization="Basic dXNlcjpwYXNz").status_code == 200
 
 
 def test_who_has_the_bytes_already_is_told_so(server: RunningServer, link: str) -> None:
@@ -120,7 +127,7 @@ def test_a_gated_image_is_shown_to_its_owner_alone(server: RunningServer, fields
     link = server.upload(key, pictures.jpeg(), **fields).json()["direct_url"]
     assert server.get(link).status_code == 404
     assert server.get(link, server.new_key()).status_code == 404
-    assert server.get(link, "iu_live_wrong").status_code == 401
+    assert server.get(link, "iu_live_wrong").status_code == 404
     for _ in range(2):
         mine = server.get(link, key, Range="bytes=0-3")
         assert mine.status_code == 200

@@ -113,7 +113,7 @@ def test_a_gated_images_snippets_are_links_to_its_page(server: RunningServer) ->
 
 
 def test_links_begin_with_what_a_trusted_proxy_was_called(server: RunningServer) -> None:
-    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "img.example.org"}
+    headers = {"X-Forwarded-Proto": "HTTPS,http", "X-Forwarded-Host": "img.example.org, inner"}
     response = post(server, server.new_key(), multipart(pictures.jpeg()), headers)
     assert response.json()["direct_url"].startswith("https://img.example.org/f/")
 
@@ -249,6 +249,44 @@ def test_a_stranger_who_goes_on_sending_is_cut_off(small: RunningServer) -> None
         assert sent_until_cut_off(connection, most=200 * MB) < 40 * MB
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/api/upload", 405),
+        ("GET", "/api/upload", 405),
+        ("OPTIONS", "/api/upload", 204),
+        ("POST", "/api/upload/", 404),
+        ("PUT", "/nowhere", 404),
+    ],
+)
+def test_a_body_where_none_is_wanted_is_drained(server: RunningServer, method: str, path: str, status: int) -> None:
+    for size in (10, 3 * MB):
+        response = requests.request(method, server.url + path, data=b"x" * size, timeout=DEADLINE)
+        assert response.status_code == status
+        if status == 405:
+            assert response.headers["Allow"] == "OPTIONS, POST"
+            assert response.json()["code"] == "method_not_allowed"
+
+
+def test_a_chunked_body_cannot_go_on_beside_its_file(small: RunningServer) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="other"; filename="x"\r\n\r\n'
+        for _ in range(80):
+            yield b"x" * 65536
+        yield b"\r\n" + multipart(pictures.jpeg())[0]
+
+    headers = {**bearer(small.new_key()), "Content-Type": "multipart/form-data; boundary=b"}
+    response = requests.post(f"{small.url}/api/upload", data=endless(), headers=headers, timeout=DEADLINE)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_a_length_of_a_thousand_digits_is_no_bug(small: RunningServer) -> None:
+    with socket.create_connection(small.address, timeout=DEADLINE) as connection:
+        headers = {"Content-Type": "multipart/form-data; boundary=b", "Expect": "100-continue"}
+        connection.sendall(request_head(small.new_key(), headers, 1).replace(b"Length: 1", b"Length: " + b"9" * 1000))
+        assert received(connection).startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
+
+
 def test_the_calls_of_a_minute_are_counted_by_account(small: RunningServer) -> None:
     key = small.new_key()
     codes = [small.get("/api/quota", key).status_code for _ in range(6)]
@@ -289,6 +327,8 @@ def test_of_64_parallel_uploads_on_a_free_account_exactly_10_succeed(tmp_path: P
         assert refused.json()["error"] == "Monthly API upload quota exceeded"
         assert refused.json()["quota"]["upgrade_url"] == "/dashboard/profile#upgrade"
         assert refused.headers["X-Quota-Limit"] == "10"
+        assert refused.headers["X-Quota-Remaining"] == "0"
+        assert int(refused.headers["Retry-After"]) >= 1
         assert server.get("/api/quota", key).json()["used"] == 10
         account = server.call(server.server.accounts.all())[0]
         assert server.call(ledger(server).ledger(account.id, month_of(server.clock()))) == 10

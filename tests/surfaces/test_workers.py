@@ -80,6 +80,21 @@ def test_workers_killed_in_turn_under_load_cost_no_upload(
     assert server.files("spool") == []
 
 
+def test_a_worker_that_is_dead_but_not_gone_gets_no_job(
+    server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
+) -> None:
+    """Between the end of its socket and that of its process, with many uploads at that very moment."""
+    log_guard.allow(r"^worker \d+ ended with -9")
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(15):
+            for pid in pool.pids:
+                os.kill(pid, signal.SIGKILL)
+            uploads = [threads.submit(server.upload, key, pictures.jpeg()) for _ in range(4)]
+            assert {upload.result().status_code for upload in uploads} <= {200, 503}
+            eventually(lambda: len(pool.idle_pids) == WORKERS + 1)
+    assert server.files("spool") == []
+
+
 def test_a_job_that_hangs_is_cut_off_while_others_go_on(
     server: RunningServer, pool: Pool, key: str, log_guard: LogGuard
 ) -> None:

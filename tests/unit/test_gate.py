@@ -9,6 +9,8 @@ from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
+NOW = 1_795_000_000
+
 
 class Time:
     def __init__(self) -> None:
@@ -63,6 +65,14 @@ def test_a_bucket_never_holds_more_than_a_minutes_tokens() -> None:
     assert code(take, buckets, "a") == "rate_limited"
 
 
+def test_a_clock_that_is_set_back_takes_no_tokens_away() -> None:
+    time = Time()
+    buckets = TokenBuckets(60, time)
+    take(buckets, "a")
+    time.now -= 3600
+    take(buckets, "a")
+
+
 def test_zero_means_no_limit() -> None:
     buckets = TokenBuckets(0, Time())
     for _ in range(1000):
@@ -102,11 +112,11 @@ def test_work_is_bounded_by_jobs_and_bytes_and_frees_the_place_to_send() -> None
 def test_a_month_cannot_be_begun_more_often_than_it_has_uploads_left() -> None:
     months = MonthPlaces()
     quota = Quota(8, 10, "free")
-    first, _ = months.reserve("a", "2026-11", quota), months.reserve("a", "2026-11", quota)
-    assert code(months.reserve, "a", "2026-11", quota) == "quota_exceeded"
-    months.reserve("a", "2026-12", quota)
-    months.reserve("b", "2026-11", quota)
+    first, _ = months.reserve("a", "2026-11", quota, NOW), months.reserve("a", "2026-11", quota, NOW)
+    assert code(months.reserve, "a", "2026-11", quota, NOW) == "quota_exceeded"
+    months.reserve("a", "2026-12", quota, NOW)
+    months.reserve("b", "2026-11", quota, NOW)
     first()
     first()
-    months.reserve("a", "2026-11", quota)
-    assert code(months.reserve, "a", "2026-11", quota) == "quota_exceeded"
+    months.reserve("a", "2026-11", quota, NOW)
+    assert code(months.reserve, "a", "2026-11", quota, NOW) == "quota_exceeded"

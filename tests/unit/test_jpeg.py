@@ -103,6 +103,18 @@ def test_an_incomplete_icc_profile_is_removed() -> None:
     assert clean(plain[:2] + chunk + plain[2:]) == clean(plain)
 
 
+def test_an_orientation_after_the_first_scan_turns_nothing_as_no_decoder_heeds_it() -> None:
+    plain = pictures.jpeg(progressive=True)
+    second_scan = plain.index(b"\xff\xda", plain.index(b"\xff\xda") + 2)
+    late = segment(0xE1, pictures.exif(6).tobytes())
+    assert clean(plain[:second_scan] + late + plain[second_scan:]) == clean(plain)
+
+
+def test_a_file_of_nothing_but_empty_segments_is_not_walked_for_ever() -> None:
+    plain = pictures.jpeg()
+    assert refusal(plain[:2] + segment(0xE5, b"") * 10_001 + plain[2:]) == "broken_image"
+
+
 def test_what_is_clean_stays_the_same() -> None:
     once = clean(pictures.phone_jpeg())
     assert clean(once) == once

@@ -91,6 +91,10 @@ def test_a_secret_in_the_frames_of_what_is_no_animation_is_removed() -> None:
     assert clean(with_chunk(data, chunk(b"fdAT", SECRET), before=b"IEND")) == data
 
 
+def test_a_file_of_nothing_but_empty_chunks_is_not_walked_for_ever() -> None:
+    assert refusal(with_chunk(pictures.png(), chunk(b"tEXt", b"") * 100_000)) == "broken_image"
+
+
 def test_what_is_clean_stays_the_same() -> None:
     once = clean(pictures.phone_png())
     assert clean(once) == once

@@ -14,7 +14,7 @@ from iuserver.records import MB, Account, Caller, Charge, Expiration, Image, Pla
 FREE = Plan("free", 10, 500, 25, 30, False, False)
 PRO = Plan("pro", 0, 51200, 50, 0, True, True)
 ACCOUNT = Account("a1", "a@example.org", "free", b"hash", "abcd", 0, month="2026-11", used=9, stored_bytes=MB)
-CHARGE = Charge("a1", b"hash", "2026-11", 10, 2 * MB)
+CHARGE = Charge("a1", b"hash", 1_795_000_000, "2026-11", 10, 2 * MB)
 NOW = int(datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp())
 IMAGE = Image("slug", "blob", "a1", "n.jpg", "jpg", "image/jpeg", 1, 1, 1, "1d", NOW + 10, None, None, None, "api", NOW)
 
