@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The tests judge pictures with a complete Pillow of their own: Pillow-SIMD is built here without WebP and AVIF.
 JUDGE := $(VENV)/judge
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
-SYSTEM_SLOW := curl jq nodejs
+SYSTEM_SLOW := curl jq nodejs nginx-light
 
 .PHONY: setup run test test-slow check fuzz bench
 
@@ -55,6 +55,7 @@ missing=$$(for package in $(1); do \
     case $$package in \
       libimage-exiftool-perl) command -v exiftool ;; \
       nodejs) command -v node ;; \
+      nginx-light) command -v nginx || test -x /usr/sbin/nginx ;; \
       python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
       gcc|wrk|jq|curl) command -v $$package ;; \
       *) dpkg -s $$package ;; \

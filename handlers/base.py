@@ -12,13 +12,13 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
 from handlers import replies
+from handlers.addresses import client_network, masked, parsed
 from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
@@ -74,6 +74,7 @@ class Services:
     drain_bytes: int
     drain_seconds: float
     max_age: int
+    min_rate: int
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 
@@ -125,8 +126,8 @@ class Handler(RequestHandler):
         connection: Any = self.request.connection
         if connection and connection.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
             return True
-        parsed = _parsed(address)
-        return parsed is not None and any(parsed in network for network in self.services.trusted_proxies)
+        known = parsed(address)
+        return known is not None and any(known in network for network in self.services.trusted_proxies)
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""
@@ -202,7 +203,12 @@ class ApiHandler(Handler):
 
     async def admit(self) -> None:
         """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited."""
-        self.caller = await self.identify()
+        try:
+            self.caller = await self.identify()
+        except Fault as fault:
+            if fault.code in ("missing_key", "invalid_key"):
+                check_rate(self.services.accounts.count_failure(client_network(self.client_address())))
+            raise
         self._allowance = self.services.accounts.count_call(self.caller)
         check_rate(self._allowance)
 
@@ -259,20 +265,3 @@ def log_request(handler: RequestHandler) -> None:
             "client": masked(address),
         },
     )
-
-
-@lru_cache(maxsize=4096)
-def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address or "")
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def masked(address: str | None) -> str:
-    """An address as its /24 (IPv4) or /48 (IPv6) network."""
-    parsed = _parsed(address)
-    if parsed is None:
-        return "-"
-    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False).network_address)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
@@ -12,6 +14,8 @@ FILE = "file"
 MAX_PARTS = 32
 MAX_FIELD = 8 * 1024
 MAX_HEADER = 8 * 1024
+
+_EXTENDED = re.compile(r"filename\*=\"?(utf-8|iso-8859-1)'[^']*'([^;\"\s]*)", re.IGNORECASE)
 
 
 class UploadBody:
@@ -27,7 +31,10 @@ class UploadBody:
             raise Fault("bad_body", "The request must be multipart/form-data with a boundary")
         try:
             self._parser = PushMultipartParser(
-                options["boundary"], max_header_size=MAX_HEADER, max_segment_count=MAX_PARTS
+                options["boundary"],
+                max_header_size=MAX_HEADER,
+                max_segment_count=MAX_PARTS,
+                header_charset="latin-1",  # takes any byte; `_text` finds out what was meant
             )
         except (MultipartError, ValueError) as error:
             raise _bad(error) from error
@@ -61,21 +68,22 @@ class UploadBody:
             raise Fault("bad_field", "A field is not UTF-8 text") from error
 
     def _sink_for(self, part: MultipartSegment) -> Callable[[bytes], object]:
-        if part.name == FILE:
-            return self._start_file(part)
-        if part.filename is not None:
+        name, filename = _text(part.name), _filename(part)
+        if name == FILE:
+            return self._start_file(filename)
+        if filename is not None:
             return _ignore
-        if part.name in self._fields:
-            raise Fault("bad_field", f"The field {part.name} is given twice")
-        value = self._fields[part.name] = bytearray()
+        if name in self._fields:
+            raise Fault("bad_field", f"The field {name} is given twice")
+        value = self._fields[name] = bytearray()
         return lambda chunk: self._grow(value, chunk)
 
-    def _start_file(self, part: MultipartSegment) -> Callable[[bytes], None]:
+    def _start_file(self, filename: str | None) -> Callable[[bytes], None]:
         if self._filename is not None:
             raise Fault("bad_body", "There must be one file, not two")
-        if not part.filename:
+        if not filename:
             raise Fault("bad_body", "The part named file must have a file name")
-        self._filename = part.filename
+        self._filename = filename
         return self._on_file
 
     def _grow(self, value: bytearray, chunk: bytes) -> None:
@@ -88,5 +96,21 @@ def _ignore(chunk: bytes) -> None:
     """Where unknown files go."""
 
 
+def _text(value: str) -> str:
+    """What a header's bytes mean: UTF-8, as RFC 7578 wants it, or Latin-1, as old clients send it."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _filename(part: MultipartSegment) -> str | None:
+    """The part's file name; some clients send it in the form of RFC 5987 only, though RFC 7578 forbids that."""
+    if part.filename is not None:
+        return _text(part.filename)
+    extended = _EXTENDED.search(part.header("Content-Disposition", ""))
+    return unquote(extended[2], encoding=extended[1], errors="replace") if extended else None
+
+
 def _bad(error: Exception) -> Fault:
-    return Fault("bad_body", f"The multipart body is not valid: {error}")
+    return Fault("bad_body", f"The multipart body is not valid: {error.args[0] if error.args else error}")

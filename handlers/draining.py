@@ -8,8 +8,10 @@ client that is sending, and behind a proxy turn the answer into a 502.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, cast
 
+from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from handlers.base import Handler, Services
@@ -47,7 +49,8 @@ class Draining(Handler):
             self.set_header("Connection", "close")
             await self.finish()
         else:
-            await self.flush()
+            with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
+                await self.flush()
 
     async def drain_unless_allowed(self) -> None:
         """Refuse the method of a request, unless the handler answers it."""

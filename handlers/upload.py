@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable
 
@@ -15,6 +16,8 @@ from iuserver.errors import Fault
 from iuserver.policy import check_request_size
 from iuserver.uploads import Stored, UploadSession
 
+PACE_SECONDS = 10
+
 
 @stream_request_body
 class UploadHandler(ApiHandler, Draining):
@@ -26,6 +29,7 @@ class UploadHandler(ApiHandler, Draining):
         self._body: UploadBody | None = None
         self._base_url = ""
         self._received = 0
+        self._pace: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
         self.accept_any_size()  # the session judges sizes, and answers better than Tornado would
@@ -42,6 +46,15 @@ class UploadHandler(ApiHandler, Draining):
         self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api")
         self._base_url = self.base_url()
         self._body = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
+        self._watch_pace(0)
+
+    def _watch_pace(self, before: int) -> None:
+        """Refuse a body of which too little has come since this looked the last time."""
+        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
+        if self._pace and self._received - before < least:
+            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        elif least:
+            self._pace = loop.call_later(PACE_SECONDS, self._watch_pace, self._received)
 
     def _declared_size(self) -> int | None:
         length = self.request.headers.get("Content-Length", "")
@@ -66,6 +79,7 @@ class UploadHandler(ApiHandler, Draining):
         if self.refused:
             self.finish()
             return
+        self._stop_watching()
         assert self._body
         assert self._session
         stored = await self._session.finish(*self._body.close())
@@ -83,7 +97,12 @@ class UploadHandler(ApiHandler, Draining):
         else:
             self.send_json(answer)
 
+    def _stop_watching(self) -> None:
+        if self._pace:
+            self._pace.cancel()
+
     def release(self) -> None:
         super().release()
+        self._stop_watching()
         if self._session:
             self._session.close()

@@ -51,6 +51,10 @@ class Accounts:
             raise Fault("invalid_key", "Invalid API key")
         return Caller(account, self._plans[account.plan])
 
+    def count_failure(self, address: str) -> Allowance:
+        """Count a call without a right key, by the address it came from."""
+        return self._buckets.take(("address", address))
+
     def count_call(self, caller: Caller) -> Allowance:
         """Count a call of the API; `policy.check_rate` says whether it may go on."""
         return self._buckets.take(caller.account.id)

@@ -27,6 +27,7 @@ Code = Literal[
     "method_not_allowed",
     "slug_taken",
     "name_taken",
+    "timeout",
     "storage_unavailable",
     "internal",
 ]

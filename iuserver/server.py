@@ -147,6 +147,7 @@ class Server:
             drain_bytes=settings.server.drain_mb * MB,
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
+            min_rate=settings.receive.min_rate,
         )
 
     async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:

@@ -93,6 +93,7 @@ class PlansSettings:
 class ReceiveSettings:
     max_uploads: int = _number(256, least=1)
     per_account: int = _number(16)
+    min_rate: int = _number(1024)
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,28 @@ def test_a_length_of_a_thousand_digits_is_no_bug(small: RunningServer) -> None:
         assert received(connection).startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
 
 
+def test_a_body_that_comes_too_slowly_is_answered_408(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handlers.upload.PACE_SECONDS", 0.2)
+    key = server.new_key()
+    body, headers = multipart(pictures.jpeg())
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request_head(key, headers, len(body)) + body[:100])
+        answer = received(connection)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "timeout"
+    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+    assert server.upload(key, pictures.jpeg()).status_code == 200
+
+
+def test_guesses_at_keys_are_counted_by_address(small: RunningServer) -> None:
+    small.clock.advance(600)
+    here = {"X-Forwarded-For": "198.51.100.7"}
+    codes = [small.get("/api/quota", f"iu_live_{number}", **here).status_code for number in range(6)]
+    assert codes == [401] * 5 + [429]
+    assert small.get("/api/quota", "iu_live_9", **{"X-Forwarded-For": "198.51.100.8"}).status_code == 401
+    assert small.get("/api/quota", small.new_key(), **here).status_code == 200
+
+
 def test_the_calls_of_a_minute_are_counted_by_account(small: RunningServer) -> None:
     key = small.new_key()
     codes = [small.get("/api/quota", key).status_code for _ in range(6)]

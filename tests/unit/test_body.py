@@ -71,6 +71,45 @@ def test_what_is_no_upload_is_refused(body: bytes) -> None:
     assert refusal(body) == "bad_body"
 
 
+@pytest.mark.parametrize(
+    ("disposition", "filename"),
+    [
+        (b'name="file"; filename="a \\"b\\".jpg"', 'a "b".jpg'),
+        (b"name=file; filename=a.jpg", "a.jpg"),
+        (b'NAME="file"; FILENAME="a.jpg"', "a.jpg"),
+        ('name="file"; filename="größe.jpg"'.encode(), "größe.jpg"),
+        ('name="file"; filename="größe.jpg"'.encode("latin-1"), "größe.jpg"),
+        (b"name=\"file\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.jpg", "größe.jpg"),
+        (b"name=\"file\"; filename*=iso-8859-1'de'gr%F6%DFe.jpg", "größe.jpg"),
+        (b'name="file"; filename="a.jpg"; filename*=UTF-8\'\'b.jpg', "a.jpg"),
+        (b'filename="a.jpg"; name="file"', "a.jpg"),
+    ],
+)
+def test_file_names_are_understood_in_every_clients_dialect(disposition: bytes, filename: str) -> None:
+    body = b"--xyz\r\nContent-Type: image/jpeg\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\nx\r\n"
+    assert parse(body + END) == ({}, filename, b"x")
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"a preamble\r\n", b""), (b"", b"an epilogue"), (b"\r\n", b"\r\n\r\n")])
+def test_what_stands_around_the_parts_does_not_matter(before: bytes, after: bytes) -> None:
+    assert parse(before + FILE + END + after)[1] == "a b.jpg"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FILE.replace(b"\r\n", b"\n") + END,
+        (FILE + END).replace(b"form-data", b"attachment"),
+        part('name="file"; filename="' + "a" * 9000 + '"', b"x") + END,
+        b"--xyz\r\n" + b"X-Header: 1\r\n" * 9 + FILE[7:] + END,
+        b"--xyz\r\nnonsense\r\n\r\nx\r\n" + END,
+    ],
+)
+def test_what_is_no_form_is_told_in_a_sentence(body: bytes) -> None:
+    with pytest.raises(Fault, match=r"^The multipart body is not valid: [A-Z][^()]+$"):
+        take_apart(body, CONTENT_TYPE)
+
+
 @pytest.mark.parametrize("content_type", ["", "image/jpeg", "multipart/form-data", "multipart/mixed; boundary=x"])
 def test_another_content_type_is_refused(content_type: str) -> None:
     assert refusal(FILE + END, content_type) == "bad_body"

@@ -1,0 +1,118 @@
+"""Refusals of large bodies at every stage, directly and behind nginx: an answer, never a reset or a 502."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from iuserver.records import MB
+from tests import pictures
+from tests.running import DEADLINE, RunningServer, bearer, eventually, running
+from tests.surfaces.test_upload import multipart, request_head
+
+CONFIGURATION = Path(__file__).parents[2] / "conf/nginx.conf"
+BODY = multipart(b"\xff\xd8\xff" + b"\0" * 4 * MB)
+LARGE = multipart(b"\xff\xd8\xff" + b"\0" * 30 * MB)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    settings = {
+        "limits": {"api_per_minute": 0},
+        "plans": {"free": {"max_file_mb": 1}, "starter": {"uploads_per_month": 1}},
+        "receive": {"per_account": 1},
+        "imaging": {"workers": 2},
+    }
+    with running(tmp_path_factory.mktemp("data"), **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def behind_nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """nginx with the configuration that the project ships, but for its ports and paths."""
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+    folder = tmp_path_factory.mktemp("nginx")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = CONFIGURATION.read_text().replace("127.0.0.1:8080", server.url.removeprefix("http://"))
+    text = text.replace("127.0.0.1:8081", f"127.0.0.1:{port}").replace("/tmp/iuserver-nginx.pid", f"{folder}/pid")
+    (folder / "nginx.conf").write_text(text)
+    command = [nginx, "-c", f"{folder}/nginx.conf", "-p", str(folder), "-g", "daemon off;"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: accepts(port))
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+@pytest.fixture(params=["directly", "behind nginx"])
+def url(request: pytest.FixtureRequest, server: RunningServer) -> str:
+    return server.url if request.param == "directly" else str(request.getfixturevalue("behind_nginx"))
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def refusals(url: str, key: str, body: tuple[bytes, dict[str, str]], number: int) -> Counter[tuple[int, str]]:
+    """What so many uploads are answered, four at a time."""
+
+    def one(_: int) -> tuple[int, str]:
+        headers = {**body[1], **bearer(key)}
+        response = requests.post(f"{url}/api/upload", data=body[0], headers=headers, timeout=DEADLINE)
+        return response.status_code, response.json()["code"]
+
+    with ThreadPoolExecutor(4) as threads:
+        return Counter(threads.map(one, range(number)))
+
+
+def exhausted(server: RunningServer) -> str:
+    key = server.new_key("starter")
+    assert server.upload(key, pictures.jpeg()).status_code == 200
+    return key
+
+
+STAGES: dict[str, tuple[Callable[[RunningServer], str], tuple[int, str]]] = {
+    "a wrong key": (lambda server: "iu_live_wrong", (401, "invalid_key")),
+    "an exhausted month": (exhausted, (429, "quota_exceeded")),
+    "a file over the plan's size": (lambda server: server.new_key("free"), (413, "too_large")),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_body_refused_before_it_is_read_gets_its_answer(server: RunningServer, url: str, stage: str) -> None:
+    make_key, expected = STAGES[stage]
+    assert refusals(url, make_key(server), BODY, 40) == {expected: 40}
+
+
+def test_a_body_refused_by_a_full_queue_gets_its_answer(server: RunningServer, url: str) -> None:
+    key = server.new_key("pro")
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        body, headers = multipart(pictures.jpeg())
+        connection.sendall(request_head(key, headers, len(body)) + body[:100])
+        eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+        assert refusals(url, key, BODY, 40) == {(503, "overloaded"): 40}
+    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+
+
+def test_a_body_refused_in_its_middle_or_at_its_end_gets_its_answer(server: RunningServer, url: str) -> None:
+    key = server.new_key("business")
+    twice = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n' * 2 + BODY[0]
+    for _ in range(20):
+        assert refusals(url, key, (twice, BODY[1]), 1) == {(400, "bad_field"): 1}
+        assert refusals(url, key, BODY, 1) == {(400, "broken_image"): 1}
+
+
+def test_a_large_body_with_a_right_key_is_drained_whole(server: RunningServer, url: str) -> None:
+    assert refusals(url, exhausted(server), LARGE, 20) == {(429, "quota_exceeded"): 20}
