@@ -33,6 +33,8 @@ STATUS: dict[Code, tuple[int, int]] = {
     "method_not_allowed": (405, -32601),
     "slug_taken": (409, -32602),
     "name_taken": (409, -32602),
+    "idempotency_conflict": (409, -32602),
+    "in_progress": (409, -32602),
     "timeout": (408, -32000),
     "storage_unavailable": (502, -32004),
     "internal": (500, -32000),

@@ -13,8 +13,10 @@ from handlers.base import ApiHandler, Services
 from handlers.body import UploadBody
 from handlers.draining import Draining
 from iuserver.errors import Fault
+from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
-from iuserver.uploads import Stored, UploadSession
+from iuserver.records import Stored
+from iuserver.uploads import UploadSession
 
 PACE_SECONDS = 10
 
@@ -43,7 +45,8 @@ class UploadHandler(ApiHandler, Draining):
 
     async def _begin(self) -> None:
         await self.admit()
-        self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api")
+        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
+        self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api", repeat_key)
         self._base_url = self.base_url()
         self._body = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
         self._watch_pace(0)
@@ -85,6 +88,8 @@ class UploadHandler(ApiHandler, Draining):
         stored = await self._session.finish(*self._body.close())
         for name, value in replies.quota_headers(stored.quota).items():
             self.set_header(name, value)
+        if stored.replayed:
+            self.set_header("Idempotent-Replay", "true")
         self._send(stored)
 
     def _send(self, stored: Stored) -> None:

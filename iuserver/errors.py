@@ -27,6 +27,8 @@ Code = Literal[
     "method_not_allowed",
     "slug_taken",
     "name_taken",
+    "idempotency_conflict",
+    "in_progress",
     "timeout",
     "storage_unavailable",
     "internal",

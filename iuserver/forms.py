@@ -15,6 +15,7 @@ from iuserver.errors import Fault
 from iuserver.records import Expiration
 
 EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
+UPLOAD_FIELDS = ("expiration", "view_limit", "password", "folder", "expires_at", "custom_slug")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
@@ -36,6 +37,7 @@ EXTENSIONS = {
 
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_KEY = re.compile(r"[!-~]{1,255}")
 _WORDS = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _SEPARATORS = re.compile(r"[/\\]")
@@ -67,6 +69,13 @@ def upload(fields: Mapping[str, str], filename: str) -> UploadForm:
         expires_at=expires_at,
         custom_slug=_slug(fields.get("custom_slug", "")),
     )
+
+
+def idempotency_key(text: str | None) -> str | None:
+    """Check an idempotency key. Raises Fault("bad_field")."""
+    if text is not None and not _KEY.fullmatch(text):
+        raise Fault("bad_field", "Idempotency-Key must have 1 to 255 visible ASCII characters")
+    return text
 
 
 def folder_name(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, Charge, Folder, Image
+from iuserver.records import Account, Charge, Folder, Image, Kept
 
 
 class Catalog(Protocol):
@@ -33,8 +33,26 @@ class Catalog(Protocol):
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         """Disable or enable an account. Raises Fault("not_found")."""
 
-    async def commit_upload(self, image: Image, charge: Charge) -> Account:
+    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
+        """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
+
+        Returns what it stands for where an upload of the last 24 hours has used it. Raises Fault("in_progress") while
+        another one holds it.
+        """
+
+    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
+        """Hold a claimed key for longer."""
+
+    async def free_key(self, account_id: str, key: str) -> None:
+        """Give a claimed key up; one that stands for something stays."""
+
+    async def void_claims(self, now: int) -> None:
+        """Free the keys that this process held before it started anew, and forget those older than 24 hours."""
+
+    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
         """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.
+
+        With `claim`, an idempotency key and the upload's fingerprint, the key stands for this upload from now on.
 
         Nothing is stored when it raises Fault: "invalid_key" (the key was replaced or the account disabled
         meanwhile), "quota_exceeded", "storage_quota_exceeded", "slug_taken", "bad_field" (there is no such folder).

@@ -141,6 +141,23 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """An upload that is safe: its record, and the caller's month after it; `replayed` if it was so before."""
+
+    image: Image
+    quota: Quota
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an idempotency key stands for: the fingerprint of the first upload that used it, and its answer."""
+
+    fingerprint: bytes
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a worker found out about a picture and stored: type, size as shown, bytes written."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from string import ascii_letters, digits
+from typing import Any
 
 from iuserver import forms, policy
 from iuserver.errors import Fault
@@ -16,7 +18,7 @@ from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Caller, Facts, Image, Quota, Source
+from iuserver.records import MB, Caller, Facts, Image, Kept, Source, Stored
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
@@ -25,12 +27,10 @@ LARGE = 8 * MB
 """From this size on, the removal of a file takes longer than the event loop may be held up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An upload that is safe: its record, and the caller's month after it."""
-
-    image: Image
-    quota: Quota
+LEASE_SECONDS = 120
+"""For so long an idempotency key is held; whoever sends renews it, and the slowest sender allowed does in time."""
+RENEW_SECONDS = 30
+HASH_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,20 @@ class Uploads:
     hash_password: Callable[[str], Awaitable[str]]
     clock: Callable[[], float]
 
-    async def begin(self, caller: Caller, declared_size: int | None, source: Source) -> UploadSession:
+    async def begin(
+        self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
+    ) -> UploadSession:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
-        Raises Fault, in this order: quota_exceeded, overloaded, too_large.
+        `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
+        place in the month. Raises Fault, in this order: in_progress, quota_exceeded, overloaded, too_large.
         """
-        now = self.clock()
-        quota = policy.quota_of(caller.account, caller.plan, now)
-        free_month = self.months.reserve(caller.account.id, policy.month_of(now), quota, now)
+        session = UploadSession(self, caller, source)
         try:
-            slot = self.queue.enter(caller.account.id)
-        except Fault:
-            free_month()
-            raise
-        session = UploadSession(self, caller, source, slot, free_month)
-        try:
+            if repeat_key:
+                await session.claim(repeat_key)
+            session.reserve_month()
+            session.take_slot()
             policy.check_request_size(declared_size or 0, caller.plan)
         except Fault:
             session.close()
@@ -71,30 +70,66 @@ class Uploads:
 class UploadSession:
     """One upload: fed with the file's bytes, then finished or given up. It owns its slot, place and spool file."""
 
-    def __init__(
-        self, uploads: Uploads, caller: Caller, source: Source, slot: Slot, free_month: Callable[[], None]
-    ) -> None:
+    def __init__(self, uploads: Uploads, caller: Caller, source: Source) -> None:
         self._uploads = uploads
         self._caller = caller
         self._source = source
-        self._slot = slot
-        self._free_month = free_month
+        self._slot: Slot | None = None
+        self._free_month: Callable[[], None] | None = None
+        self._claim: str | None = None
+        self._claimed_at = 0.0
+        self._kept: Kept | None = None
         self._blob, self._slug = _new_names()
         self._spool = Spool(f"{uploads.spool_folder}/{self._blob}.in", memory=SLOT)
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
         self._target_made = False
         self._finishing = False
 
+    # Beginning: what is taken here is given back by _release, however far it came.
+
+    async def claim(self, key: str) -> None:
+        """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""
+        now = self._uploads.clock()
+        self._kept = await self._uploads.catalog.claim_key(
+            self._caller.account.id, key, int(now), int(now) + LEASE_SECONDS
+        )
+        if not self._kept:
+            self._claim, self._claimed_at = key, now
+
+    def reserve_month(self) -> None:
+        """Hold a place in the month, unless this repeats what has been counted. Raises Fault("quota_exceeded")."""
+        if self._kept:
+            return
+        account, now = self._caller.account, self._uploads.clock()
+        quota = policy.quota_of(account, self._caller.plan, now)
+        self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
+
+    def take_slot(self) -> None:
+        """Take a place to send. Raises Fault("overloaded")."""
+        self._slot = self._uploads.queue.enter(self._caller.account.id)
+
+    # Sending.
+
     def feed(self, chunk: bytes) -> None:
         """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
         with _storage():
             self._spool.write(chunk)
+        if self._claim and self._uploads.clock() - self._claimed_at > RENEW_SECONDS:
+            self._renew(self._claim)
+
+    def _renew(self, key: str) -> None:
+        self._claimed_at = self._uploads.clock()
+        until = int(self._claimed_at) + LEASE_SECONDS
+        _in_background(self._uploads.catalog.renew_key(self._caller.account.id, key, until))
 
     async def finish(self, fields: Mapping[str, str], filename: str) -> Stored:
         """Check, clean, store and count the picture. Nothing of it is left behind when this raises Fault."""
         self._finishing = True
         try:
+            fingerprint = await self._fingerprint(fields, filename)
+            if self._kept:
+                return self._replay(self._kept, fingerprint)
             form = forms.upload(fields, filename)
             now = int(self._uploads.clock())
             expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
@@ -102,9 +137,23 @@ class UploadSession:
             facts = await self._clean()
             image = await self._image(form, facts, expires_at, now)
             await self._uploads.blobs.put(image.blob, self._target)
-            return await self._commit(image, own_slug=form.custom_slug is not None)
+            return await self._commit(image, form.custom_slug is not None, fingerprint)
         finally:
             self._release()
+
+    def _replay(self, kept: Kept, fingerprint: bytes) -> Stored:
+        """The first answer again, if this is the same upload again."""
+        if kept.fingerprint != fingerprint:
+            raise Fault("idempotency_conflict", "This Idempotency-Key was used for another upload")
+        return kept.stored
+
+    async def _fingerprint(self, fields: Mapping[str, str], filename: str) -> bytes:
+        """What tells two uploads apart: the file's bytes as they came, its name, and every field that counts."""
+        if not (self._claim or self._kept):
+            return b""
+        words = [filename, *(f"{name}={fields[name]}" for name in forms.UPLOAD_FIELDS if fields.get(name))]
+        with _storage():
+            return await asyncio.get_running_loop().run_in_executor(None, _sha256, self._spool.contents(), words)
 
     def close(self) -> None:
         """Give the upload up; safe to call at any time. Once finish() has begun, it alone releases what is held."""
@@ -114,6 +163,7 @@ class UploadSession:
     async def _clean(self) -> Facts:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
+        assert self._slot
         self._slot.work(self._spool.size)
         with _storage():
             contents = self._spool.contents()
@@ -140,23 +190,33 @@ class UploadSession:
             created_at=now,
         )
 
-    async def _commit(self, image: Image, own_slug: bool) -> Stored:
+    async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""
-        charge = policy.charge_for(self._caller, image.created_at)
+        assert self._free_month
         self._free_month()
+        charge = policy.charge_for(self._caller, image.created_at)
+        claim = (self._claim, fingerprint) if self._claim else None
         try:
-            account = await self._uploads.catalog.commit_upload(image, charge)
+            account = await self._uploads.catalog.commit_upload(image, charge, claim)
         except Fault as fault:
             if fault.code == "slug_taken" and not own_slug:
-                return await self._commit(replace(image, slug=_new_names()[1]), own_slug)
-            if fault.code != "storage_unavailable":  # else the commit may have happened after all
+                return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint)
+            if fault.code == "storage_unavailable":
+                self._claim = None  # the commit may have happened after all: blob and key wait for what turns out
+            else:
                 await self._uploads.blobs.delete(image.blob)
             raise
+        self._claim = None
         return Stored(image, policy.quota_of(account, self._caller.plan, image.created_at))
 
     def _release(self) -> None:
-        self._free_month()
-        self._slot.release()
+        if self._free_month:
+            self._free_month()
+        if self._slot:
+            self._slot.release()
+        if self._claim:
+            _in_background(self._uploads.catalog.free_key(self._caller.account.id, self._claim))
+            self._claim = None
         if self._spool.size < LARGE:
             self._remove_files()
         else:
@@ -168,6 +228,35 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+_background: set[asyncio.Task[None]] = set()
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> None:
+    """Have something done that nobody waits for. A claim that cannot be renewed or freed lapses by itself."""
+
+    async def attempt() -> None:
+        with contextlib.suppress(Fault):
+            await work
+
+    task = asyncio.get_running_loop().create_task(attempt())
+    _background.add(task)
+    task.add_done_callback(_background.discard)
+
+
+def _sha256(contents: bytes | str, words: list[str]) -> bytes:
+    """The hash of some words and of a file's bytes, in memory or at a path."""
+    digest = hashlib.sha256()
+    for word in map(str.encode, words):
+        digest.update(len(word).to_bytes(4, "big") + word)
+    if isinstance(contents, bytes):
+        digest.update(contents)
+    else:
+        with open(contents, "rb") as file:
+            while chunk := file.read(HASH_CHUNK):
+                digest.update(chunk)
+    return digest.digest()
 
 
 @contextlib.contextmanager

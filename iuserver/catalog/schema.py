@@ -66,6 +66,17 @@ MIGRATIONS = [
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE idempotency_keys (
+        account_id  TEXT NOT NULL,
+        key         TEXT NOT NULL,
+        claimed_at  INTEGER NOT NULL,
+        lease_until INTEGER NOT NULL,
+        fingerprint BLOB,
+        answer      BLOB,
+        PRIMARY KEY (account_id, key)
+    ) STRICT, WITHOUT ROWID;
+    """,
 ]
 
 

@@ -13,10 +13,12 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
-from iuserver.policy import charged
-from iuserver.records import Account, Charge, Folder, Image
+from iuserver.policy import DAY, charged
+from iuserver.records import Account, Charge, Folder, Image, Kept, Quota, Stored
 from iuserver.threads import Crew, Job
 
 Step = Callable[[sqlite3.Connection], Any]
@@ -41,6 +43,14 @@ SELECT_FOLDERS = """
         (SELECT count(*) FROM images WHERE images.account_id = folders.account_id AND images.folder = folders.slug)
     FROM folders WHERE account_id = ? ORDER BY created_at, name
 """
+SELECT_KEY = """
+    SELECT lease_until, fingerprint, answer FROM idempotency_keys WHERE account_id = ? AND key = ? AND claimed_at > ?
+"""
+CLAIM_KEY = """
+    INSERT OR REPLACE INTO idempotency_keys (account_id, key, claimed_at, lease_until) VALUES (?, ?, ?, ?)
+"""
+WHERE_CLAIMED = "WHERE account_id = ? AND key = ? AND fingerprint IS NULL"
+KEEP_ANSWER = "UPDATE idempotency_keys SET fingerprint = ?, answer = ? WHERE account_id = ? AND key = ?"
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
 
@@ -84,7 +94,32 @@ class SqliteCatalog:
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         return await self._change("disabled = ?", email, disabled)
 
-    async def commit_upload(self, image: Image, charge: Charge) -> Account:
+    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
+        def step(connection: sqlite3.Connection) -> Kept | None:
+            row = connection.execute(SELECT_KEY, (account_id, key, now - DAY)).fetchone()
+            if row and row[1] is not None:
+                return _kept(*row[1:])
+            if row and row[0] > now:
+                raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)
+            connection.execute(CLAIM_KEY, (account_id, key, now, lease_until))
+            return None
+
+        kept: Kept | None = await self._writer.commit(step)
+        return kept
+
+    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
+        sql = f"UPDATE idempotency_keys SET lease_until = ? {WHERE_CLAIMED}"
+        await self._writer.commit(lambda connection: connection.execute(sql, (lease_until, account_id, key)).rowcount)
+
+    async def free_key(self, account_id: str, key: str) -> None:
+        sql = f"DELETE FROM idempotency_keys {WHERE_CLAIMED}"
+        await self._writer.commit(lambda connection: connection.execute(sql, (account_id, key)).rowcount)
+
+    async def void_claims(self, now: int) -> None:
+        sql = "DELETE FROM idempotency_keys WHERE fingerprint IS NULL OR claimed_at <= ?"
+        await self._writer.commit(lambda connection: connection.execute(sql, (now - DAY,)).rowcount)
+
+    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
         ledger_row = (image.slug, charge.account_id, charge.month)
         image_row = [getattr(image, name) for name in IMAGE_FIELDS]
 
@@ -95,6 +130,9 @@ class SqliteCatalog:
             _insert_image(connection, image_row, image)
             connection.execute(INSERT_LEDGER, ledger_row)
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
+            if claim:
+                answer = Stored(image, Quota(account.used, charge.uploads_limit, account.plan))
+                connection.execute(KEEP_ANSWER, (claim[1], orjson.dumps(answer), account.id, claim[0]))
             return account
 
         account: Account = await self._writer.commit(step)
@@ -145,6 +183,7 @@ class SqliteCatalog:
                 raise _no_account(email)
             connection.execute("DELETE FROM folders WHERE account_id = ?", row)
             connection.execute("DELETE FROM ledger WHERE account_id = ?", row)
+            connection.execute("DELETE FROM idempotency_keys WHERE account_id = ?", row)
             connection.execute("DELETE FROM accounts WHERE id = ?", row)
 
         await self._writer.commit(step)
@@ -178,6 +217,11 @@ class SqliteCatalog:
         if found is None:
             raise _no_account(email)
         return _account(found)
+
+
+def _kept(fingerprint: bytes, answer: bytes) -> Kept:
+    told = orjson.loads(answer)
+    return Kept(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
 
 
 def _check_folder(connection: sqlite3.Connection, image: Image) -> None:

@@ -275,6 +275,47 @@ def test_the_secret_is_made_once_and_kept(on_catalog: Callable[[Work], Any]) -> 
     assert on_catalog(lambda catalog: catalog.secret()) == first
 
 
+def test_an_idempotency_key_is_held_by_one_until_it_stands_for_an_upload(on_catalog: Callable[[Work], Any]) -> None:
+    async def claim(catalog: Catalog, now: int) -> Any:
+        return await catalog.claim_key("a1", "key", now, now + 100)
+
+    async def first(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        assert await claim(catalog, 1000) is None
+        assert await refusal(claim(catalog, 1099)) == "in_progress"
+        assert await catalog.claim_key("a2", "key", 1099, 1199) is None
+        assert await claim(catalog, 1100) is None, "a lease that has lapsed"
+        await catalog.renew_key("a1", "key", 1300)
+        assert await refusal(claim(catalog, 1299)) == "in_progress"
+        await catalog.free_key("a1", "key")
+        assert await claim(catalog, 1301) is None
+        await catalog.commit_upload(IMAGE, CHARGE, claim=("key", b"fingerprint"))
+
+    async def then(catalog: Catalog) -> None:
+        await catalog.free_key("a1", "key")
+        await catalog.void_claims(1400)
+        kept = await claim(catalog, 1400)
+        assert kept.fingerprint == b"fingerprint"
+        assert (kept.stored.image, kept.stored.quota.used, kept.stored.replayed) == (IMAGE, 1, True)
+        assert await claim(catalog, 1301 + 86400) is None, "a day later it is forgotten"
+        await catalog.void_claims(1400 + 86400)
+        assert await claim(catalog, 1400 + 86400) is None, "nobody holds it after a restart"
+
+    on_catalog(first)
+    on_catalog(then)
+
+
+def test_a_refused_commit_leaves_its_key_claimed(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.claim_key("a1", "key", 1000, 1100)
+        over = replace(CHARGE, storage_limit=1)
+        assert await refusal(catalog.commit_upload(IMAGE, over, claim=("key", b"f"))) == "storage_quota_exceeded"
+        assert await refusal(catalog.claim_key("a1", "key", 1001, 1100)) == "in_progress"
+
+    on_catalog(work)
+
+
 def test_two_catalogs_over_the_same_store_see_each_others_commits(tmp_path: Path) -> None:
     """As when an operator's command changes an account while the server runs."""
 
