@@ -15,6 +15,7 @@ from iuserver.settings import Settings, SettingsError, load
 COMMANDS = {
     "serve": "run the server",
     "user": "make and manage accounts, also while the server runs",
+    "upload": "send pictures to a server",
 }
 
 
