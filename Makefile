@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The tests judge pictures with a complete Pillow of their own: Pillow-SIMD is built here without WebP and AVIF.
 JUDGE := $(VENV)/judge
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
-SYSTEM_SLOW := curl jq nodejs nginx-light
+SYSTEM_SLOW := curl jq nodejs nginx-light php-cli php-curl ruby libwww-perl golang-go
 
 .PHONY: setup run test test-slow check fuzz bench
 
@@ -57,7 +57,9 @@ missing=$$(for package in $(1); do \
       nodejs) command -v node ;; \
       nginx-light) command -v nginx || test -x /usr/sbin/nginx ;; \
       python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
-      gcc|wrk|jq|curl) command -v $$package ;; \
+      golang-go) command -v go ;; \
+      php-cli) command -v php ;; \
+      gcc|wrk|jq|curl|ruby) command -v $$package ;; \
       *) dpkg -s $$package ;; \
     esac >/dev/null 2>&1 || echo $$package; \
   done); \
