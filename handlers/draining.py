@@ -45,11 +45,11 @@ class Draining(Handler):
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
         self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
-        if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._discarded:
-            self.set_header("Connection", "close")
-            await self.finish()
-        else:
-            with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
+        with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
+            if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._discarded:
+                self.set_header("Connection", "close")
+                await self.finish()
+            else:
                 await self.flush()
 
     async def drain_unless_allowed(self) -> None:
