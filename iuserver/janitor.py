@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,15 +164,22 @@ class Janitor:
     async def _orphans(self, check: Check | None = None) -> AsyncIterator[str]:
         """Blobs without a record that are older than an hour; the younger ones are leftovers."""
         async for batch in self._listed():
-            # In this order: an upload that has left the spool by now has committed its record, or never will.
-            owned = self._owned()
-            strays = await self._strays(batch)
-            old = [key for key in strays if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
+            strays, old = await self._judged(batch)
             if check:
                 check.blobs += len(batch)
                 check.leftovers += len(strays) - len(old)
             for key in await self._still_there(old):
                 yield key
+
+    async def _judged(self, batch: dict[str, float]) -> tuple[list[str], list[str]]:
+        """The blobs of a batch that have no record, and those of them that nobody will make one for."""
+        strays = await self._strays(batch)
+        if not strays:
+            return [], []
+        # Asked again, in this order: an upload that has left the spool by now has committed its record, or never will.
+        owned = self._owned()
+        strays = await self._strays(strays)
+        return strays, [key for key in strays if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
 
     async def _listed(self) -> AsyncIterator[dict[str, float]]:
         """All blobs, in batches."""
@@ -184,9 +191,9 @@ class Janitor:
                 batch = {}
         yield batch
 
-    async def _strays(self, batch: dict[str, float]) -> list[str]:
-        known = await self.catalog.blobs_known(list(batch))
-        return [key for key in batch if key not in known]
+    async def _strays(self, keys: Iterable[str]) -> list[str]:
+        known = await self.catalog.blobs_known(list(keys))
+        return [key for key in keys if key not in known]
 
     async def _still_there(self, keys: list[str]) -> list[str]:
         """Those that are not just being deleted: the record goes first, and the bytes a moment later."""
