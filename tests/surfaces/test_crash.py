@@ -84,13 +84,16 @@ class Crashing:
         self._seen = 0
 
     def serving(self) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], str]]:
-        return serving(self.data, *self._options)
+        return self._started(str(ROOT / "run.py"))
+
+    def dying(self, moment: str, step: str) -> contextlib.AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+        """A server that dies before or after a step."""
+        return self._started("-m", "tests.dying_server", moment, step)
 
     @contextlib.contextmanager
-    def dying(self, moment: str, step: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-        """A server that dies before or after a step."""
-        arguments = [sys.executable, "-m", "tests.dying_server", moment, step]
-        arguments += ["serve", "--data", str(self.data), "--port", "0", *self._options]
+    def _started(self, *program: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        arguments = [sys.executable, *program, "serve", "--data", str(self.data), "--port", "0", *self._options]
+        # The log goes nowhere: into a pipe that nobody reads, a server writes until it is full, and then waits.
         with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as one:
             try:
                 assert one.stdout
