@@ -49,7 +49,7 @@ class Library:
         image = await self.catalog.image(slug)
         if image is None or image.account_id != caller.account.id:
             raise _not_found()
-        return await self._delete(image)
+        return await self.delete_record(image)
 
     def delete_token(self, image: Image) -> str:
         """What the image's deletion link carries."""
@@ -64,7 +64,7 @@ class Library:
 
     async def delete_by_link(self, slug: str, token: str) -> Image:
         """Delete the image that a deletion link means. Raises Fault("not_found")."""
-        return await self._delete(await self.find_for_deletion(slug, token))
+        return await self.delete_record(await self.find_for_deletion(slug, token))
 
     async def folders(self, caller: Caller) -> list[tuple[Folder, int]]:
         """A caller's folders, oldest first, each with the number of its images."""
@@ -81,11 +81,14 @@ class Library:
         """Delete every image of an account and tell how many there were."""
         images = await self.catalog.images_of(account_id)
         for image in images:
-            await self._delete(image)
+            await self.delete_record(image)
         return len(images)
 
-    async def _delete(self, image: Image) -> Image:
-        """The record first, then the bytes: a crash in between leaves bytes without a record, never the reverse."""
+    async def delete_record(self, image: Image) -> Image:
+        """Delete an image. Raises Fault("not_found") where somebody else has done it meanwhile.
+
+        The record first, then the bytes: a crash in between leaves bytes without a record, never the reverse.
+        """
         until = int(self.clock()) + policy.SLUG_DAYS * policy.DAY
         if await self.catalog.delete_image(image.slug, image.blob, until) is None:
             raise _not_found()

@@ -31,6 +31,12 @@ def _month_of_day(day: int) -> str:
     return datetime.fromtimestamp(day * DAY, UTC).strftime("%Y-%m")
 
 
+def month_before(month: str) -> str:
+    """The calendar month before one."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02}"
+
+
 def month_end(now: float) -> int:
     """When the month of a time ends and counts begin anew: 00:00 UTC on the first of the next."""
     start = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, Charge, Folder, Image, Kept
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept
 
 
 class Catalog(Protocol):
@@ -86,6 +86,31 @@ class Catalog(Protocol):
     async def ledger(self, account_id: str, month: str) -> int:
         """How many ledger rows an account has in a month: what its count must equal."""
 
+    async def images_page(self, after_slug: str, limit: int) -> list[Image]:
+        """The first `limit` records behind a slug, in the order of slugs; "" stands before all."""
+
+    async def blobs_known(self, keys: list[str]) -> set[str]:
+        """Which of these blobs have a record."""
+
+    async def expired(self, now: int, limit: int) -> list[Image]:
+        """Up to `limit` records whose time is over, the oldest first."""
+
+    async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
+        """The counts of the first `limit` accounts behind an id, kept and true ones as of the same moment.
+
+        `used` is that of `month`, or of the account's own month where that is a later one: at a month's end a caller's
+        clock may be behind.
+        """
+
+    async def mend_counts(self, account_id: str, month: str) -> None:
+        """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
+
+    async def purge_ledger(self, before_month: str, limit: int) -> int:
+        """Forget up to `limit` ledger rows of months before this one, and tell how many there were."""
+
+    async def purge_kept_slugs(self, now: int, limit: int) -> int:
+        """Set up to `limit` slugs free that were kept until now, and tell how many there were."""
+
     async def close(self) -> None:
         """Finish what was begun and let go."""
 
@@ -117,6 +142,13 @@ class BlobStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Delete a blob; one that is not there is no error."""
+
+    def listing(self) -> AsyncIterator[tuple[str, float]]:
+        """Every key and when its bytes were last written, in no order and in constant memory.
+
+        What a crash has left half made is listed too, and `delete` takes it away. What is stored or deleted
+        meanwhile may be missing or not.
+        """
 
     async def close(self) -> None:
         """Finish what was begun and let go."""

@@ -125,6 +125,22 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountCounts:
+    """An account's counts as they are kept, and as its records and ledger say they should be."""
+
+    account_id: str
+    email: str
+    stored_bytes: int
+    true_stored_bytes: int
+    used: int
+    true_used: int
+
+    @property
+    def bent(self) -> bool:
+        return (self.stored_bytes, self.used) != (self.true_stored_bytes, self.true_used)
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -24,6 +25,7 @@ from iuserver.errors import Fault
 from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
+from iuserver.janitor import Janitor
 from iuserver.library import Library
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog
@@ -73,6 +75,36 @@ async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncI
         yield Library(catalog, blobs, await catalog.secret(), clock)
 
 
+@contextlib.asynccontextmanager
+async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Janitor]:
+    """The janitor without a server, or beside one, for commands. Raises StartError, also where there is no catalog.
+
+    A catalog made on the spot would know no blob, and every picture would be a leftover.
+    """
+    data = Path(settings.server.data)
+    if not (data / "catalog.db").exists():
+        raise StartError(f"server.data: there is no catalog in {data}")
+    async with opened_library(settings, clock) as library:
+        yield janitor_of(library, data, lambda: is_served(data))
+
+
+def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
+    """The janitor over what a library works with."""
+    return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock)
+
+
+def is_served(data: Path) -> bool:
+    """Whether a server runs on a data folder."""
+    try:
+        with (data / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
     """The use case of accounts over a catalog."""
     return Accounts(catalog, settings.plan_records(), TokenBuckets(settings.limits.api_per_minute, clock), clock)
@@ -94,6 +126,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             self._lock_data(stack)
             self._services = await self._build(stack)
+            self._start_janitor(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
@@ -168,6 +201,16 @@ class Server:
         except (OSError, RuntimeError, TimeoutError) as error:
             raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
         return pool
+
+    def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
+        janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        task = asyncio.create_task(janitor.run_forever())
+
+        async def end() -> None:
+            task.cancel()  # whatever it was at, a crash would have done the same
+            await asyncio.wait([task])
+
+        stack.push_async_callback(end)
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue

@@ -10,8 +10,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import shutil
+import stat
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from iuserver.threads import Crew, perform_each
 
 CHUNK = 256 * 1024
 SYNC_THREADS = 8
+PORTION = 500
+"""So many files are listed at a time: a few milliseconds."""
 SHARDS = [f"{number:02x}" for number in range(256)]
 
 
@@ -50,6 +55,16 @@ class DiskBlobs:
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             await self._in_thread(lambda: os.unlink(key, dir_fd=self._shards[key[:2]]))
+
+    async def listing(self) -> AsyncIterator[tuple[str, float]]:
+        for shard in SHARDS:
+            files = _ShardListing(shard, self._shards[shard])
+            try:
+                while portion := await self._in_thread(files.portion):
+                    for listed in portion:
+                        yield listed
+            finally:
+                files.close()
 
     async def close(self) -> None:
         await self._crew.close()
@@ -96,6 +111,39 @@ def _sync(path: str) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+class _ShardListing:
+    """One walk through a shard. A lock keeps `close` from a walk that a thread still is at when its caller has left."""
+
+    def __init__(self, shard: str, folder: int) -> None:
+        self._shard = shard
+        self._lock = threading.Lock()
+        # A descriptor of its own, as a position belongs to it: two may list at the same time.
+        self._folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+        self._entries = os.scandir(self._folder)
+
+    def portion(self) -> list[tuple[str, float]]:
+        """The next files; none once all have been listed, or the listing is closed."""
+        with self._lock:
+            while entries := list(itertools.islice(self._entries, PORTION)):
+                if listed := [told for entry in entries if (told := self._told(entry))]:
+                    return listed
+            return []
+
+    def close(self) -> None:
+        with self._lock:
+            self._entries.close()
+            os.close(self._folder)
+
+    def _told(self, entry: os.DirEntry[str]) -> tuple[str, float] | None:
+        """Nothing of what is not ours, or has been deleted meanwhile."""
+        if not entry.name.startswith(self._shard):
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            found = entry.stat(follow_symlinks=False)
+            return (entry.name, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
+        return None
 
 
 class DiskBlob:

@@ -77,6 +77,10 @@ MIGRATIONS = [
         PRIMARY KEY (account_id, key)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX images_by_expiry ON images (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE INDEX kept_slugs_by_time ON kept_slugs (until);
+    """,
 ]
 
 

@@ -2,11 +2,13 @@
 
 WAL with synchronous=FULL: a commit is on the disk when it is reported. The writer takes all the steps that wait and
 commits them as one, without those that are refused.
-Point reads take microseconds and stay on the event loop.
+Point reads take microseconds and stay on the event loop; reads of many rows have a thread and a connection of their
+own.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import astuple, fields
@@ -18,8 +20,8 @@ import orjson
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
 from iuserver.policy import DAY, charged
-from iuserver.records import Account, Charge, Folder, Image, Kept, Quota, Stored
-from iuserver.threads import Crew, Job
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Quota, Stored
+from iuserver.threads import Crew, Job, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
 
@@ -53,6 +55,18 @@ WHERE_CLAIMED = "WHERE account_id = ? AND key = ? AND fingerprint IS NULL"
 KEEP_ANSWER = "UPDATE idempotency_keys SET fingerprint = ?, answer = ? WHERE account_id = ? AND key = ?"
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
+TRUE_BYTES = "(SELECT coalesce(sum(size), 0) FROM images WHERE images.account_id = accounts.id)"
+TRUE_USED = "(SELECT count(*) FROM ledger WHERE ledger.month = max(accounts.month, ?) AND account_id = accounts.id)"
+SELECT_COUNTS = f"""
+    SELECT id, email, stored_bytes, {TRUE_BYTES}, iif(month >= ?, used, 0), {TRUE_USED}
+    FROM accounts WHERE id > ? ORDER BY id LIMIT ?
+"""
+MEND_COUNTS = f"""
+    UPDATE accounts SET stored_bytes = {TRUE_BYTES}, used = {TRUE_USED}, month = max(month, ?) WHERE id = ?
+"""
+SELECT_EXPIRED = f"SELECT {IMAGE_COLUMNS} FROM images WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+PURGE_LEDGER = "DELETE FROM ledger WHERE rowid IN (SELECT rowid FROM ledger WHERE month < ? LIMIT ?)"
+PURGE_SLUGS = "DELETE FROM kept_slugs WHERE slug IN (SELECT slug FROM kept_slugs WHERE until <= ? LIMIT ?)"
 
 
 class SqliteCatalog:
@@ -63,9 +77,11 @@ class SqliteCatalog:
             writing = _connect(path)
             migrate(writing)
             self._reading = _connect(path)
+            self._surveying = _connect(path)
         except sqlite3.DatabaseError as error:
             raise _unavailable() from error
         self._writer = _Writer(writing)
+        self._surveyor: Crew[Callable[[], Any]] = Crew("survey", 1, perform_each)
 
     async def add_account(self, account: Account) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -201,8 +217,33 @@ class SqliteCatalog:
         rows = self._read("SELECT count(*) FROM ledger WHERE month = ? AND account_id = ?", month, account_id)
         return int(rows[0][0])
 
+    async def images_page(self, after_slug: str, limit: int) -> list[Image]:
+        sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug > ? ORDER BY slug LIMIT ?"
+        return [Image(*row) for row in await self._survey(sql, after_slug, limit)]
+
+    async def blobs_known(self, keys: list[str]) -> set[str]:
+        sql = "SELECT blob FROM images WHERE blob IN (SELECT value FROM json_each(?))"
+        return {blob for (blob,) in await self._survey(sql, json.dumps(keys))}
+
+    async def expired(self, now: int, limit: int) -> list[Image]:
+        return [Image(*row) for row in await self._survey(SELECT_EXPIRED, now, limit)]
+
+    async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
+        return [AccountCounts(*row) for row in await self._survey(SELECT_COUNTS, month, month, after_id, limit)]
+
+    async def mend_counts(self, account_id: str, month: str) -> None:
+        await self._writer.commit(lambda connection: connection.execute(MEND_COUNTS, (month, month, account_id)))
+
+    async def purge_ledger(self, before_month: str, limit: int) -> int:
+        return await self._purge(PURGE_LEDGER, before_month, limit)
+
+    async def purge_kept_slugs(self, now: int, limit: int) -> int:
+        return await self._purge(PURGE_SLUGS, now, limit)
+
     async def close(self) -> None:
         await self._writer.close()
+        await self._surveyor.close()
+        self._surveying.close()
         self._reading.close()
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
@@ -210,6 +251,18 @@ class SqliteCatalog:
             return self._reading.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
+
+    async def _survey(self, sql: str, *values: Any) -> list[Any]:
+        """Read what may be many rows: off the loop."""
+        try:
+            rows: list[Any] = await self._surveyor.run(lambda: self._surveying.execute(sql, values).fetchall())
+            return rows
+        except sqlite3.OperationalError as error:
+            raise _unavailable() from error
+
+    async def _purge(self, sql: str, *values: Any) -> int:
+        count: int = await self._writer.commit(lambda connection: connection.execute(sql, values).rowcount)
+        return count
 
     async def _change(self, assignments: str, email: str, *values: Any) -> Account:
         sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"

@@ -14,6 +14,8 @@ from iuserver.settings import Settings, SettingsError, load
 
 COMMANDS = {
     "serve": "run the server",
+    "sweep": "delete what has expired and what crashes have left, once",
+    "fsck": "compare records, bytes and counts, and mend them",
     "user": "make and manage accounts, also while the server runs",
     "upload": "send pictures to a server",
 }

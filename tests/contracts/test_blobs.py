@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from iuserver.blobs import disk
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.errors import Fault
 from iuserver.ports import BlobStore
@@ -132,5 +134,71 @@ def test_a_spool_on_another_disk_is_copied(tmp_path: Path) -> None:
             elsewhere.unlink()
             await blobs.close()
         assert [path.name for path in (tmp_path / "blobs" / KEY[:2]).iterdir()] == [KEY]
+
+    asyncio.run(work())
+
+
+async def listed(blobs: BlobStore) -> dict[str, float]:
+    return {key: modified async for key, modified in blobs.listing()}
+
+
+def test_the_listing_tells_every_key_and_when_it_was_written(
+    on_blobs: Callable[[Work], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "PORTION", 3)
+    keys = [f"{number % 2:02x}{number:030x}" for number in range(20)]
+
+    async def work(blobs: BlobStore) -> None:
+        assert await listed(blobs) == {}
+        for key in keys:
+            (tmp_path / key).write_bytes(b"x")
+            os.utime(tmp_path / key, (1000, 2000.5))
+            await blobs.put(key, str(tmp_path / key))
+        assert await listed(blobs) == dict.fromkeys(keys, 2000.5)
+        assert await asyncio.gather(listed(blobs), listed(blobs)) == [dict.fromkeys(keys, 2000.5)] * 2
+
+    on_blobs(work)
+
+
+def test_blobs_may_be_deleted_while_they_are_listed(on_blobs: Callable[[Work], Any], tmp_path: Path) -> None:
+    keys = [f"ab{number:030x}" for number in range(20)]
+
+    async def work(blobs: BlobStore) -> None:
+        for key in keys:
+            (tmp_path / key).write_bytes(b"x")
+            await blobs.put(key, str(tmp_path / key))
+        async for key, _ in blobs.listing():
+            for other in keys:
+                await blobs.delete(other)
+            assert key in keys
+        assert await listed(blobs) == {}
+
+    on_blobs(work)
+
+
+def test_a_listing_may_be_left_at_any_moment(on_blobs: Callable[[Work], Any], file: str) -> None:
+    async def work(blobs: BlobStore) -> None:
+        await blobs.put(KEY, file)
+        for moment in range(30):
+            task = asyncio.create_task(listed(blobs))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        assert list(await listed(blobs)) == [KEY]
+
+    on_blobs(work)
+
+
+def test_what_a_crash_left_half_made_is_listed_and_what_is_not_ours_is_not(tmp_path: Path) -> None:
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path)
+        (tmp_path / "ab" / f"{KEY}.tmp").write_bytes(b"half")
+        (tmp_path / "ab" / "notes.txt").write_bytes(b"an operator's")
+        (tmp_path / "ab" / "abfolder").mkdir()
+        assert list(await listed(blobs)) == [f"{KEY}.tmp"]
+        await blobs.delete(f"{KEY}.tmp")
+        assert await listed(blobs) == {}
+        await blobs.close()
 
     asyncio.run(work())

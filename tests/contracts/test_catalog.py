@@ -13,7 +13,7 @@ import pytest
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
-from iuserver.records import Account, Charge, Folder, Image
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -312,6 +312,94 @@ def test_a_refused_commit_leaves_its_key_claimed(on_catalog: Callable[[Work], An
         over = replace(CHARGE, storage_limit=1)
         assert await refusal(catalog.commit_upload(IMAGE, over, claim=("key", b"f"))) == "storage_quota_exceeded"
         assert await refusal(catalog.claim_key("a1", "key", 1001, 1100)) == "in_progress"
+
+
+def test_all_records_are_read_page_by_page(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number in (3, 1, 2):
+            await catalog.commit_upload(image(number), CHARGE)
+        assert await catalog.images_page("", 2) == [image(1), image(2)]
+        assert await catalog.images_page("slug0002", 2) == [image(3)]
+        assert await catalog.images_page("slug0003", 2) == []
+
+    on_catalog(work)
+
+
+def test_it_knows_which_blobs_have_a_record(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number in (1, 2):
+            await catalog.commit_upload(image(number), CHARGE)
+        keys = [image(number).blob for number in range(600)]
+        assert await catalog.blobs_known([*keys, "x.tmp"]) == {image(1).blob, image(2).blob}
+        assert await catalog.blobs_known([]) == set()
+
+    on_catalog(work)
+
+
+def test_it_tells_whose_time_is_over_the_oldest_first(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number, expires_at in ((1, 500), (2, None), (3, 400), (4, 501)):
+            await catalog.commit_upload(image(number, expires_at=expires_at), CHARGE)
+        assert [found.slug for found in await catalog.expired(500, 9)] == ["slug0003", "slug0001"]
+        assert [found.slug for found in await catalog.expired(500, 1)] == ["slug0003"]
+        assert await catalog.expired(399, 9) == []
+
+    on_catalog(work)
+
+
+def test_counts_are_told_as_kept_and_as_they_should_be_and_mended(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        other = replace(ACCOUNT, id="a2", email="two@example.org", key_hash=b"i" * 32)
+        for account in (ACCOUNT, other):
+            await catalog.add_account(account)
+        for number in (1, 2):
+            await catalog.commit_upload(image(number), CHARGE)
+        first = AccountCounts("a1", ACCOUNT.email, 2000, 2000, 2, 2)
+        second = AccountCounts("a2", other.email, 0, 0, 0, 0)
+        assert not first.bent
+        assert await catalog.counts("2026-11", "", 9) == [first, second]
+        assert await catalog.counts("2026-11", "a1", 9) == [second]
+        assert await catalog.counts("2026-11", "", 1) == [first]
+        assert await catalog.purge_ledger("2026-12", 9) == 2  # now the kept count is too high
+        bent = replace(first, true_used=0)
+        assert bent.bent
+        assert await catalog.counts("2026-11", "", 1) == [bent]
+        await catalog.mend_counts("a1", "2026-11")
+        assert await catalog.counts("2026-11", "", 1) == [replace(bent, used=0)]
+
+    on_catalog(work)
+
+
+def test_counts_of_another_month(on_catalog: Callable[[Work], Any]) -> None:
+    """A month that is over counts no more; one that has begun for others by now is not taken back."""
+
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(1), CHARGE)
+        for month, used in (("2026-12", 0), ("2026-11", 1), ("2026-10", 1)):
+            assert await catalog.counts(month, "", 9) == [AccountCounts("a1", ACCOUNT.email, 1000, 1000, used, used)]
+        await catalog.mend_counts("a1", "2026-10")
+        assert (await catalog.accounts())[0].used_in("2026-11") == 1
+        await catalog.mend_counts("a1", "2026-12")
+        assert (await catalog.accounts())[0].used_in("2026-12") == 0
+
+    on_catalog(work)
+
+
+def test_old_ledger_rows_and_kept_slugs_are_forgotten_in_batches(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number, month in ((1, "2026-10"), (2, "2026-10"), (3, "2026-11")):
+            await catalog.commit_upload(image(number), replace(CHARGE, month=month))
+            await catalog.delete_image(image(number).slug, image(number).blob, 300 + number)
+        assert [await catalog.purge_ledger("2026-11", 1) for _ in range(3)] == [1, 1, 0]
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert [await catalog.purge_kept_slugs(302, 1) for _ in range(3)] == [1, 1, 0]
+        again = replace(image(3), blob="c" * 32)
+        assert await refusal(catalog.commit_upload(again, CHARGE)) == "slug_taken"
 
     on_catalog(work)
 

@@ -1,0 +1,38 @@
+"""`iuserver sweep`: what the server's janitor does in the background, once; also while the server runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+import orjson
+
+from iuserver.cli import add_data_options, fail, settings_of
+from iuserver.errors import Fault
+from iuserver.janitor import Report
+from iuserver.server import StartError, opened_janitor
+from iuserver.settings import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_data_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Sweep and print what was done as one line of JSON."""
+    settings = settings_of(options)
+    try:
+        report = asyncio.run(_sweep(settings))
+    except Fault as fault:
+        return fail(fault.message)
+    except StartError as error:
+        return fail(str(error), 2)
+    print(orjson.dumps(report).decode())
+    return 0
+
+
+async def _sweep(settings: Settings) -> Report:
+    async with opened_janitor(settings) as janitor:
+        return await janitor.sweep()

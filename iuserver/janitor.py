@@ -1,0 +1,294 @@
+"""The janitor: deletes what has expired, sweeps up what crashes have left, and proves that all is in step.
+
+`sweep` is what the server does all the time and `iuserver sweep` once; `check` is `iuserver fsck`. Everything is read
+and done in small batches, one after the other, so that uploads always come in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from iuserver import policy
+from iuserver.errors import Fault
+from iuserver.library import Library
+from iuserver.ports import BlobStore, Catalog
+from iuserver.records import AccountCounts, Image
+
+log = logging.getLogger("iuserver.janitor")
+
+HOUR = 3600
+PAUSE = 60.0
+"""Seconds between two steps of the background loop."""
+STEPS_A_SWEEP = 60
+"""Only every so many steps looks at every blob and every account: what that finds is an hour old anyway."""
+GRACE = 0.2
+"""Seconds: an image's bytes outlive its record for less than this when somebody deletes it."""
+BATCH = 500
+DELETIONS = 16
+"""So many at once share a commit; an upload waits behind no more than that."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a sweep has done: images expired, blobs and spool files removed, accounts mended, rows forgotten."""
+
+    expired: int = 0
+    blobs: int = 0
+    spool: int = 0
+    counts: int = 0
+    ledger: int = 0
+    slugs: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.expired, self.blobs, self.spool, self.counts, self.ledger, self.slugs))
+
+
+@dataclass(slots=True)
+class Check:
+    """What a check has seen. `tell` gets one line for each difference; `problems` counts those that stay."""
+
+    tell: Callable[[str], None]
+    repair: bool
+    records: int = 0
+    blobs: int = 0
+    leftovers: int = 0
+    problems: int = 0
+
+    async def difference(self, text: str, mend: Callable[[], Awaitable[object]] | None, done: str = "") -> None:
+        """Tell a difference, and mend it where that is wanted and possible."""
+        if self.repair and mend is not None:
+            await mend()
+            self.tell(f"{text}: {done}")
+        else:
+            self.problems += 1
+            self.tell(text)
+
+
+@dataclass(slots=True)
+class Janitor:
+    """Who sweeps, and what with. `serving` tells whether a server runs, and so owns what is in the spool."""
+
+    catalog: Catalog
+    blobs: BlobStore
+    library: Library
+    spool_folder: Path
+    serving: Callable[[], bool]
+    clock: Callable[[], float]
+    _steps: int = field(default=0, init=False)
+
+    async def run_forever(self) -> None:
+        """Sweep until cancelled. What goes wrong is logged, and tried again at the next step."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            try:
+                report = await (self.tidy() if self._steps % STEPS_A_SWEEP else self.sweep())
+                if report:
+                    log.info("swept: %s", report)
+            except Exception:
+                log.exception("a step of the janitor failed")
+            self._steps += 1
+
+    async def sweep(self) -> Report:
+        """Everything, once."""
+        report = await self.tidy()
+        async for key in self._orphans():
+            await self.blobs.delete(key)
+            report.blobs += 1
+        async for counts in self._bent():
+            await self.catalog.mend_counts(counts.account_id, self._month())
+            report.counts += 1
+        return report
+
+    async def tidy(self) -> Report:
+        """The part of a sweep that costs nothing where there is nothing to do."""
+        report = Report(expired=await self._delete_expired())
+        for path in self._stale_spool():
+            path.unlink(missing_ok=True)
+            report.spool += 1
+        before = policy.month_before(self._month())
+        report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
+        report.slugs = await _all_of(lambda: self.catalog.purge_kept_slugs(int(self.clock()), BATCH))
+        return report
+
+    async def check(self, tell: Callable[[str], None], repair: bool = False) -> Check:
+        """Compare records, bytes, counts and ledger; `tell` gets a line for each difference."""
+        check = Check(tell, repair)
+        await self._check_spool(check)
+        await self._check_records(check)
+        await self._check_blobs(check)
+        await self._check_counts(check)
+        return check
+
+    # What is looked for, in sweeps and checks alike
+
+    async def _delete_expired(self) -> int:
+        count = 0
+        while images := await self.catalog.expired(int(self.clock()), DELETIONS):
+            count += sum(await asyncio.gather(*(self._delete(image) for image in images)))
+        return count
+
+    async def _delete(self, image: Image) -> bool:
+        """Delete an image; False where somebody else was faster."""
+        try:
+            await self.library.delete_record(image)
+        except Fault as fault:
+            if fault.code != "not_found":
+                raise
+            return False
+        return True
+
+    def _stale_spool(self) -> Iterator[Path]:
+        """Spool files that nobody will come back for: a server's own after a day, others' after an hour."""
+        for path, age in self._spool():
+            if age > HOUR and (age > policy.DAY or not self.serving()):
+                yield path
+
+    def _spool(self) -> Iterator[tuple[Path, float]]:
+        """The files in the spool, with their age."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in self.spool_folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    yield path, self.clock() - path.stat().st_mtime
+
+    def _owned(self) -> set[str]:
+        """The blobs of uploads that are on their way: each has its spool file until its record is committed."""
+        stale = set(self._stale_spool())
+        return {path.stem for path, _ in self._spool() if path not in stale}
+
+    async def _orphans(self, check: Check | None = None) -> AsyncIterator[str]:
+        """Blobs without a record that are older than an hour; the younger ones are leftovers."""
+        async for batch in self._listed():
+            strays, old = await self._judged(batch)
+            if check:
+                check.blobs += len(batch)
+                check.leftovers += len(strays) - len(old)
+            for key in await self._still_there(old):
+                yield key
+
+    async def _judged(self, batch: dict[str, float]) -> tuple[list[str], list[str]]:
+        """The blobs of a batch that have no record, and those of them that nobody will make one for."""
+        strays = await self._strays(batch)
+        if not strays:
+            return [], []
+        # Asked again, in this order: an upload that has left the spool by now has committed its record, or never will.
+        owned = self._owned()
+        strays = await self._strays(strays)
+        return strays, [key for key in strays if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
+
+    async def _listed(self) -> AsyncIterator[dict[str, float]]:
+        """All blobs, in batches."""
+        batch: dict[str, float] = {}
+        async for key, modified in self.blobs.listing():
+            batch[key] = modified
+            if len(batch) == BATCH:
+                yield batch
+                batch = {}
+        yield batch
+
+    async def _strays(self, keys: Iterable[str]) -> list[str]:
+        known = await self.catalog.blobs_known(list(keys))
+        return [key for key in keys if key not in known]
+
+    async def _still_there(self, keys: list[str]) -> list[str]:
+        """Those that are not just being deleted: the record goes first, and the bytes a moment later."""
+        if not keys:
+            return []
+        await asyncio.sleep(GRACE)
+        return [key for key in keys if await self._size(key) is not None]
+
+    async def _size(self, key: str) -> int | None:
+        try:
+            blob = await self.blobs.open(key)
+        except Fault as fault:
+            if fault.code != "not_found":
+                raise
+            return None
+        blob.close()
+        return blob.size
+
+    async def _bent(self) -> AsyncIterator[AccountCounts]:
+        """The accounts whose counts are not what their records and the ledger say."""
+        after = ""
+        while page := await self.catalog.counts(self._month(), after, BATCH):
+            for counts in page:
+                if counts.bent:
+                    yield counts
+            after = page[-1].account_id
+
+    # What a check tells
+
+    async def _check_spool(self, check: Check) -> None:
+        for path in list(self._stale_spool()):
+            await check.difference(f"spool file {path.name}: nobody's", _unlinking(path), "removed")
+
+    async def _check_records(self, check: Check) -> None:
+        after = ""
+        while page := await self.catalog.images_page(after, BATCH):
+            check.records += len(page)
+            for image in page:
+                await self._check_record(check, image)
+            after = page[-1].slug
+
+    async def _check_record(self, check: Check, image: Image) -> None:
+        size = await self._size(image.blob)
+        if size == image.size:
+            return
+        if size is not None:  # nobody but the operator can say whether a part of the picture is better than nothing
+            text = f"image {image.slug}: blob {image.blob} has {size} bytes, the record says {image.size}"
+            await check.difference(text, None)
+        elif await self.catalog.image(image.slug) == image:  # and it has not been deleted in between
+            text = f"image {image.slug}: blob {image.blob} is missing"
+            await check.difference(text, lambda: self._delete(image), "the record is removed, its bytes given back")
+            check.records -= check.repair
+
+    async def _check_blobs(self, check: Check) -> None:
+        async for key in self._orphans(check):
+            await check.difference(f"blob {key}: has no record", _deleting(self.blobs, key), "removed")
+            check.blobs -= check.repair
+
+    async def _check_counts(self, check: Check) -> None:
+        async for counts in self._bent():
+            await check.difference(_described(counts), self._mending(counts), "mended")
+
+    def _mending(self, counts: AccountCounts) -> Callable[[], Awaitable[object]]:
+        return lambda: self.catalog.mend_counts(counts.account_id, self._month())
+
+    def _month(self) -> str:
+        return policy.month_of(self.clock())
+
+
+async def _all_of(some: Callable[[], Awaitable[int]]) -> int:
+    """Do something in batches until nothing is left."""
+    total = 0
+    while count := await some():
+        total += count
+    return total
+
+
+def _blob_of(key: str) -> str:
+    """The blob that a listed key belongs to: what is half made has a suffix."""
+    return key.partition(".")[0]
+
+
+def _deleting(blobs: BlobStore, key: str) -> Callable[[], Awaitable[object]]:
+    return lambda: blobs.delete(key)
+
+
+def _unlinking(path: Path) -> Callable[[], Awaitable[object]]:
+    async def unlink() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    return unlink
+
+
+def _described(counts: AccountCounts) -> str:
+    bytes_told = f"stored bytes {counts.stored_bytes}, by the records {counts.true_stored_bytes}"
+    used_told = f"uploads {counts.used}, by the ledger {counts.true_used}"
+    return f"account {counts.email}: {bytes_told}; {used_told}"
