@@ -44,9 +44,10 @@ class Report:
     counts: int = 0
     ledger: int = 0
     slugs: int = 0
+    keys: int = 0
 
     def __bool__(self) -> bool:
-        return any((self.expired, self.blobs, self.spool, self.counts, self.ledger, self.slugs))
+        return any((self.expired, self.blobs, self.spool, self.counts, self.ledger, self.slugs, self.keys))
 
 
 @dataclass(slots=True)
@@ -97,9 +98,11 @@ class Janitor:
     async def sweep(self) -> Report:
         """Everything, once."""
         report = await self.tidy()
-        async for key in self._orphans():
-            await self.blobs.delete(key)
-            report.blobs += 1
+        # To an empty catalog every blob is an orphan; but then it is more likely that the catalog has been lost.
+        if await self.catalog.images_page("", 1):
+            async for key in self._orphans():
+                await self.blobs.delete(key)
+                report.blobs += 1
         async for counts in self._bent():
             await self.catalog.mend_counts(counts.account_id, self._month())
             report.counts += 1
@@ -113,6 +116,7 @@ class Janitor:
             report.spool += 1
         before = policy.month_before(self._month())
         report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
+        report.keys = await _all_of(lambda: self.catalog.purge_keys(int(self.clock()), BATCH))
         report.slugs = await _all_of(lambda: self.catalog.purge_kept_slugs(int(self.clock()), BATCH))
         return report
 

@@ -46,8 +46,11 @@ class Catalog(Protocol):
     async def free_key(self, account_id: str, key: str) -> None:
         """Give a claimed key up; one that stands for something stays."""
 
-    async def void_claims(self, now: int) -> None:
-        """Free the keys that this process held before it started anew, and forget those older than 24 hours."""
+    async def void_claims(self) -> None:
+        """Free the keys that this process held before it started anew."""
+
+    async def purge_keys(self, now: int, limit: int) -> int:
+        """Forget up to `limit` idempotency keys that are older than 24 hours, and tell how many."""
 
     async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
         """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.

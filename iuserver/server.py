@@ -156,7 +156,7 @@ class Server:
         settings = self.settings
         catalog = open_catalog(settings)
         stack.push_async_callback(catalog.close)
-        await catalog.void_claims(int(self._clock()))
+        await catalog.void_claims()
         blobs = open_blobs(settings)
         stack.push_async_callback(blobs.close)
         passwords = Passwords()

@@ -79,6 +79,7 @@ MIGRATIONS = [
     """,
     """
     CREATE INDEX images_by_expiry ON images (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE INDEX idempotency_keys_by_time ON idempotency_keys (claimed_at);
     CREATE INDEX kept_slugs_by_time ON kept_slugs (until);
     """,
 ]

@@ -66,6 +66,10 @@ MEND_COUNTS = f"""
 """
 SELECT_EXPIRED = f"SELECT {IMAGE_COLUMNS} FROM images WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
 PURGE_LEDGER = "DELETE FROM ledger WHERE rowid IN (SELECT rowid FROM ledger WHERE month < ? LIMIT ?)"
+PURGE_KEYS = """
+    DELETE FROM idempotency_keys WHERE (account_id, key) IN
+        (SELECT account_id, key FROM idempotency_keys WHERE claimed_at <= ? LIMIT ?)
+"""
 PURGE_SLUGS = "DELETE FROM kept_slugs WHERE slug IN (SELECT slug FROM kept_slugs WHERE until <= ? LIMIT ?)"
 
 
@@ -131,9 +135,15 @@ class SqliteCatalog:
         sql = f"DELETE FROM idempotency_keys {WHERE_CLAIMED}"
         await self._writer.commit(lambda connection: connection.execute(sql, (account_id, key)).rowcount)
 
-    async def void_claims(self, now: int) -> None:
-        sql = "DELETE FROM idempotency_keys WHERE fingerprint IS NULL OR claimed_at <= ?"
-        await self._writer.commit(lambda connection: connection.execute(sql, (now - DAY,)).rowcount)
+    async def void_claims(self) -> None:
+        sql = "DELETE FROM idempotency_keys WHERE fingerprint IS NULL"
+        await self._writer.commit(lambda connection: connection.execute(sql).rowcount)
+
+    async def purge_keys(self, now: int, limit: int) -> int:
+        forgotten: int = await self._writer.commit(
+            lambda connection: connection.execute(PURGE_KEYS, (now - DAY, limit)).rowcount
+        )
+        return forgotten
 
     async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
         ledger_row = (image.slug, charge.account_id, charge.month)

@@ -293,13 +293,15 @@ def test_an_idempotency_key_is_held_by_one_until_it_stands_for_an_upload(on_cata
 
     async def then(catalog: Catalog) -> None:
         await catalog.free_key("a1", "key")
-        await catalog.void_claims(1400)
+        await catalog.void_claims()
+        assert await catalog.purge_keys(1400, 9) == 0
         kept = await claim(catalog, 1400)
         assert kept.fingerprint == b"fingerprint"
         assert (kept.stored.image, kept.stored.quota.used, kept.stored.replayed) == (IMAGE, 1, True)
         assert await claim(catalog, 1301 + 86400) is None, "a day later it is forgotten"
-        await catalog.void_claims(1400 + 86400)
-        assert await claim(catalog, 1400 + 86400) is None, "nobody holds it after a restart"
+        await catalog.void_claims()
+        assert await claim(catalog, 1302 + 86400) is None, "nobody holds it after a restart"
+        assert await catalog.purge_keys(1302 + 2 * 86400, 9) == 1
 
     on_catalog(first)
     on_catalog(then)

@@ -41,7 +41,7 @@ async def fill(data: Path, clock: Clock) -> None:
     """Three images of one account, of 100, 101 and 102 bytes; the first expires in a day."""
     catalog, blobs = SqliteCatalog(data / "catalog.db"), DiskBlobs(data / "blobs")
     now = int(clock())
-    charge = Charge(ACCOUNT.id, ACCOUNT.key_hash, month_of(now), 0, 0)
+    charge = Charge(ACCOUNT.id, ACCOUNT.key_hash, int(now), month_of(now), 0, 0)
     await catalog.add_account(ACCOUNT)
     for number, key in enumerate(KEYS):
         (data / "file").write_bytes(b"x" * (100 + number))
@@ -206,6 +206,14 @@ def test_much_is_compared_in_batches(data: Path, clock: Clock, monkeypatch: pyte
 # Sweeping
 
 
+def test_where_all_records_are_gone_a_sweep_removes_no_bytes(data: Path, clock: Clock) -> None:
+    """It is more likely that the catalog has been lost than that all images have."""
+    sql(data, "DELETE FROM images")
+    clock.advance(10 * HOUR)
+    assert "blobs" not in sweep(data, clock)
+    assert all(blob(data, key).exists() for key in KEYS)
+
+
 def test_an_expired_image_goes_with_its_bytes_but_stays_counted(data: Path, clock: Clock) -> None:
     clock.advance(DAY - 1)
     assert sweep(data, clock) == {}
@@ -330,7 +338,7 @@ def test_uploads_and_deletions_go_on_beside_the_janitor(tmp_path: Path, monkeypa
 
 def test_the_commands_work_beside_a_server_and_without_one(tmp_path: Path) -> None:
     options = ("--data", str(tmp_path))
-    nothing = {"expired": 0, "blobs": 0, "spool": 0, "counts": 0, "ledger": 0, "slugs": 0}
+    nothing = {"expired": 0, "blobs": 0, "spool": 0, "counts": 0, "ledger": 0, "slugs": 0, "keys": 0}
     with serving(tmp_path):
         spooled = tmp_path / "spool" / "f.in"
         spooled.write_bytes(b"x")
