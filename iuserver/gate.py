@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -49,32 +50,67 @@ class TokenBuckets:
 
 
 class UploadQueue:
-    """Both stages of an upload, bounded: bodies being received, then jobs and bytes on their way through a worker."""
+    """Both stages of an upload, bounded: bodies being received, then jobs and bytes on their way through a worker.
 
-    def __init__(self, max_uploads: int, per_account: int, max_jobs: int, max_mb: int) -> None:
+    A place to receive is waited for, in turn, for at most `max_wait` seconds, by at most as many as there are places.
+    """
+
+    def __init__(self, max_uploads: int, per_account: int, max_wait: float, max_jobs: int, max_mb: int) -> None:
         self._max_uploads = max_uploads
         self._per_account = per_account
+        self._max_wait = max_wait
         self._max_jobs = max_jobs
         self._max_bytes = max_mb * MB
-        self._receiving: Counter[str] = Counter()
+        self._accounts: Counter[str] = Counter()
         self._uploads = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._jobs = 0
         self._bytes = 0
 
-    def enter(self, account_id: str) -> Slot:
-        """A place to send a body. Raises Fault("overloaded") at once where there is none."""
-        full = self._uploads >= self._max_uploads
-        if full or (self._per_account and self._receiving[account_id] >= self._per_account):
+    @property
+    def receiving(self) -> int:
+        """How many bodies are being received."""
+        return self._uploads
+
+    async def enter(self, account_id: str) -> Slot:
+        """A place to send a body. Raises Fault("overloaded"): at once for an account that has its share already."""
+        if self._per_account and self._accounts[account_id] >= self._per_account:
             raise overloaded()
-        self._uploads += 1
-        self._receiving[account_id] += 1
+        self._accounts[account_id] += 1
+        try:
+            await self._take_place()
+        except BaseException:
+            self._forget(account_id)
+            raise
         return Slot(self, account_id)
 
+    async def _take_place(self) -> None:
+        if self._uploads < self._max_uploads:
+            self._uploads += 1
+            return
+        if not self._max_wait or len(self._waiting) >= self._max_uploads:
+            raise overloaded()
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await asyncio.wait({turn}, timeout=self._max_wait)
+        finally:
+            if not turn.done():
+                self._waiting.remove(turn)
+        if not turn.done():
+            raise overloaded()
+
     def _leave(self, account_id: str) -> None:
-        self._uploads -= 1
-        self._receiving[account_id] -= 1
-        if not self._receiving[account_id]:
-            del self._receiving[account_id]
+        self._forget(account_id)
+        if self._waiting:
+            self._waiting.popleft().set_result(None)  # the place goes from hand to hand
+        else:
+            self._uploads -= 1
+
+    def _forget(self, account_id: str) -> None:
+        self._accounts[account_id] -= 1
+        if not self._accounts[account_id]:
+            del self._accounts[account_id]
 
     def _begin_work(self, size: int) -> None:
         if self._jobs >= self._max_jobs or (self._jobs and self._bytes + size > self._max_bytes):

@@ -214,7 +214,7 @@ class Server:
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
-        return UploadQueue(receive.max_uploads, receive.per_account, queue.max_jobs, queue.max_mb)
+        return UploadQueue(receive.max_uploads, receive.per_account, receive.max_wait, queue.max_jobs, queue.max_mb)
 
     def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""

@@ -93,6 +93,7 @@ class PlansSettings:
 class ReceiveSettings:
     max_uploads: int = _number(256, least=1)
     per_account: int = _number(16)
+    max_wait: float = _number(10.0)
     min_rate: int = _number(1024)
 
 

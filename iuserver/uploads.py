@@ -59,7 +59,7 @@ class Uploads:
             if repeat_key:
                 await session.claim(repeat_key)
             session.reserve_month()
-            session.take_slot()
+            await session.take_slot()
             policy.check_request_size(declared_size or 0, caller.plan)
         except Fault:
             session.close()
@@ -104,9 +104,9 @@ class UploadSession:
         quota = policy.quota_of(account, self._caller.plan, now)
         self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
 
-    def take_slot(self) -> None:
-        """Take a place to send. Raises Fault("overloaded")."""
-        self._slot = self._uploads.queue.enter(self._caller.account.id)
+    async def take_slot(self) -> None:
+        """Wait for a place to send. Raises Fault("overloaded")."""
+        self._slot = await self._uploads.queue.enter(self._caller.account.id)
 
     # Sending.
 

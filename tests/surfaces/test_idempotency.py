@@ -29,7 +29,7 @@ def upload(
 
 
 def uploads_in_progress(server: RunningServer) -> int:
-    return server.server._services.uploads.queue._uploads
+    return server.server._services.uploads.queue.receiving
 
 
 @pytest.mark.parametrize("data", [PICTURE, pictures.jpeg(pictures.noise(1000, 700)) + b"trailer"])

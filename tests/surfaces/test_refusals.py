@@ -101,9 +101,9 @@ def test_a_body_refused_by_a_full_queue_gets_its_answer(server: RunningServer, u
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:
         body, headers = multipart(pictures.jpeg())
         connection.sendall(request_head(key, headers, len(body)) + body[:100])
-        eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+        eventually(lambda: server.server._services.uploads.queue.receiving == 1)
         assert refusals(url, key, BODY, 40) == {(503, "overloaded"): 40}
-    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+    eventually(lambda: server.server._services.uploads.queue.receiving == 0)
 
 
 def test_a_body_refused_in_its_middle_or_at_its_end_gets_its_answer(server: RunningServer, url: str) -> None:

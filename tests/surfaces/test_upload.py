@@ -296,7 +296,7 @@ def test_a_body_that_comes_too_slowly_is_answered_408(server: RunningServer, mon
         answer = received(connection)
     assert answer.startswith(b"HTTP/1.1 408")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "timeout"
-    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+    eventually(lambda: server.server._services.uploads.queue.receiving == 0)
     assert server.upload(key, pictures.jpeg()).status_code == 200
 
 
@@ -376,7 +376,7 @@ def test_a_key_that_is_replaced_while_its_upload_is_under_way_cannot_finish_it(s
     body, headers = multipart(pictures.jpeg())
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:
         connection.sendall(request_head(key, headers, len(body)) + body[:200])
-        eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+        eventually(lambda: server.server._services.uploads.queue.receiving == 1)
         server.call(server.server.accounts.rotate_key(email))
         connection.sendall(body[200:])
         answer = received(connection)
@@ -385,17 +385,34 @@ def test_a_key_that_is_replaced_while_its_upload_is_under_way_cannot_finish_it(s
 
 
 def test_a_full_queue_answers_503_at_once(tmp_path: Path) -> None:
-    with running(tmp_path, receive={"max_uploads": 1}, imaging={"workers": 1}) as server:
+    with running(tmp_path, receive={"max_uploads": 1, "max_wait": 0.0}, imaging={"workers": 1}) as server:
         key = server.new_key()
         body, headers = multipart(pictures.jpeg())
         with socket.create_connection(server.address, timeout=DEADLINE) as connection:
             connection.sendall(request_head(key, headers, len(body)) + body[:100])
-            eventually(lambda: server.server._services.uploads.queue._uploads == 1)
+            eventually(lambda: server.server._services.uploads.queue.receiving == 1)
             refused = server.upload(key, pictures.jpeg())
             assert refused.status_code == 503
             assert refused.json() == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
             assert int(refused.headers["Retry-After"]) >= 1
         assert eventually(lambda: server.upload(key, pictures.jpeg()).status_code == 200)
+
+
+def test_an_upload_that_finds_no_place_waits_for_its_turn(tmp_path: Path) -> None:
+    with running(tmp_path, receive={"max_uploads": 1}, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        body, headers = multipart(pictures.jpeg())
+        with socket.create_connection(server.address, timeout=DEADLINE) as first, ThreadPoolExecutor(1) as threads:
+            first.sendall(request_head(key, headers, len(body)) + body[:100])
+            queue = server.server._services.uploads.queue
+            eventually(lambda: queue.receiving == 1)
+            waiting = threads.submit(server.upload, key, pictures.jpeg())
+            eventually(lambda: queue._waiting)
+            assert not waiting.done()
+            first.sendall(body[100:])
+            assert received(first).startswith(b"HTTP/1.1 200")
+            assert waiting.result().status_code == 200
+        assert queue.receiving == 0
 
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server: RunningServer) -> None:
@@ -405,7 +422,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server: Runnin
         connection.sendall(request_head(key, headers, len(body)) + body[:300_000])
         eventually(lambda: server.files("spool"))
     eventually(lambda: not server.files("spool"))
-    eventually(lambda: server.server._services.uploads.queue._uploads == 0)
+    eventually(lambda: server.server._services.uploads.queue.receiving == 0)
     assert server.get("/api/quota", key).json()["used"] == 0
 
 

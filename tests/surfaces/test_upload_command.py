@@ -232,13 +232,14 @@ def test_a_reader_that_leaves_does_not_stop_the_uploads(recorder: Recorder, tmp_
 
 
 def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
-    with running(tmp_path / "data", receive={"max_uploads": 1}, imaging={"workers": 1}) as server:
+    receive = {"max_uploads": 1, "max_wait": 0.0}
+    with running(tmp_path / "data", receive=receive, imaging={"workers": 1}) as server:
         key, [file] = server.new_key(), photos(tmp_path, 1)
         body, headers = multipart(pictures.jpeg())
         with socket.create_connection(server.address, timeout=DEADLINE) as connection:
             connection.sendall(request_head(key, headers, len(body)) + body[:100])
             queue = server.server._services.uploads.queue
-            eventually(lambda: queue._uploads == 1)
+            eventually(lambda: queue.receiving == 1)
             refusals = counted_refusals(queue)
             process = started(server.url, key, "--pace", "0.25", file)
             eventually(lambda: refusals)
@@ -251,9 +252,9 @@ def counted_refusals(queue: Any) -> list[str]:
     """The accounts that find no place from now on."""
     refused, enter = [], queue.enter
 
-    def counted(account_id: str) -> Any:
+    async def counted(account_id: str) -> Any:
         try:
-            return enter(account_id)
+            return await enter(account_id)
         except Exception:
             refused.append(account_id)
             raise

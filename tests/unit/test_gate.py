@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from iuserver.errors import Fault
@@ -79,34 +81,80 @@ def test_zero_means_no_limit() -> None:
         take(buckets, "a")
 
 
+def queue_of(max_uploads: int = 9, per_account: int = 0, max_wait: float = 0, max_jobs: int = 9) -> UploadQueue:
+    return UploadQueue(max_uploads, per_account, max_wait, max_jobs, max_mb=1)
+
+
+async def refused(queue: UploadQueue, account: str) -> bool:
+    try:
+        await queue.enter(account)
+    except Fault as fault:
+        return fault.code == "overloaded"
+    return False
+
+
 def test_the_places_to_send_are_bounded_in_all_and_by_account() -> None:
-    queue = UploadQueue(max_uploads=3, per_account=2, max_jobs=9, max_mb=1)
-    first, second = queue.enter("a"), queue.enter("a")
-    assert code(queue.enter, "a") == "overloaded"
-    queue.enter("b")
-    assert code(queue.enter, "c") == "overloaded"
-    first.release()
-    first.release()
-    queue.enter("a")
-    assert code(queue.enter, "c") == "overloaded"
-    second.release()
-    queue.enter("c")
+    async def work() -> None:
+        queue = queue_of(max_uploads=3, per_account=2)
+        first, second = await queue.enter("a"), await queue.enter("a")
+        assert await refused(queue, "a")
+        await queue.enter("b")
+        assert await refused(queue, "c")
+        first.release()
+        first.release()
+        await queue.enter("a")
+        assert await refused(queue, "c")
+        second.release()
+        await queue.enter("c")
+
+    asyncio.run(work())
+
+
+def test_a_place_is_waited_for_in_turn() -> None:
+    async def work() -> None:
+        queue = queue_of(max_uploads=2, max_wait=20)
+        first, second = await queue.enter("a"), await queue.enter("a")
+        third, fourth = (asyncio.ensure_future(queue.enter(name)) for name in ("b", "c"))
+        await asyncio.sleep(0)
+        assert await refused(queue, "d"), "as many wait as there are places"
+        first.release()
+        (await third).release()
+        (await fourth).release()
+        second.release()
+        assert queue.receiving == 0
+
+    asyncio.run(work())
+
+
+def test_who_has_waited_too_long_is_refused_and_takes_no_place_along() -> None:
+    async def work() -> None:
+        queue = queue_of(max_uploads=1, per_account=1, max_wait=0.01)
+        slot = await queue.enter("a")
+        assert await refused(queue, "b")
+        slot.release()
+        (await queue.enter("b")).release()
+        assert queue.receiving == 0
+
+    asyncio.run(work())
 
 
 def test_work_is_bounded_by_jobs_and_bytes_and_frees_the_place_to_send() -> None:
-    queue = UploadQueue(max_uploads=1, per_account=0, max_jobs=2, max_mb=1)
-    first = queue.enter("a")
-    first.work(MB)
-    second = queue.enter("a")
-    assert code(second.work, 1) == "overloaded"
-    second.release()
-    first.release()
-    third, _ = queue.enter("a"), None
-    third.work(2 * MB)  # alone, a body of any size gets its turn
-    third.release()
-    for _ in range(2):
-        queue.enter("a").work(1)
-    assert code(queue.enter("a").work, 1) == "overloaded"
+    async def work() -> None:
+        queue = queue_of(max_uploads=1, max_jobs=2)
+        first = await queue.enter("a")
+        first.work(MB)
+        second = await queue.enter("a")
+        assert code(second.work, 1) == "overloaded"
+        second.release()
+        first.release()
+        third = await queue.enter("a")
+        third.work(2 * MB)  # alone, a body of any size gets its turn
+        third.release()
+        for _ in range(2):
+            (await queue.enter("a")).work(1)
+        assert code((await queue.enter("a")).work, 1) == "overloaded"
+
+    asyncio.run(work())
 
 
 def test_a_month_cannot_be_begun_more_often_than_it_has_uploads_left() -> None:
