@@ -18,13 +18,12 @@ import atheris
 
 with atheris.instrument_imports(include=["iuserver.imaging"]):
     from iuserver.errors import Fault
-    from iuserver.imaging.plan import Limits
     from iuserver.imaging.source import Source
     from iuserver.imaging.walkers import HEAD, walker_for
 
 from tests import pictures
+from tests.walking import clean_by
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
 SEEDS = {
     "jpeg": [pictures.phone_jpeg(), pictures.jpeg(progressive=True), pictures.jpeg(pictures.noise(mode="CMYK"))],
     "png": [pictures.phone_png(), pictures.apng()],
@@ -35,9 +34,7 @@ SEEDS = {
 
 
 def clean(data: bytes) -> bytes:
-    source = Source(data)
-    plan = walker_for(source.at(0, HEAD))(source, LIMITS)
-    return b"".join(piece if isinstance(piece, bytes) else data[piece[0] : piece[1]] for piece in plan.pieces)
+    return clean_by(walker_for(Source(data).at(0, HEAD)), data)
 
 
 def examine(data: bytes) -> None:

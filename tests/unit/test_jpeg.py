@@ -16,22 +16,19 @@ from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from tests import pictures
 from tests.pictures import SECRET, segment
+from tests.walking import LIMITS, clean_by, refusal_by
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
 
-
-def walk(data: bytes, limits: Limits = LIMITS) -> Plan:
-    return jpeg.walk(Source(data), limits)
+def walk(data: bytes) -> Plan:
+    return jpeg.walk(Source(data), LIMITS)
 
 
 def clean(data: bytes) -> bytes:
-    return b"".join(p if isinstance(p, bytes) else data[p[0] : p[1]] for p in walk(data).pieces)
+    return clean_by(jpeg.walk, data)
 
 
 def refusal(data: bytes, limits: Limits = LIMITS) -> str:
-    with pytest.raises(Fault) as caught:
-        walk(data, limits)
-    return caught.value.code
+    return refusal_by(jpeg.walk, data, limits)
 
 
 def test_no_planted_secret_is_in_the_clean_file_and_its_pixels_are_the_same() -> None:

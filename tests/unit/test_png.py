@@ -17,23 +17,22 @@ from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from tests import pictures
 from tests.pictures import SECRET, chunk
-from tests.unit.test_jpeg import LIMITS, damage
+from tests.unit.test_jpeg import damage
+from tests.walking import LIMITS, clean_by, refusal_by
 
 END = chunk(b"IEND", b"")
 
 
-def walk(data: bytes, limits: Limits = LIMITS) -> Plan:
-    return png.walk(Source(data), limits)
+def walk(data: bytes) -> Plan:
+    return png.walk(Source(data), LIMITS)
 
 
 def clean(data: bytes) -> bytes:
-    return b"".join(p if isinstance(p, bytes) else data[p[0] : p[1]] for p in walk(data).pieces)
+    return clean_by(png.walk, data)
 
 
 def refusal(data: bytes, limits: Limits = LIMITS) -> str:
-    with pytest.raises(Fault) as caught:
-        walk(data, limits)
-    return caught.value.code
+    return refusal_by(png.walk, data, limits)
 
 
 def with_chunk(data: bytes, extra: bytes, before: bytes = b"IDAT") -> bytes:

@@ -1,0 +1,25 @@
+"""Walkers as the tests call them: over bytes in memory, within the limits of the default settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from iuserver.errors import Fault
+from iuserver.imaging.plan import Limits, Plan
+from iuserver.imaging.source import Source
+from iuserver.imaging.walkers import Walker
+
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+
+
+def clean_by(walker: Walker, data: bytes) -> bytes:
+    """The clean file that a walker plans."""
+    plan: Plan = walker(Source(data), LIMITS)
+    return b"".join(piece if isinstance(piece, bytes) else data[piece[0] : piece[1]] for piece in plan.pieces)
+
+
+def refusal_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> str:
+    """The code of the fault that a walker refuses a file with."""
+    with pytest.raises(Fault) as caught:
+        walker(Source(data), limits)
+    return caught.value.code
