@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
-from iuserver.errors import Fault
-from iuserver.policy import check_month
+from iuserver.policy import check_month, overloaded
 from iuserver.records import MB, Allowance, Quota
 
 MAX_BUCKETS = 100_000
-RETRY_SECONDS = 2
 
 
 @dataclass(slots=True)
@@ -177,8 +175,3 @@ class MonthPlaces:
                     del self._held[key]
 
         return release
-
-
-def overloaded() -> Fault:
-    """The answer of a full queue."""
-    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=RETRY_SECONDS)

@@ -13,6 +13,7 @@ DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
 ENVELOPE = 64 * 1024
 """Bytes that a request may have beyond its file: boundaries, headers, fields."""
+RETRY_SECONDS = 2
 HELD_SECONDS = 10
 """After so long an upload that is under way, and holds the last place of a month, has ended or failed."""
 SLUG_DAYS = 30
@@ -90,6 +91,11 @@ def check_request_size(size: int, plan: Plan) -> None:
     """Raises Fault("too_large") for a request, or what has come of it, that no file the plan allows can fill."""
     if size > plan.max_file_bytes + ENVELOPE:
         check_size(size, plan)
+
+
+def overloaded() -> Fault:
+    """The answer where there is no place, or no worker, for an upload."""
+    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=RETRY_SECONDS)
 
 
 def check_size(size: int, plan: Plan) -> None:

@@ -25,6 +25,7 @@ import orjson
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.wire import SLOT, Reader, message, send_slot
+from iuserver.policy import overloaded
 from iuserver.records import Facts
 
 log = logging.getLogger("iuserver.imaging")
@@ -85,7 +86,7 @@ class Pool:
         """End the workers; jobs that are still waiting get Fault("overloaded")."""
         self._closing = True
         for job in self._waiting:
-            _fail(job, _overloaded())
+            _fail(job, overloaded())
         self._waiting.clear()
         for worker in list(self._all):
             worker.transport.close()
@@ -179,7 +180,7 @@ class Pool:
         elif returncode not in FROM_OUTSIDE:
             _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
         elif job.retried or self._closing:
-            _fail(job, _overloaded())
+            _fail(job, overloaded())
         else:
             job.retried = True
             self._waiting.appendleft(job)
@@ -293,10 +294,6 @@ def _remove(path: str) -> None:
 def _fail(job: _Job, error: Exception) -> None:
     if not job.done.done():
         job.done.set_exception(error)
-
-
-def _overloaded() -> Fault:
-    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=2)
 
 
 def _environment() -> dict[str, str]:
