@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The tests judge pictures with a complete Pillow of their own: Pillow-SIMD is built here without WebP and AVIF.
 JUDGE := $(VENV)/judge
+# The database and the object store that the tests start; their botocore is not ours, so each has an environment.
+SERVICES := $(VENV)/services
+MOTO := $(VENV)/moto
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := curl jq nodejs nginx-light php-cli php-curl ruby libwww-perl golang-go
 
@@ -14,10 +17,10 @@ setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing
 run: setup   ## the server with the embedded defaults, all of it under ./var
 	@exec $(BIN)/python run.py serve --config conf/iuserver.toml --demo
 
-test: setup check   ## the suite, at most five minutes
+test: setup check $(SERVICES)/.ready   ## the suite, at most five minutes
 	$(BIN)/pytest -m "not slow"
 
-test-slow: setup   ## other languages' clients, at most fifteen minutes
+test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready   ## other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	$(BIN)/pytest -m slow
 
@@ -46,6 +49,16 @@ $(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
 	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(JUDGE) pillow
 	@$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__)'
+	@touch $@
+
+$(SERVICES)/.ready: Makefile | $(VENV)/.ready
+	$(PYTHON) -m venv $(SERVICES)
+	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check 'SecantusDB == 0.7.0b3' 'ministack == 1.5.33'
+	@touch $@
+
+$(MOTO)/.ready: Makefile | $(VENV)/.ready
+	$(PYTHON) -m venv $(MOTO)
+	$(MOTO)/bin/pip install --quiet --disable-pip-version-check 'moto[s3,server] >= 5'
 	@touch $@
 
 # Packages of Debian or Ubuntu that are missing: installed when root, else named in one message.
