@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
-from handlers.base import Handler
+from handlers.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.library import Opened
 from iuserver.records import Caller, Image
@@ -16,7 +16,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
 
-class ImageHandler(Handler):
+class ImageHandler(Receiving):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:

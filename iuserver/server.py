@@ -35,9 +35,6 @@ from iuserver.uploads import Uploads
 
 Clock = Callable[[], float]
 
-SMALL_BODY = 64 * 1024
-"""What a request may have as its body; an upload has a limit of its own."""
-
 
 class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
@@ -228,7 +225,7 @@ class Server:
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services), max_body_size=SMALL_BODY)
+        self._http = HTTPServer(application(self._services))
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
