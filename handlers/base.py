@@ -81,6 +81,12 @@ class Handler(RequestHandler):
 
     services: Services
     request_id: str
+    _methods: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        base = RequestHandler
+        methods = sorted(m for m in cls.SUPPORTED_METHODS if getattr(cls, m.lower()) is not getattr(base, m.lower()))
+        cls._methods = tuple(methods)
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -157,12 +163,9 @@ class Handler(RequestHandler):
         self.send_fault(fault)
         self.finish()
 
-    def allowed_methods(self) -> list[str]:
+    def allowed_methods(self) -> tuple[str, ...]:
         """The methods that this handler answers."""
-        base = RequestHandler
-        return sorted(
-            m for m in self.SUPPORTED_METHODS if getattr(type(self), m.lower()) is not getattr(base, m.lower())
-        )
+        return self._methods
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Tornado's hook: bugs with their request id and traceback, backends that are away with their cause."""

@@ -118,8 +118,8 @@ class Receiving(Handler):
 class NotFound(Receiving):
     """Whatever has no route, whatever its method and body."""
 
-    def allowed_methods(self) -> list[str]:
-        return list(self.SUPPORTED_METHODS)
+    def allowed_methods(self) -> tuple[str, ...]:
+        return self.SUPPORTED_METHODS
 
     async def admit(self) -> None:
         raise Fault("not_found", "There is nothing here")

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 from iuserver.policy import check_month, overloaded
 from iuserver.records import MB, Allowance, Quota
@@ -24,25 +24,26 @@ class _Bucket:
 class TokenBuckets:
     """A bucket of `per_minute` tokens per key, filled evenly; 0 means no limit. `clock` gives seconds.
 
-    A bucket that has been full for a while is forgotten, so memory is bounded by the callers of the last minute.
+    Of more than MAX_BUCKETS callers, those who called last are remembered; the others start anew with a full bucket.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._buckets: TTLCache[Hashable, _Bucket] = TTLCache(MAX_BUCKETS, ttl=120, timer=clock)
+        self._buckets: LRUCache[Hashable, _Bucket] = LRUCache(MAX_BUCKETS)
 
     def take(self, key: Hashable) -> Allowance:
         """Take a token if there is one, and tell how many are left."""
         if not self._per_minute:
             return Allowance(0, 0, 0, True)
         now, rate = self._clock(), self._per_minute / 60
-        bucket = self._buckets.get(key) or _Bucket(self._per_minute, now)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(self._per_minute, now)
         bucket.tokens = min(self._per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
         bucket.filled_at = now
         taken = bucket.tokens >= 1
         bucket.tokens -= taken
-        self._buckets[key] = bucket
         missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
         return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 

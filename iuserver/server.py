@@ -35,6 +35,9 @@ from iuserver.uploads import Uploads
 
 Clock = Callable[[], float]
 
+CHUNK = 256 * 1024
+"""Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+
 
 class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
@@ -225,7 +228,7 @@ class Server:
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services))
+        self._http = HTTPServer(application(self._services), chunk_size=CHUNK)
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
