@@ -17,6 +17,9 @@ from iuserver.records import Stored
 from iuserver.uploads import UploadSession
 
 PACE_SECONDS = 10
+BODY_SECONDS = 60
+BODY_RATE = 16 * 1024
+"""Bytes a second, on the average of a whole body, below which it is cut off after its first minute."""
 
 
 class UploadHandler(ApiHandler):
@@ -28,6 +31,7 @@ class UploadHandler(ApiHandler):
         self._parts: UploadBody | None = None
         self._base_url = ""
         self._received = 0
+        self._began = asyncio.get_running_loop().time()
         self._pace: asyncio.TimerHandle | None = None
 
     async def admit(self) -> None:
@@ -39,12 +43,17 @@ class UploadHandler(ApiHandler):
         self._watch_pace(0)
 
     def _watch_pace(self, before: int) -> None:
-        """Refuse a body of which too little has come since this looked the last time."""
-        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
-        if self._pace and self._received - before < least:
-            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
-        elif least:
+        """Refuse a body of which too little has come since this looked the last time, or that takes too long in all."""
+        loop = asyncio.get_running_loop()
+        slow = self._received - before < self.services.min_rate * PACE_SECONDS
+        if self._pace and (slow or loop.time() > self._due(self._began)):
+            self._cutting_off = loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        else:
             self._pace = loop.call_later(PACE_SECONDS, self._watch_pace, self._received)
+
+    def _due(self, began: float) -> float:
+        """When a body that began then must have come: a minute, and more for what it says it has, or has had so far."""
+        return began + BODY_SECONDS + (self._declared_size() or self._received) / BODY_RATE
 
     def _declared_size(self) -> int | None:
         length = self.request.headers.get("Content-Length", "")

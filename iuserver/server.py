@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import ipaddress
+import math
 import os
 import socket
 import time
@@ -22,7 +23,7 @@ from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
@@ -37,6 +38,10 @@ Clock = Callable[[], float]
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+
+
+TURNS_A_WORKER = 2
+"""Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
 
 
 class StartError(Exception):
@@ -194,7 +199,7 @@ class Server:
             max_scans=imaging.max_scans,
         )
         rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
+        pool = Pool(self._workers(), rules)
         stack.push_async_callback(pool.close)
         try:
             await pool.start()
@@ -214,7 +219,21 @@ class Server:
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
-        return UploadQueue(receive.max_uploads, receive.per_account, receive.max_wait, queue.max_jobs, queue.max_mb)
+        return UploadQueue(
+            Bounds(
+                max_uploads=receive.max_uploads,
+                per_account=receive.per_account,
+                receive_wait=receive.max_wait,
+                max_jobs=queue.max_jobs,
+                max_bytes=queue.max_mb * MB,
+                max_wait=queue.max_wait or math.inf,
+                share=queue.per_account_share or 1,
+                turns=TURNS_A_WORKER * self._workers(),
+            )
+        )
+
+    def _workers(self) -> int:
+        return self.settings.imaging.workers or os.cpu_count() or 1
 
     def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
