@@ -60,19 +60,19 @@ class UploadHandler(ApiHandler):
         return int(length[:18]) if length.isascii() and length.isdigit() else None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self.refused or self._parts is None:
+        if self.refused or self._parts is None or self._session is None:
             self.discard(chunk)
             return None
         self._received += len(chunk)
         try:
             check_request_size(self._received, self.caller.plan)
             self._parts.feed(chunk)
+            return self._session.pause()
         except Fault as fault:
             return self.refuse(fault)
         except Exception:  # Tornado would drop the connection over it: a bug is answered too
             self.log_exception(*sys.exc_info())
             return self.refuse(Fault("internal", "Internal server error"))
-        return None
 
     async def post(self) -> None:
         self._stop_watching()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from iuserver.errors import Fault
-from iuserver.places import Places
+from iuserver.places import Places, Readings
 from iuserver.policy import check_month, overloaded
 from iuserver.records import Allowance, Quota
 
@@ -84,6 +85,7 @@ class UploadQueue:
         self._bounds = bounds
         self._now = now
         self._places = Places(bounds.max_uploads, bounds.per_account)
+        self._readings = Readings()
         self._turns = Places(bounds.turns, line=bounds.max_jobs)
         self._jobs: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -157,6 +159,11 @@ class Slot:
         self._account_id = account_id
         self._receiving = True
         self._size: int | None = None
+
+    def pause(self) -> asyncio.Future[None] | None:
+        """What to wait for before more of the body is read, where one account's bodies would delay another's."""
+        queue = self._queue
+        return queue._readings.turn(self._account_id) if queue._places.crowded_by(self._account_id) else None
 
     @contextlib.asynccontextmanager
     async def work(self, size: int) -> AsyncIterator[None]:

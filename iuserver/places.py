@@ -1,4 +1,4 @@
-"""Places that accounts take turns for: of those who wait, the account that was served longest ago comes next."""
+"""Places and readings that accounts take turns for, so that none is slowed down by how often another one asks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter, deque
 class Places:
     """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` says.
 
-    A place cannot be taken back: whoever holds one gives it back by itself.
+    The account that was served longest ago comes next. A place cannot be taken back: whoever holds one gives it back.
     """
 
     def __init__(self, size: int, per_account: int = 0, line: int | None = None) -> None:
@@ -31,6 +31,10 @@ class Places:
         if max_wait == 0 or self.waiting >= self._line or len(line) >= self._line_per_account:
             return False
         return await self._wait(account_id, max_wait)
+
+    def crowded_by(self, account_id: str) -> bool:
+        """Whether an account holds several places while others hold some, too."""
+        return 1 < self._held[account_id] < self.held
 
     def give_back(self, account_id: str) -> None:
         """Give a place back, and let whoever is next have it."""
@@ -82,3 +86,28 @@ class Places:
     def _hold(self, account_id: str) -> None:
         self.held += 1
         self._held[account_id] += 1
+
+
+class Readings:
+    """One portion of a body from each account with every round of the event loop, for accounts that send several."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def turn(self, account_id: str) -> asyncio.Future[None] | None:
+        """What to wait for before another portion is read; None: nothing, go on."""
+        loop = asyncio.get_running_loop()
+        if account_id not in self._waiting:
+            self._waiting[account_id] = deque()
+            loop.call_soon(self._next, account_id)
+            return None
+        turn = loop.create_future()
+        self._waiting[account_id].append(turn)
+        return turn
+
+    def _next(self, account_id: str) -> None:
+        if not self._waiting[account_id]:
+            del self._waiting[account_id]
+            return
+        self._waiting[account_id].popleft().set_result(None)
+        asyncio.get_running_loop().call_soon(self._next, account_id)

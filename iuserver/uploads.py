@@ -110,6 +110,10 @@ class UploadSession:
 
     # Sending.
 
+    def pause(self) -> Awaitable[None] | None:
+        """What to wait for before more of the body is read: accounts take turns to send."""
+        return self._slot.pause() if self._slot else None
+
     def feed(self, chunk: bytes) -> None:
         """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)

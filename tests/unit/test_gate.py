@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
-from iuserver.places import Places
+from iuserver.places import Places, Readings
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -236,6 +237,42 @@ def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
         assert await staying
         places.give_back("c")
         assert (places.held, places.waiting) == (0, 0)
+
+    asyncio.run(work())
+
+
+def test_an_account_with_many_bodies_reads_one_portion_a_round() -> None:
+    async def work() -> None:
+        readings, portions = Readings(), Counter[str]()
+
+        async def send(account: str) -> None:
+            for _ in range(3):
+                turn = readings.turn(account)
+                if turn:
+                    await turn
+                portions[account] += 1
+                await asyncio.sleep(0)
+
+        bodies = [asyncio.ensure_future(send("a")) for _ in range(8)]
+        await send("b")
+        assert portions["a"] <= 6, "eight bodies of one account were read no faster than one of another's"
+        await asyncio.gather(*bodies)
+        await asyncio.sleep(0)
+        assert readings.turn("a") is None, "who is alone does not wait"
+
+    asyncio.run(work())
+
+
+def test_a_body_waits_only_where_its_account_would_delay_another() -> None:
+    async def work() -> None:
+        queue = queue_of()
+        first, second = await queue.enter("a"), await queue.enter("a")
+        assert [first.pause(), second.pause()] == [None, None], "there is nobody else"
+        other = await queue.enter("b")
+        assert [first.pause(), other.pause()] == [None, None]
+        turn = second.pause()
+        assert turn, "the first has read in this round"
+        await turn
 
     asyncio.run(work())
 
