@@ -1,6 +1,6 @@
 """The two doors to the outside: records by slug (Catalog) and bytes by key (BlobStore).
 
-How each atomic step is done on SQLite, and how MongoDB will do it: docs/catalog.md.
+How each atomic step is done on SQLite and on MongoDB: docs/catalog.md.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
 """
 
@@ -107,6 +107,12 @@ class Catalog(Protocol):
 
     async def mend_counts(self, account_id: str, month: str) -> None:
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
+
+    async def unsettled(self, before: int) -> int:
+        """How many commits and deletions began before a time and died half way."""
+
+    async def settle(self, before: int, limit: int) -> int:
+        """Finish up to `limit` of each of these, or take them back, and tell how many there were."""
 
     async def purge_ledger(self, before_month: str, limit: int) -> int:
         """Forget up to `limit` ledger rows of months before this one, and tell how many there were."""
