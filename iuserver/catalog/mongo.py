@@ -10,7 +10,7 @@ import contextlib
 import functools
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import pymongo
@@ -71,7 +71,7 @@ KEY_SECONDS = 0.5
 KEYS = 10_000
 
 
-def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     @functools.wraps(method)
     async def limited(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -83,14 +83,14 @@ def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Aw
     return limited
 
 
-def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """For a method that somebody waits for. A server that is away is a Fault, not the driver's error."""
     return _within(ANSWER_SECONDS, method)
 
 
 def _survey(
     method: Callable[Concatenate[MongoCatalog, P], Awaitable[T]],
-) -> Callable[Concatenate[MongoCatalog, P], Awaitable[T]]:
+) -> Callable[Concatenate[MongoCatalog, P], Coroutine[Any, Any, T]]:
     """For a method that may have much to read."""
     surveying = _within(SURVEY_SECONDS, method)
 
@@ -349,7 +349,9 @@ class MongoCatalog:
 
     async def _looked_up(self, fault: Fault, image: Image, charge: Charge) -> Account:
         """The account, where a commit has happened although its answer was lost. Raises the fault where it has not."""
-        lost = fault.code == "storage_unavailable" and not isinstance(fault.__cause__, ServerSelectionTimeoutError)
+        # A short link may be taken by this very upload, where what the driver repeated had been done.
+        lost = fault.code in ("storage_unavailable", "slug_taken")
+        lost = lost and not isinstance(fault.__cause__, ServerSelectionTimeoutError)
         account = await _within(LOOKUP_SECONDS, self._account_after)(image, charge) if lost else None
         if account is None:
             raise fault

@@ -116,6 +116,8 @@ class Transactions:
 class Steps:
     """Each as updates of single documents, in an order that lets `settle` go on wherever a process died.
 
+    The driver may repeat one whose answer was lost, to a server that does not remember it: none counts twice.
+
     `clock` gives unix seconds: by them, what was left half done is told from what is under way.
     """
 
@@ -126,7 +128,8 @@ class Steps:
     async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
         entry = pending_entry(image, charge, claim, int(self._clock()))
         account = await _charge(self._store, image, charge, entry)
-        await self._store.ledger.insert_one(ledger_document(image, charge.month))
+        row = ledger_document(image, charge.month)
+        await self._store.ledger.replace_one({"_id": row["_id"]}, row, upsert=True)
         try:
             await _store_record(self._store, image)
         except Fault:
@@ -155,7 +158,7 @@ class Steps:
         """Finish the commit that died with this idempotency key before the key stood for it, if there is one."""
         document = await self._store.accounts.find_one({"_id": account_id, "pending.key": key})
         for entry in document["pending"] if document else []:
-            stored = await record_of(self._store, entry) if entry.get("key") == key else None
+            stored = await record_of(self._store, entry["slug"], entry["blob"]) if entry.get("key") == key else None
             if stored:
                 await finish_commit(self._store, account_of(document), entry, image_of(stored))
                 return kept_of(await self._store.keys.find_one({"_id": key_id(account_id, key)}))
@@ -198,9 +201,9 @@ async def finish_deletion(store: Store, record: Document, keep_slug_until: int) 
     await store.accounts.update_one({"_id": record["account_id"]}, {"$pull": {"settled": entry}})
 
 
-async def record_of(store: Store, entry: Document) -> Document | None:
-    """The record of a pending entry, if it is stored."""
-    found: Document | None = await store.images.find_one({"_id": entry["slug"], "blob": entry["blob"]})
+async def record_of(store: Store, slug: str, blob: str) -> Document | None:
+    """The record of an upload, if it is stored."""
+    found: Document | None = await store.images.find_one({"_id": slug, "blob": blob})
     return found
 
 
@@ -214,23 +217,30 @@ async def _charge(store: Store, image: Image, charge: Charge, entry: Document | 
     """Charge the account, if the rule allows it. Raises Fault as `commit_upload` does, but for the slug."""
     while True:
         found = await store.accounts.find_one_and_update(
-            chargeable(image, charge),
+            chargeable(image, charge, pending=entry is not None),
             charging(image, charge, entry),
             projection=ACCOUNT_ONLY,
             return_document=ReturnDocument.AFTER,
             session=session,
         )
+        found = found or await _refuse(store, image, charge, session)
         if found:
             return account_of(found)
-        await _refuse(store, image, charge, session)
 
 
-async def _refuse(store: Store, image: Image, charge: Charge, session: Any) -> None:
-    """Say why an account is not charged. Returns where it would be by now: somebody has made room."""
-    found = await store.accounts.find_one({"_id": charge.account_id}, session=session)
+async def _refuse(store: Store, image: Image, charge: Charge, session: Any) -> Document | None:
+    """Say why an account is not charged. Returns it where it has been, by a write that the driver repeated.
+
+    Returns None where it would be charged by now: somebody has made room.
+    """
+    found: Document | None = await store.accounts.find_one({"_id": charge.account_id}, session=session)
+    if found and any(entry["blob"] == image.blob for entry in found.get("pending", [])):
+        return found
     charged(account_of(found) if found else None, charge, image.size)
-    if image.folder is not None and not any(folder["slug"] == image.folder for folder in found["folders"]):
+    folders = [folder["slug"] for folder in found["folders"]] if found else []
+    if image.folder is not None and image.folder not in folders:
         raise Fault("bad_field", "folder is not the slug of a folder of yours")
+    return None
 
 
 async def _store_record(store: Store, image: Image, session: Any = None) -> None:
@@ -239,6 +249,8 @@ async def _store_record(store: Store, image: Image, session: Any = None) -> None
     try:
         await store.images.replace_one(free, image_document(image), upsert=True, session=session)
     except DuplicateKeyError:
+        if session is None and await record_of(store, image.slug, image.blob):
+            return  # it is this upload's: stored by a write whose answer was lost, and that the driver repeated
         raise Fault("slug_taken", "This short link is taken") from None
 
 

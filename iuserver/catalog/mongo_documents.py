@@ -126,8 +126,11 @@ def keeping(fingerprint: bytes, told: bytes) -> Document:
     return {"$set": {"fingerprint": fingerprint, "answer": told}, "$unset": {"node": 1}}
 
 
-def chargeable(image: Image, charge: Charge) -> Document:
-    """The filter that finds the account only if it may be charged: the rule of `policy.charged`, and the folder's."""
+def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
+    """The filter that finds the account only if it may be charged: the rule of `policy.charged`, and the folder's.
+
+    With `pending`, it is not found either where it has been charged for this upload.
+    """
     rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
     if charge.uploads_limit:
         rule["$or"] = [{"month": {"$ne": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
@@ -135,6 +138,8 @@ def chargeable(image: Image, charge: Charge) -> Document:
         rule["stored_bytes"] = {"$lte": charge.storage_limit - image.size}
     if image.folder is not None:
         rule["folders.slug"] = image.folder
+    if pending:
+        rule["pending.blob"] = {"$ne": image.blob}
     return rule
 
 

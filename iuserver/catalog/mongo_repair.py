@@ -45,7 +45,7 @@ class Repair:
         count = 0
         async for account in self._store.accounts.find({"pending.at": {"$lt": before}}, UNSETTLED).limit(limit):
             for entry in [entry for entry in account["pending"] if entry["at"] < before]:
-                stored = await record_of(self._store, entry)
+                stored = await record_of(self._store, entry["slug"], entry["blob"])
                 if stored:
                     await finish_commit(self._store, account_of(account), entry, image_of(stored))
                 elif await going_of(self._store, entry):
