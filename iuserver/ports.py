@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
 
 
 class Catalog(Protocol):
@@ -122,6 +122,26 @@ class Catalog(Protocol):
 
     async def close(self) -> None:
         """Finish what was begun and let go."""
+
+
+class Copyable(Catalog, Protocol):
+    """A catalog that can be copied in constant memory: all that is in it, as rows.
+
+    `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it. Of idempotency keys there are those
+    that stand for an upload.
+    """
+
+    async def size(self, kind: str) -> int:
+        """How many rows there are."""
+
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        """The first `limit` rows behind one, in the order of their keys; None stands before all."""
+
+    async def last_row(self, kind: str) -> Row | None:
+        """The last row in that order, if there is one."""
+
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        """Store rows, in their order; those that are there already do no harm."""
 
 
 class Blob(Protocol):

@@ -31,7 +31,7 @@ from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, Copyable
 from iuserver.records import MB
 from iuserver.settings import Settings, SettingsError
 from iuserver.uploads import Uploads
@@ -51,15 +51,26 @@ async def open_catalog(settings: Settings, clock: Clock = time.time, node: str =
 
     Where there is none, it is made, or with `make` false it is an error.
     """
-    if settings.catalog.url == "sqlite:":
-        catalog = open_sqlite(Path(settings.server.data) / "catalog.db", make)
-    else:
-        catalog = await open_mongo(settings.catalog.url, node, clock, make)
+    catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
     return read_only(catalog) if settings.server.read_only else catalog
 
 
-def open_sqlite(path: Path, make: bool) -> Catalog:
-    """The catalog in a file. Raises StartError."""
+async def open_catalog_at(
+    url: str, settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True
+) -> Copyable:
+    """The catalog at a URL, to be changed whatever the settings say; "sqlite:" alone is that in the data folder.
+
+    Raises StartError.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme == "sqlite":
+        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
+    if scheme in ("mongodb", "mongodb+srv"):
+        return await _open_mongo(url, node, clock, make)
+    raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def _open_sqlite(path: Path, make: bool) -> Copyable:
     try:
         if not make and not path.exists():
             raise StartError(f"server.data: there is no catalog in {path.parent}")
@@ -71,8 +82,7 @@ def open_sqlite(path: Path, make: bool) -> Catalog:
         raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
 
 
-async def open_mongo(url: str, node: str, clock: Clock, make: bool) -> Catalog:
-    """The catalog in a MongoDB database. Raises StartError."""
+async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
     from iuserver.catalog.mongo import MongoCatalog  # half a second and 11 MB, which SQLite does without
 
     try:

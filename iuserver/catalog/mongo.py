@@ -44,9 +44,10 @@ from iuserver.catalog.mongo_documents import (
     key_id,
 )
 from iuserver.catalog.mongo_repair import Repair
+from iuserver.catalog.mongo_rows import Rows
 from iuserver.errors import Fault
 from iuserver.policy import DAY
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,6 +110,7 @@ class MongoCatalog:
         self._store = store
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
         self._repair = Repair(store, clock)
+        self._rows = Rows(store)
         self._node = node
         self._known: TTLCache[bytes, Account] = TTLCache(KEYS, KEY_SECONDS, time.monotonic)
         self._changes = 0
@@ -326,6 +328,22 @@ class MongoCatalog:
     @_survey
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
         return await _purge(self._store.images, {"kept_until": {"$lte": now}}, limit)
+
+    @_survey
+    async def size(self, kind: str) -> int:
+        return await self._rows.size(kind)
+
+    @_survey
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        return await self._rows.rows(kind, after, limit)
+
+    @_survey
+    async def last_row(self, kind: str) -> Row | None:
+        return await self._rows.last_row(kind)
+
+    @_survey
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        await self._rows.add_rows(kind, rows)
 
     async def close(self) -> None:
         self._store.client.close()
