@@ -29,6 +29,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "storage_quota_exceeded": (403, -32603),
     "folder_limit": (403, -32603),
     "plan_required": (403, -32603),
+    "read_only": (503, -32003),
     "not_found": (404, -32004),
     "method_not_allowed": (405, -32601),
     "slug_taken": (409, -32602),

@@ -23,6 +23,7 @@ Code = Literal[
     "storage_quota_exceeded",
     "folder_limit",
     "plan_required",
+    "read_only",
     "not_found",
     "method_not_allowed",
     "slug_taken",

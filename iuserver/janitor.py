@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from iuserver import policy
@@ -36,18 +36,20 @@ DELETIONS = 16
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep has done: images expired, blobs and spool files removed, accounts mended, rows forgotten."""
+    """What a sweep has done: images expired, blobs and spool files removed, accounts mended, half-done commits and
+    deletions settled, rows forgotten."""
 
     expired: int = 0
     blobs: int = 0
     spool: int = 0
     counts: int = 0
+    settled: int = 0
     ledger: int = 0
     slugs: int = 0
     keys: int = 0
 
     def __bool__(self) -> bool:
-        return any((self.expired, self.blobs, self.spool, self.counts, self.ledger, self.slugs, self.keys))
+        return any(astuple(self))
 
 
 @dataclass(slots=True)
@@ -114,6 +116,7 @@ class Janitor:
         for path in self._stale_spool():
             path.unlink(missing_ok=True)
             report.spool += 1
+        report.settled = await self._settle()
         before = policy.month_before(self._month())
         report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
         report.keys = await _all_of(lambda: self.catalog.purge_keys(int(self.clock()), BATCH))
@@ -124,12 +127,16 @@ class Janitor:
         """Compare records, bytes, counts and ledger; `tell` gets a line for each difference."""
         check = Check(tell, repair)
         await self._check_spool(check)
+        await self._check_settled(check)
         await self._check_records(check)
         await self._check_blobs(check)
         await self._check_counts(check)
         return check
 
     # What is looked for, in sweeps and checks alike
+
+    async def _settle(self) -> int:
+        return await _all_of(lambda: self.catalog.settle(int(self.clock()) - HOUR, BATCH))
 
     async def _delete_expired(self) -> int:
         count = 0
@@ -230,6 +237,11 @@ class Janitor:
     async def _check_spool(self, check: Check) -> None:
         for path in list(self._stale_spool()):
             await check.difference(f"spool file {path.name}: nobody's", _unlinking(path), "removed")
+
+    async def _check_settled(self, check: Check) -> None:
+        count = await self.catalog.unsettled(int(self.clock()) - HOUR)
+        if count:
+            await check.difference(f"{count} commits or deletions died half way", self._settle, "settled")
 
     async def _check_records(self, check: Check) -> None:
         after = ""

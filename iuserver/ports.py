@@ -1,6 +1,6 @@
 """The two doors to the outside: records by slug (Catalog) and bytes by key (BlobStore).
 
-How each atomic step is done on SQLite, and how MongoDB will do it: docs/catalog.md.
+How each atomic step is done on SQLite and on MongoDB: docs/catalog.md.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
 
 
 class Catalog(Protocol):
@@ -108,6 +108,12 @@ class Catalog(Protocol):
     async def mend_counts(self, account_id: str, month: str) -> None:
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
+    async def unsettled(self, before: int) -> int:
+        """How many commits and deletions began before a time and died half way."""
+
+    async def settle(self, before: int, limit: int) -> int:
+        """Finish up to `limit` of each of these, or take them back, and tell how many there were."""
+
     async def purge_ledger(self, before_month: str, limit: int) -> int:
         """Forget up to `limit` ledger rows of months before this one, and tell how many there were."""
 
@@ -116,6 +122,26 @@ class Catalog(Protocol):
 
     async def close(self) -> None:
         """Finish what was begun and let go."""
+
+
+class Copyable(Catalog, Protocol):
+    """A catalog that can be copied in constant memory: all that is in it, as rows.
+
+    `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it. Of idempotency keys there are those
+    that stand for an upload.
+    """
+
+    async def size(self, kind: str) -> int:
+        """How many rows there are."""
+
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        """The first `limit` rows behind one, in the order of their keys; None stands before all."""
+
+    async def last_row(self, kind: str) -> Row | None:
+        """The last row in that order, if there is one."""
+
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        """Store rows, in their order; those that are there already do no harm."""
 
 
 class Blob(Protocol):

@@ -9,10 +9,12 @@ import fcntl
 import ipaddress
 import math
 import os
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TextIO
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
@@ -21,6 +23,7 @@ from handlers.base import Services
 from handlers.routes import application
 from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
+from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, MonthPlaces, TokenBuckets, UploadQueue
@@ -29,7 +32,7 @@ from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, Copyable
 from iuserver.records import MB
 from iuserver.settings import Settings, SettingsError
 from iuserver.uploads import Uploads
@@ -48,16 +51,53 @@ class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalog in the data folder, made where there is none. Raises StartError."""
-    folder = Path(settings.server.data)
+async def open_catalog(settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True) -> Catalog:
+    """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
+
+    Where there is none, it is made, or with `make` false it is an error.
+    """
+    catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
+    return read_only(catalog) if settings.server.read_only else catalog
+
+
+async def open_catalog_at(
+    url: str, settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True
+) -> Copyable:
+    """The catalog at a URL, to be changed whatever the settings say; "sqlite:" alone is that in the data folder.
+
+    Raises StartError.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme == "sqlite":
+        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
+    if scheme in ("mongodb", "mongodb+srv"):
+        return await _open_mongo(url, node, clock, make)
+    raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def _open_sqlite(path: Path, make: bool) -> Copyable:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return SqliteCatalog(folder / "catalog.db")
+        if not make and not path.exists():
+            raise StartError(f"server.data: there is no catalog in {path.parent}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteCatalog(path)
     except OSError as error:
-        raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        raise StartError(f"server.data: {path.parent}: {error.strerror}") from error
     except Fault as fault:
-        raise StartError(f"catalog.url: {folder / 'catalog.db'}: {fault.__cause__}") from fault
+        raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
+
+
+async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
+    from iuserver.catalog.mongo import MongoCatalog  # half a second and 11 MB, which SQLite does without
+
+    try:
+        catalog = await MongoCatalog.open(url, node, clock)
+        if make or await catalog.exists():
+            return catalog
+        await catalog.close()
+        raise StartError("catalog.url: there is no catalog in this database")
+    except Fault as fault:
+        raise StartError(f"catalog.url: {fault.message}") from fault
 
 
 def open_blobs(settings: Settings) -> BlobStore:
@@ -70,10 +110,10 @@ def open_blobs(settings: Settings) -> BlobStore:
 
 
 @contextlib.asynccontextmanager
-async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
+async def opened_library(settings: Settings, clock: Clock = time.time, *, make: bool = True) -> AsyncIterator[Library]:
     """The use case of the library without a server, for commands. Raises StartError."""
     async with contextlib.AsyncExitStack() as stack:
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
         blobs = open_blobs(settings)
         stack.push_async_callback(blobs.close)
@@ -87,9 +127,7 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     A catalog made on the spot would know no blob, and every picture would be a leftover.
     """
     data = Path(settings.server.data)
-    if not (data / "catalog.db").exists():
-        raise StartError(f"server.data: there is no catalog in {data}")
-    async with opened_library(settings, clock) as library:
+    async with opened_library(settings, clock, make=False) as library:
         yield janitor_of(library, data, lambda: is_served(data))
 
 
@@ -131,7 +169,8 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             self._lock_data(stack)
             self._services = await self._build(stack)
-            self._start_janitor(stack)
+            if not self.settings.server.read_only:
+                self._start_janitor(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
@@ -150,8 +189,9 @@ class Server:
     def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((self._data / "lock").open("w"))
+            lock = stack.enter_context((self._data / "lock").open("a+"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._node = _name_in(lock)
         except BlockingIOError:
             raise StartError(f"server.data: {self._data} is in use by another server") from None
         except OSError as error:
@@ -159,9 +199,10 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, self._clock, self._node)
         stack.push_async_callback(catalog.close)
-        await catalog.void_claims()
+        if not settings.server.read_only:
+            await catalog.void_claims()
         blobs = open_blobs(settings)
         stack.push_async_callback(blobs.close)
         passwords = Passwords()
@@ -175,6 +216,7 @@ class Server:
             spool_folder=self._empty_spool(),
             hash_password=passwords.hash,
             clock=self._clock,
+            read_only=settings.server.read_only,
         )
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
@@ -270,6 +312,17 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _name_in(lock: TextIO) -> str:
+    """What the server on this data folder calls itself, from its first start on: the lock holds it."""
+    lock.seek(0)
+    name = lock.read()
+    if not name:
+        name = secrets.token_hex(8)
+        lock.write(name)
+        lock.flush()
+    return name
 
 
 def _bind_unix(path: str) -> socket.socket:

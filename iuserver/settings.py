@@ -44,6 +44,11 @@ def _public_url(value: str) -> str | None:
     return None if usable else "must start with http:// or https:// and not end with a slash"
 
 
+def _catalog_url(value: str) -> str | None:
+    usable = value == "sqlite:" or value.startswith(("mongodb://", "mongodb+srv://"))
+    return None if usable else "must be 'sqlite:' or begin with mongodb:// or mongodb+srv://"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
@@ -64,6 +69,7 @@ class ServerSettings:
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class DeliverySettings:
 
 @dataclass(frozen=True)
 class CatalogSettings:
-    url: str = _choice("sqlite:", "sqlite:")
+    url: str = field(default="sqlite:", metadata={"check": _catalog_url, "private": True})
 
 
 @dataclass(frozen=True)
@@ -214,15 +220,16 @@ def _overlay(node: Any, changes: Any, origin: str, path: str = "") -> Any:
         if dataclasses.is_dataclass(old):
             values[key] = _overlay(old, value, origin, name)
         else:
-            values[key] = _value(name, value, old, known[key].metadata.get("check"))
+            values[key] = _value(name, value, old, known[key].metadata)
     return dataclasses.replace(node, **values)
 
 
-def _value(name: str, value: Any, old: Any, check: Callable[[Any], str | None] | None) -> Any:
+def _value(name: str, value: Any, old: Any, metadata: Mapping[str, Any]) -> Any:
     typed = _parse(name, value, old) if isinstance(value, _Text) else _exact(name, value, old)
+    check = metadata.get("check")
     problem = check(typed) if check else None
-    if problem:
-        raise SettingsError(f"{name}: {problem}, not {value!r}")
+    if problem:  # what may hold a password is not shown
+        raise SettingsError(f"{name}: {problem}" + ("" if metadata.get("private") else f", not {value!r}"))
     return typed
 
 

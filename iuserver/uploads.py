@@ -45,6 +45,7 @@ class Uploads:
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
     clock: Callable[[], float]
+    read_only: bool = False
 
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
@@ -52,8 +53,10 @@ class Uploads:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
         `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
-        place in the month. Raises Fault, in this order: in_progress, quota_exceeded, overloaded, too_large.
+        place in the month. Raises Fault, in this order: read_only, in_progress, quota_exceeded, overloaded, too_large.
         """
+        if self.read_only:
+            raise policy.read_only()
         session = UploadSession(self, caller, source)
         try:
             if repeat_key:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mongo_server import database, mongo_url
 from tests.running import RunningServer, running
 
 ALLOWED_LOG_LINES = [
@@ -60,6 +61,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with the default settings but for the rate limit, shared by a module's tests."""
     with running(tmp_path_factory.mktemp("data"), limits={"api_per_minute": 0}, imaging={"workers": 2}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a MongoDB server that all tests share."""
+    with mongo_url(tmp_path_factory.mktemp("mongo")) as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_database(mongo: str) -> Iterator[str]:
+    """The URL of a database of the test's own."""
+    with database(mongo) as url:
+        yield url
 
 
 def corpus_folder() -> Path | None:

@@ -338,7 +338,7 @@ def test_uploads_and_deletions_go_on_beside_the_janitor(tmp_path: Path, monkeypa
 
 def test_the_commands_work_beside_a_server_and_without_one(tmp_path: Path) -> None:
     options = ("--data", str(tmp_path))
-    nothing = {"expired": 0, "blobs": 0, "spool": 0, "counts": 0, "ledger": 0, "slugs": 0, "keys": 0}
+    nothing = {"expired": 0, "blobs": 0, "spool": 0, "counts": 0, "settled": 0, "ledger": 0, "slugs": 0, "keys": 0}
     with serving(tmp_path):
         spooled = tmp_path / "spool" / "f.in"
         spooled.write_bytes(b"x")
