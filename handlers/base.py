@@ -23,6 +23,7 @@ from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
 from iuserver.policy import check_rate
+from iuserver.ports import Presigns
 from iuserver.records import Allowance, Caller
 from iuserver.uploads import Uploads
 
@@ -75,6 +76,8 @@ class Services:
     drain_seconds: float
     max_age: int
     min_rate: int
+    presign_seconds: int = 0
+    presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 

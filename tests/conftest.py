@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningServer, running
+from tests.s3_server import own_s3, s3_endpoint, s3_url
+
+__all__ = ["own_s3", "s3_endpoint", "s3_url"]
 
 ALLOWED_LOG_LINES = [
     r"^request$",  # the access log
     r"^swept: ",  # the janitor, when a test has set the clock forward
     r"^Malformed HTTP message from ",
+    r"^Found credentials in ",  # the S3 client, when it is made
 ]
 
 
