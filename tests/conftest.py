@@ -20,7 +20,6 @@ ALLOWED_LOG_LINES = [
     r"^request$",  # the access log
     r"^swept: ",  # the janitor, when a test has set the clock forward
     r"^Malformed HTTP message from ",
-    r"^Found credentials in ",  # the S3 client, when it is made
 ]
 
 
@@ -52,6 +51,7 @@ def log_guard() -> Iterator[LogGuard]:
     root.setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # the tests' own look at pictures
     yield guard
     root.setLevel(level)

@@ -19,12 +19,16 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aioboto3
 import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.utils import parse_timestamp
 
 from iuserver.errors import Fault
 from iuserver.records import MB
@@ -33,7 +37,7 @@ CHUNK = 256 * 1024
 PART = 8 * MB
 """S3 wants at least 5 MiB. A part that fails is sent again alone."""
 PAGE = 200
-"""So many objects are listed at a time: to take a page apart costs the loop 15 µs for each."""
+"""So many objects are listed at a time: to take a page apart costs the loop 20 µs for each, and a page has a price."""
 CONNECTIONS = 128
 READERS = 96
 """Of these, so many are for pictures that are being looked at: slow viewers never hold up an upload."""
@@ -77,7 +81,7 @@ class S3Blobs:
             with _vendor_errors():
                 # An endpoint of one's own seldom has a name for every bucket.
                 config = _config("path" if endpoint else "auto")
-                session = aioboto3.Session(region_name=region)
+                session = aioboto3.Session(region_name=region, botocore_session=_quick_session())
                 client = await stack.enter_async_context(session.client("s3", endpoint_url=endpoint, config=config))
             blobs = cls(client, bucket, prefix, stack)
             await blobs.check()
@@ -394,6 +398,23 @@ def _sha256(file: io.FileIO, size: int) -> bytes:
 def _mark(parts: list[Part]) -> dict[str, str]:
     """The metadata of an object of these parts: a hash of their hashes."""
     return {_MARK: hashlib.sha256(b"".join(part.digest for part in parts)).hexdigest()}
+
+
+def _quick_session() -> AioSession:
+    """A session that takes a tenth of the time to read a time, which was most of a listing's cost."""
+    session = get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+    return session
+
+
+def _time(value: Any) -> datetime:
+    """A time as S3's bodies have it (ISO 8601), as headers do (RFC 9110), or any other that botocore knows."""
+    with contextlib.suppress(ValueError, TypeError):
+        return datetime.fromisoformat(value)
+    with contextlib.suppress(ValueError, TypeError):
+        return parsedate_to_datetime(value)
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def _config(addressing: str) -> AioConfig:
