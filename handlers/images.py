@@ -7,21 +7,24 @@ from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
-from handlers.base import Handler
+from handlers.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.library import Opened
+from iuserver.ports import Presigns
 from iuserver.records import Caller, Image
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
 
-class ImageHandler(Handler):
+class ImageHandler(Receiving):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:
-        if self.services.presigns and self.request.method == "GET" and await self._redirect(slug, ext):
-            return
+        if self.services.presigns and self.request.method == "GET":
+            image, left = await self.services.library.find(slug, ext, await self._owner())
+            if await self._redirect(self.services.presigns, image, left):
+                return
         opened = await self.services.library.open(slug, ext, await self._owner())
         try:
             await self._send(opened)
@@ -41,15 +44,13 @@ class ImageHandler(Handler):
                 return None
             raise
 
-    async def _redirect(self, slug: str, ext: str) -> bool:
+    async def _redirect(self, store: Presigns, image: Image, left: int | None) -> bool:
         """Send whoever asks to the store itself, where anybody may read the image for long enough to get there."""
-        assert self.services.presigns
-        image, left = await self.services.library.find(slug, ext, await self._owner())
         seconds = _least(self.services.presign_seconds, left)
         if image.gated or not seconds:
             return False
         disposition, caching = _disposition(image.filename), self._caching(left)
-        url = await self.services.presigns.presigned(image.blob, seconds, image.mime, disposition, caching)
+        url = await store.presigned(image.blob, seconds, image.mime, disposition, caching)
         self.set_header("Cache-Control", "no-store")  # the URL is good for a moment only
         self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.set_header("Referrer-Policy", "no-referrer")

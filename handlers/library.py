@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from handlers import replies
-from handlers.base import ApiHandler, Handler
+from handlers.api import ApiHandler
+from handlers.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.records import Image
 
@@ -34,15 +35,15 @@ class FoldersHandler(ApiHandler):
     def _name(self) -> object:
         """The name, from a JSON object or a form."""
         if self.request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-            return parse_qs(self.request.body.decode("utf-8", "replace")).get("name", [""])[0]
+            return parse_qs(self.body.decode("utf-8", "replace")).get("name", [""])[0]
         try:
-            body = orjson.loads(self.request.body)
+            body = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise Fault("bad_body", "The body must be a JSON object with a name") from error
         return body.get("name") if isinstance(body, dict) else None
 
 
-class DeleteLinkHandler(Handler):
+class DeleteLinkHandler(Receiving):
     """The link that an upload's answer carries: it asks before it deletes, and works once."""
 
     async def get(self, slug: str, token: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from handlers import replies
-from handlers.base import ApiHandler, Handler
+from handlers.api import ApiHandler
+from handlers.receiving import Receiving
 from iuserver.policy import quota_of
 
 
@@ -18,7 +19,7 @@ class QuotaHandler(ApiHandler):
         self.send_json(replies.account(caller, quota, now))
 
 
-class HealthHandler(Handler):
+class HealthHandler(Receiving):
     """Alive: the loop turns, and nothing else is claimed."""
 
     def get(self) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from tornado.web import Application
 
 from handlers.base import Handler, Services, log_request
-from handlers.draining import NotFound
 from handlers.images import ImageHandler
 from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler
 from handlers.ops import HealthHandler, QuotaHandler
+from handlers.receiving import NotFound
 from handlers.upload import UploadHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [

@@ -93,9 +93,9 @@ def check_request_size(size: int, plan: Plan) -> None:
         check_size(size, plan)
 
 
-def overloaded() -> Fault:
-    """The answer where there is no place, or no worker, for an upload."""
-    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=RETRY_SECONDS)
+def overloaded(retry_after: int = RETRY_SECONDS) -> Fault:
+    """The answer where there is no place, or no worker, for an upload; seconds until it is worth another try."""
+    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=retry_after)
 
 
 def check_size(size: int, plan: Plan) -> None:

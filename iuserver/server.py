@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import ipaddress
+import math
 import os
 import socket
 import time
@@ -22,7 +23,7 @@ from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
@@ -35,8 +36,12 @@ from iuserver.uploads import Uploads
 
 Clock = Callable[[], float]
 
-SMALL_BODY = 64 * 1024
-"""What a request may have as its body; an upload has a limit of its own."""
+CHUNK = 256 * 1024
+"""Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+
+
+TURNS_A_WORKER = 2
+"""Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
 
 
 class StartError(Exception):
@@ -228,7 +233,7 @@ class Server:
             max_scans=imaging.max_scans,
         )
         rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
+        pool = Pool(self._workers(), rules)
         stack.push_async_callback(pool.close)
         try:
             await pool.start()
@@ -248,7 +253,21 @@ class Server:
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
-        return UploadQueue(receive.max_uploads, receive.per_account, receive.max_wait, queue.max_jobs, queue.max_mb)
+        return UploadQueue(
+            Bounds(
+                max_uploads=receive.max_uploads,
+                per_account=receive.per_account,
+                receive_wait=receive.max_wait,
+                max_jobs=queue.max_jobs,
+                max_bytes=queue.max_mb * MB,
+                max_wait=queue.max_wait or math.inf,
+                share=queue.per_account_share or 1,
+                turns=TURNS_A_WORKER * self._workers(),
+            )
+        )
+
+    def _workers(self) -> int:
+        return self.settings.imaging.workers or os.cpu_count() or 1
 
     def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
@@ -262,7 +281,7 @@ class Server:
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services), max_body_size=SMALL_BODY)
+        self._http = HTTPServer(application(self._services), chunk_size=CHUNK)
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()

@@ -152,6 +152,8 @@ class ReceiveSettings:
 class QueueSettings:
     max_jobs: int = _number(128, least=1)
     max_mb: int = _number(512, least=1)
+    max_wait: float = _number(10.0)
+    per_account_share: float = _number(0.5, most=1)
 
 
 @dataclass(frozen=True)

@@ -164,11 +164,11 @@ class UploadSession:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
         assert self._slot
-        self._slot.work(self._spool.size)
-        with _storage():
-            contents = self._spool.contents()
-        self._target_made = True
-        return await self._uploads.imaging.submit(contents, self._target)
+        async with self._slot.work(self._spool.size):
+            with _storage():
+                contents = self._spool.contents()
+            self._target_made = True
+            return await self._uploads.imaging.submit(contents, self._target)
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(

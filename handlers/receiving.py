@@ -1,6 +1,6 @@
-"""Refusing a request while its body is still arriving, so that the client sees its answer and not a reset.
+"""How a request's body is received: a small one is kept, and a refused one drained while it is still arriving.
 
-The answer goes out at once, with its exact length; then the body is read and thrown away, for a bounded time and, of a
+A refusal goes out at once, with its exact length; then the body is read and thrown away, for a bounded time and, of a
 stranger's, a bounded length; only then the request is finished. Raising in prepare() would reset the connection of a
 client that is sending, and behind a proxy turn the answer into a 502.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, cast
+from collections.abc import Awaitable
+from typing import Any
 
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
@@ -18,29 +19,52 @@ from handlers.base import Handler, Services
 from iuserver.errors import Fault
 
 NO_LIMIT = 1 << 62
+SMALL_BODY = 64 * 1024
+"""What a request may have as its body; an upload has limits of its own."""
 
 
-class Draining(Handler):
-    """A mixin for handlers with a streamed body (`stream_request_body`); whatever they do not answer is refused."""
+@stream_request_body
+class Receiving(Handler):
+    """A handler that looks at a request before its body comes: `admit` says whether it may go on."""
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self.refused = False
+        self.body = bytearray()
         self._discarded = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def accept_any_size(self) -> None:
-        """Take the judgement of Content-Length from Tornado, which would append a 400 to an answer of ours."""
-        connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)
+    async def prepare(self) -> None:
+        self._accept_any_size()
+        try:
+            if self.request.method not in self.allowed_methods():
+                raise Fault("method_not_allowed", "This method is not allowed here")
+            if self.request.method != "OPTIONS":  # a preflight comes without a key
+                await self.admit()
+        except Fault as fault:
+            if not self._has_body():
+                raise
+            await self.refuse(fault)
+
+    async def admit(self) -> None:
+        """What must hold before the body is read. Raises Fault."""
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self.refused:
+            self.discard(chunk)
+            return None
+        self.body += chunk
+        if len(self.body) > SMALL_BODY:
+            return self.refuse(Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes"))
+        return None
 
     async def refuse(self, fault: Fault) -> None:
         """Answer now, and drain what is coming.
 
         A client that waits for "100 Continue" has not begun to send: it gets the answer and nothing else.
         """
-        self.accept_any_size()
         self.refused = True
+        setattr(self, str(self.request.method).lower(), self._answered)  # in place of the method, when all is drained
         self.release()
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
@@ -52,26 +76,25 @@ class Draining(Handler):
             else:
                 await self.flush()
 
-    async def drain_unless_allowed(self) -> None:
-        """Refuse the method of a request, unless the handler answers it."""
-        if self.request.method not in self.allowed_methods():
-            self.set_header("Allow", ", ".join(self.allowed_methods()))
-            await self.refuse(Fault("method_not_allowed", "This method is not allowed here"))
-
     def discard(self, chunk: bytes) -> None:
         """Throw a portion of a refused body away; a stranger may not go on for ever."""
         self._discarded += len(chunk)
         if not hasattr(self, "caller") and self._discarded > self.services.drain_bytes:
             self._give_up()
 
-    def allowed_methods(self) -> list[str]:
-        return [m for m in super().allowed_methods() if getattr(type(self), m.lower()) is not Draining._answered]
+    def _accept_any_size(self) -> None:
+        """Take the judgement of Content-Length from Tornado, which would append a 400 to an answer of ours."""
+        connection: Any = self.request.connection
+        connection.set_max_body_size(NO_LIMIT)
+
+    def _has_body(self) -> bool:
+        """Whether a client is sending one, or about to (RFC 9112, section 6)."""
+        headers = self.request.headers
+        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
 
     def _answered(self, *path: str) -> None:
         """The body is here, and the answer is out already."""
         self.finish()
-
-    get = head = post = delete = patch = put = options = cast(Any, _answered)
 
     def _give_up(self) -> None:
         connection: Any = self.request.connection
@@ -92,12 +115,14 @@ class Draining(Handler):
         self.release()
 
 
-@stream_request_body
-class NotFound(Draining):
+class NotFound(Receiving):
     """Whatever has no route, whatever its method and body."""
 
-    async def prepare(self) -> None:
-        await self.refuse(Fault("not_found", "There is nothing here"))
+    def allowed_methods(self) -> tuple[str, ...]:
+        return self.SUPPORTED_METHODS
 
-    def data_received(self, chunk: bytes) -> None:
-        self.discard(chunk)
+    async def admit(self) -> None:
+        raise Fault("not_found", "There is nothing here")
+
+    def options(self, *path: str) -> None:
+        raise Fault("not_found", "There is nothing here")
