@@ -22,6 +22,7 @@ from handlers.addresses import masked, parsed
 from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
+from iuserver.ports import Presigns
 from iuserver.records import Caller
 from iuserver.uploads import Uploads
 
@@ -73,6 +74,8 @@ class Services:
     drain_seconds: float
     max_age: int
     min_rate: int
+    presign_seconds: int = 0
+    presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 

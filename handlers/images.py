@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from handlers.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.library import Opened
+from iuserver.ports import Presigns
 from iuserver.records import Caller, Image
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -20,6 +21,10 @@ class ImageHandler(Receiving):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:
+        if self.services.presigns and self.request.method == "GET":
+            image, left = await self.services.library.find(slug, ext, await self._owner())
+            if await self._redirect(self.services.presigns, image, left):
+                return
         opened = await self.services.library.open(slug, ext, await self._owner())
         try:
             await self._send(opened)
@@ -38,6 +43,19 @@ class ImageHandler(Receiving):
             if fault.code in ("missing_key", "invalid_key"):
                 return None
             raise
+
+    async def _redirect(self, store: Presigns, image: Image, left: int | None) -> bool:
+        """Send whoever asks to the store itself, where anybody may read the image for long enough to get there."""
+        seconds = _least(self.services.presign_seconds, left)
+        if image.gated or not seconds:
+            return False
+        disposition, caching = _disposition(image.filename), self._caching(left)
+        url = await store.presigned(image.blob, seconds, image.mime, disposition, caching)
+        self.set_header("Cache-Control", "no-store")  # the URL is good for a moment only
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.redirect(url, status=307)
+        return True
 
     async def _send(self, opened: Opened) -> None:
         image, size = opened.image, opened.blob.size
@@ -78,12 +96,12 @@ class ImageHandler(Receiving):
             self.set_header(name, value)
 
     def _allow_caching(self, image: Image, seconds_left: int | None) -> None:
-        max_age = self.services.max_age
-        self.set_header(
-            "Cache-Control", f"public, max-age={max_age if seconds_left is None else min(max_age, seconds_left)}"
-        )
+        self.set_header("Cache-Control", self._caching(seconds_left))
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Etag", f'"{image.blob}"')  # a blob never changes, so its key is a strong validator
+
+    def _caching(self, seconds_left: int | None) -> str:
+        return f"public, max-age={_least(self.services.max_age, seconds_left)}"
 
     def _wanted_part(self, size: int) -> tuple[int, int] | None:
         """The one byte range that is asked for (RFC 9110, section 14), or None for the whole."""
@@ -102,6 +120,10 @@ class ImageHandler(Receiving):
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Range", f"bytes */{size}")
         self.set_header("Content-Length", 0)
+
+
+def _least(seconds: int, seconds_left: int | None) -> int:
+    return seconds if seconds_left is None else min(seconds, seconds_left)
 
 
 def _disposition(filename: str) -> str:

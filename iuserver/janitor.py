@@ -211,17 +211,7 @@ class Janitor:
         if not keys:
             return []
         await asyncio.sleep(GRACE)
-        return [key for key in keys if await self._size(key) is not None]
-
-    async def _size(self, key: str) -> int | None:
-        try:
-            blob = await self.blobs.open(key)
-        except Fault as fault:
-            if fault.code != "not_found":
-                raise
-            return None
-        blob.close()
-        return blob.size
+        return [key for key in keys if await self.blobs.size(key) is not None]
 
     async def _bent(self) -> AsyncIterator[AccountCounts]:
         """The accounts whose counts are not what their records and the ledger say."""
@@ -252,7 +242,7 @@ class Janitor:
             after = page[-1].slug
 
     async def _check_record(self, check: Check, image: Image) -> None:
-        size = await self._size(image.blob)
+        size = await self.blobs.size(image.blob)
         if size == image.size:
             return
         if size is not None:  # nobody but the operator can say whether a part of the picture is better than nothing

@@ -32,7 +32,12 @@ class Library:
     clock: Callable[[], float]
 
     async def open(self, slug: str, ext: str, caller: Caller | None) -> Opened:
-        """Open an image for whoever asks (None: anybody).
+        """Open an image for whoever asks (None: anybody). Raises Fault("not_found") as `find` does."""
+        image, left = await self.find(slug, ext, caller)
+        return Opened(image, await self.blobs.open(image.blob), left)
+
+    async def find(self, slug: str, ext: str, caller: Caller | None) -> tuple[Image, int | None]:
+        """The image that whoever asks may read, and for how many seconds yet.
 
         Raises Fault("not_found") alike for what never was, what has expired, a wrong extension, and a gated image
         that is not the caller's.
@@ -41,8 +46,7 @@ class Library:
         now = self.clock()
         if image is None or image.ext != ext or not policy.may_read(image, caller, now):
             raise _not_found()
-        left = None if image.expires_at is None else int(image.expires_at - now)
-        return Opened(image, await self.blobs.open(image.blob), left)
+        return image, None if image.expires_at is None else int(image.expires_at - now)
 
     async def delete(self, slug: str, caller: Caller) -> Image:
         """Delete a caller's image. Raises Fault("not_found"), for somebody else's as for one that never was."""

@@ -7,7 +7,7 @@ A backend that is away or full raises Fault("storage_unavailable") from any meth
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
 
@@ -169,15 +169,30 @@ class BlobStore(Protocol):
     async def open(self, key: str) -> Blob:
         """Open a blob. Raises Fault("not_found")."""
 
+    async def size(self, key: str) -> int | None:
+        """How many bytes a blob has, without opening it; None where there is none."""
+
     async def delete(self, key: str) -> None:
         """Delete a blob; one that is not there is no error."""
 
     def listing(self) -> AsyncIterator[tuple[str, float]]:
         """Every key and when its bytes were last written, in no order and in constant memory.
 
-        What a crash has left half made is listed too, and `delete` takes it away. What is stored or deleted
-        meanwhile may be missing or not.
+        What a crash has left half made is listed too, with a suffix, and `delete` takes it away. What is stored or
+        deleted meanwhile may be missing or not.
         """
 
     async def close(self) -> None:
         """Finish what was begun and let go."""
+
+
+@runtime_checkable
+class Presigns(Protocol):
+    """What some blob stores can do besides: let anybody read a blob from themselves."""
+
+    async def presigned(self, key: str, seconds: int, mime: str, disposition: str, caching: str) -> str:
+        """A URL by which anybody may read a blob for so long.
+
+        The store's answer has `mime`, `disposition` and `caching` as Content-Type, Content-Disposition and
+        Cache-Control. Whether there is such a blob is not asked.
+        """

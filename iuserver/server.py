@@ -32,9 +32,9 @@ from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog, Copyable
+from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.records import MB
-from iuserver.settings import Settings, SettingsError
+from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.uploads import Uploads
 
 Clock = Callable[[], float]
@@ -100,13 +100,45 @@ async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable
         raise StartError(f"catalog.url: {fault.message}") from fault
 
 
-def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store in the data folder. Raises StartError."""
-    folder = Path(settings.server.data) / "blobs"
+async def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store: in the data folder, or a bucket that can be reached. Raises StartError."""
+    try:
+        return await open_blob_store(settings.blobs.url, settings)
+    except StartError as error:
+        raise StartError(f"blobs.url: {error}") from error
+
+
+async def open_blob_store(url: str, settings: Settings) -> BlobStore:
+    """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
+    if url.startswith("s3:"):
+        return await _open_s3(url)
+    folder = Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
     try:
         return DiskBlobs(folder, sync=settings.blobs.sync)
     except OSError as error:
-        raise StartError(f"blobs.url: {folder}: {error.strerror}") from error
+        raise StartError(f"{folder}: {error.strerror}") from error
+
+
+async def _open_s3(url: str) -> BlobStore:
+    from iuserver.blobs.s3 import S3Blobs  # it takes half a second, and memory, that only those pay who use it
+
+    try:
+        location = s3_location(url)
+        return await S3Blobs.connect(location.bucket, location.prefix, location.endpoint, location.region)
+    except ValueError as error:
+        raise StartError(f"{error}, not {url!r}") from error
+    except Fault as fault:
+        reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
+        raise StartError(f"{url}: {reason}") from fault
+
+
+def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:
+    """The store's ability to let clients read from itself, where that is wanted. Raises SettingsError."""
+    if not settings.delivery.presign:
+        return None
+    if isinstance(blobs, Presigns):
+        return blobs
+    raise SettingsError(f"delivery.presign: must be 0 with blobs.url = {settings.blobs.url!r}")
 
 
 @contextlib.asynccontextmanager
@@ -115,7 +147,7 @@ async def opened_library(settings: Settings, clock: Clock = time.time, *, make: 
     async with contextlib.AsyncExitStack() as stack:
         catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
-        blobs = open_blobs(settings)
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         yield Library(catalog, blobs, await catalog.secret(), clock)
 
@@ -203,7 +235,7 @@ class Server:
         stack.push_async_callback(catalog.close)
         if not settings.server.read_only:
             await catalog.void_claims()
-        blobs = open_blobs(settings)
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
@@ -229,6 +261,8 @@ class Server:
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
+            presign_seconds=settings.delivery.presign,
+            presigns=presigns_of(blobs, settings),
         )
 
     async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:

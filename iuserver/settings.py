@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from iuserver.records import Plan
 
@@ -55,6 +57,55 @@ def _networks(value: tuple[str, ...]) -> str | None:
             ipaddress.ip_network(network)
         except ValueError:
             return f"{network!r} is no address and no network"
+    return None
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """Where blobs are on S3: `s3://BUCKET/PREFIX?endpoint=…&region=…`, of which only the bucket must be there."""
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+
+
+def s3_location(url: str) -> S3Location:
+    """Take such a URL apart. Raises ValueError with what it must have, as in "must have …"."""
+    parsed = urlsplit(url)
+    try:
+        query = dict(parse_qsl(parsed.query, keep_blank_values=True, strict_parsing=bool(parsed.query)))
+    except ValueError:
+        raise ValueError("must have a query of the form endpoint=…&region=…") from None
+    location = S3Location(parsed.netloc, parsed.path.strip("/"), query.pop("endpoint", None), query.pop("region", None))
+    if query or parsed.fragment:
+        raise ValueError("must have no query but endpoint and region")
+    for value, pattern, told in (
+        (location.bucket, _BUCKET, "have a bucket's name behind s3://"),
+        (location.prefix, _PREFIX, "have a prefix of letters, digits and !_.*'()-, with / in between"),
+        (location.endpoint, _ENDPOINT, "have an endpoint of the form http://HOST:PORT, without a path"),
+        (location.region, _REGION, "have a region such as eu-central-1"),
+    ):
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"must {told}")
+    return location
+
+
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_PREFIX = r"([A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*)?"
+_ENDPOINT = r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?"
+_REGION = r"[a-z0-9-]+"
+
+
+def _blobs_url(value: str) -> str | None:
+    if value == "disk:":
+        return None
+    if not value.startswith("s3://"):
+        return "must be 'disk:' or begin with 's3://'"
+    try:
+        s3_location(value)
+    except ValueError as error:
+        return str(error)
     return None
 
 
@@ -126,6 +177,7 @@ class ImagingSettings:
 @dataclass(frozen=True)
 class DeliverySettings:
     max_age: int = _number(3600)
+    presign: int = _number(0, most=7 * 86400)
 
 
 @dataclass(frozen=True)
@@ -135,7 +187,7 @@ class CatalogSettings:
 
 @dataclass(frozen=True)
 class BlobsSettings:
-    url: str = _choice("disk:", "disk:")
+    url: str = _checked("disk:", _blobs_url)
     sync: bool = True
 
 

@@ -13,6 +13,9 @@ import pytest
 
 from tests.mongo_server import database, mongo_url
 from tests.running import RunningServer, running
+from tests.s3_server import own_s3, s3_endpoint, s3_url
+
+__all__ = ["own_s3", "s3_endpoint", "s3_url"]
 
 ALLOWED_LOG_LINES = [
     r"^request$",  # the access log
@@ -49,6 +52,7 @@ def log_guard() -> Iterator[LogGuard]:
     root.setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # the tests' own look at pictures
     yield guard
     root.setLevel(level)

@@ -18,6 +18,7 @@ COMMANDS = {
     "fsck": "compare records, bytes and counts, and mend them",
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
+    "copy-blobs": "copy the bytes of all images to another store, and compare",
     "upload": "send pictures to a server",
 }
 
