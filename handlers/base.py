@@ -72,6 +72,7 @@ class Services:
     viewing: Viewing
     clock: Callable[[], float]
     public_url: str
+    abuse_contact: str
     trusted_proxies: tuple[Network, ...]
     drain_bytes: int
     drain_seconds: float

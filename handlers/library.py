@@ -1,4 +1,4 @@
-"""The caller's own images and folders: /api/images, /api/images/SLUG, /api/folders, and deletion links."""
+"""The caller's own images and folders: /api/images, /api/images/SLUG and /api/folders."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from handlers import replies
-from handlers.base import ApiHandler, Handler
+from handlers.base import ApiHandler
 from iuserver import forms
 from iuserver.errors import Fault
-from iuserver.records import Image
 
 
 class ImagesHandler(ApiHandler):
@@ -62,20 +61,3 @@ class FoldersHandler(ApiHandler):
         except orjson.JSONDecodeError as error:
             raise Fault("bad_body", "The body must be a JSON object with a name") from error
         return body.get("name") if isinstance(body, dict) else None
-
-
-class DeleteLinkHandler(Handler):
-    """The link that an upload's answer carries: it asks before it deletes, and works once."""
-
-    async def get(self, slug: str, token: str) -> None:
-        self._show(await self.services.library.find_for_deletion(slug, token), deleted=False)
-
-    async def post(self, slug: str, token: str) -> None:
-        self._show(await self.services.library.delete_by_link(slug, token), deleted=True)
-
-    def _show(self, image: Image, deleted: bool) -> None:
-        self.set_header("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Robots-Tag", "noindex")
-        self.render("delete.html", filename=image.filename, deleted=deleted)

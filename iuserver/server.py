@@ -182,6 +182,7 @@ class Server:
             viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
             drain_bytes=settings.server.drain_mb * MB,
             drain_seconds=settings.server.drain_seconds,

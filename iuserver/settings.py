@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,7 @@ from typing import Any
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
+_CONTACT = re.compile(r"[^@\s:/?]+@[^@\s:/?]+|https?://\S+")
 
 
 class SettingsError(ValueError):
@@ -44,6 +46,11 @@ def _public_url(value: str) -> str | None:
     return None if usable else "must start with http:// or https:// and not end with a slash"
 
 
+def _contact(value: str) -> str | None:
+    usable = value == "" or _CONTACT.fullmatch(value)
+    return None if usable else "must be an e-mail address or a link that starts with http:// or https://"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
@@ -60,6 +67,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
