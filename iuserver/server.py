@@ -8,7 +8,9 @@ import errno
 import fcntl
 import ipaddress
 import os
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -27,6 +29,7 @@ from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
+from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB
@@ -89,6 +92,42 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
         raise StartError(f"server.data: there is no catalog in {data}")
     async with opened_library(settings, clock) as library:
         yield janitor_of(library, data, lambda: is_served(data))
+
+
+def moderation_of(library: Library) -> Moderation:
+    """The blocklist over what a library works with."""
+    return Moderation(library.catalog, library.blobs, library.clock)
+
+
+@contextlib.asynccontextmanager
+async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
+    """A picture of the operator's as it would be stored, at a path. Raises Fault, StartError, OSError."""
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
+        pool = await started_pool(settings, 1, stack)
+        await pool.submit(copy, f"{folder}/out")
+        yield f"{folder}/out"
+
+
+async def started_pool(settings: Settings, workers: int, stack: contextlib.AsyncExitStack) -> Pool:
+    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+    imaging = settings.imaging
+    limits = Limits(
+        max_side=imaging.max_side,
+        max_pixels=imaging.max_pixels,
+        max_total_pixels=imaging.max_total_pixels,
+        max_frames=imaging.max_frames,
+        max_scans=imaging.max_scans,
+    )
+    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+    pool = Pool(workers, rules)
+    stack.push_async_callback(pool.close)
+    try:
+        await pool.start()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
+    return pool
 
 
 def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
@@ -168,11 +207,12 @@ class Server:
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await self._start_pool(stack),
+            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
             queue=self._upload_queue(),
             months=MonthPlaces(),
             spool_folder=self._empty_spool(),
             hash_password=passwords.hash,
+            check_blocked=Moderation(catalog, blobs, self._clock).check,
             clock=self._clock,
         )
         return Services(
@@ -189,24 +229,6 @@ class Server:
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
         )
-
-    async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:
-        imaging = self.settings.imaging
-        limits = Limits(
-            max_side=imaging.max_side,
-            max_pixels=imaging.max_pixels,
-            max_total_pixels=imaging.max_total_pixels,
-            max_frames=imaging.max_frames,
-            max_scans=imaging.max_scans,
-        )
-        rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
-        stack.push_async_callback(pool.close)
-        try:
-            await pool.start()
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
-        return pool
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)

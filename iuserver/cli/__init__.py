@@ -17,6 +17,7 @@ COMMANDS = {
     "sweep": "delete what has expired and what crashes have left, once",
     "fsck": "compare records, bytes and counts, and mend them",
     "user": "make and manage accounts, also while the server runs",
+    "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
 }
 
