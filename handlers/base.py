@@ -25,6 +25,7 @@ from iuserver.library import Library
 from iuserver.ports import Presigns
 from iuserver.records import Caller
 from iuserver.uploads import Uploads
+from iuserver.viewing import Viewing
 
 log = logging.getLogger("iuserver")
 access_log = logging.getLogger("iuserver.access")
@@ -67,8 +68,10 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    viewing: Viewing
     clock: Callable[[], float]
     public_url: str
+    abuse_contact: str
     trusted_proxies: tuple[Network, ...]
     drain_bytes: int
     drain_seconds: float
@@ -149,9 +152,11 @@ class Handler(RequestHandler):
         """Put a refusal together."""
         status = replies.STATUS[fault.code][0]
         if status == 401:
-            self.set_header("WWW-Authenticate", "Bearer")
+            key = fault.code in ("missing_key", "invalid_key")
+            self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
         if status == 405:
             self.set_header("Allow", ", ".join(self.allowed_methods()))
+        self.set_header("Cache-Control", "no-store")
         if fault.retry_after is not None:
             self.set_header("Retry-After", fault.retry_after)
         if fault.quota:

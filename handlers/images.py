@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
+from handlers.addresses import client_network
 from handlers.receiving import Receiving
+from handlers.visits import manner_of, password_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
-from iuserver.library import Opened
-from iuserver.ports import Presigns
-from iuserver.records import Caller, Image
+from iuserver.policy import answer_to
+from iuserver.records import Image
+from iuserver.viewing import Opened
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
@@ -21,11 +24,14 @@ class ImageHandler(Receiving):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:
-        if self.services.presigns and self.request.method == "GET":
-            image, left = await self.services.library.find(slug, ext, await self._owner())
-            if await self._redirect(self.services.presigns, image, left):
-                return
-        opened = await self.services.library.open(slug, ext, await self._owner())
+        image = await self.services.viewing.find(slug)
+        if image.ext != ext:
+            raise Fault("not_found", "There is no such image")
+        if not image.gated and await self._redirected(image):
+            return
+        opened = await (self._open_gated(image) if image.gated else self.services.viewing.open(image))
+        if opened is None:
+            return
         try:
             await self._send(opened)
         except StreamClosedError:
@@ -35,19 +41,43 @@ class ImageHandler(Receiving):
 
     head = get
 
-    async def _owner(self) -> Caller | None:
-        """Whose key was sent, if one was. A wrong one is nobody's: a public picture is shown all the same."""
-        try:
-            return await self.identify() if "Authorization" in self.request.headers else None
-        except Fault as fault:
-            if fault.code in ("missing_key", "invalid_key"):
+    async def _open_gated(self, image: Image) -> Opened | None:
+        """Open an image for who may see it; None: the client is sent to the share page."""
+        self.set_header("Cache-Control", "private, no-store")
+        viewing, visitor, manner = (
+            self.services.viewing,
+            await visitor_of(self, image.slug, page=False),
+            manner_of(self),
+        )
+        state = await viewing.state_of(image, visitor)
+        if state == "locked" and (password := password_of(self)):
+            visitor = replace(visitor, unlock=await self._unlock(image, password))
+            state = await viewing.state_of(image, visitor)
+        match answer_to(state, manner):
+            case "send" | "describe":
+                return await viewing.open(image)
+            case "count":
+                return await viewing.open_counted(image, visitor)
+            case "page":
+                self.set_header("Referrer-Policy", "no-referrer")
+                self.redirect(f"../i/{image.slug}", status=303)
                 return None
-            raise
+            case "ask":
+                raise Fault("password_required", "This image has a password; send it as X-Image-Password")
+            case "refuse":
+                raise Fault("forbidden", "This image is shown to viewers only, not fetched ahead of them")
+        raise Fault("not_found", "There is no such image")
 
-    async def _redirect(self, store: Presigns, image: Image, left: int | None) -> bool:
-        """Send whoever asks to the store itself, where anybody may read the image for long enough to get there."""
+    async def _unlock(self, image: Image, password: str) -> str:
+        token = await self.services.viewing.unlock(image, password, client_network(self.client_address()))
+        set_unlock_cookies(self, image, token)
+        return token
+
+    async def _redirected(self, image: Image) -> bool:
+        """Whether whoever asks was sent to the store itself, where anybody may read the image for a while."""
+        store, left = self.services.presigns, self.services.viewing.seconds_left(image)
         seconds = _least(self.services.presign_seconds, left)
-        if image.gated or not seconds:
+        if store is None or self.request.method != "GET" or not seconds:
             return False
         disposition, caching = _disposition(image.filename), self._caching(left)
         url = await store.presigned(image.blob, seconds, image.mime, disposition, caching)
@@ -79,14 +109,15 @@ class ImageHandler(Receiving):
         self.set_header("Content-Length", stop - start)
         if self.request.method == "HEAD":
             return
-        async for chunk in opened.blob.read(start, stop):
+        async for chunk in opened.read(start, stop):
             self.write(chunk)
             await self.flush()
 
     def _describe(self, image: Image) -> None:
+        unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with
         for name, value in {
             "Content-Type": image.mime,
-            "Content-Disposition": _disposition(image.filename),
+            "Content-Disposition": "inline" if unnamed else _disposition(image.filename),
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "Cross-Origin-Resource-Policy": "cross-origin",

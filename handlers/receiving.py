@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Awaitable
 from typing import Any
 
+from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
@@ -57,6 +58,15 @@ class Receiving(Handler):
         if len(self.body) > SMALL_BODY:
             return self.refuse(Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes"))
         return None
+
+    def form_field(self, name: str) -> str:
+        """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
+        fields: dict[str, list[bytes]] = {}
+        try:
+            parse_body_arguments(self.request.headers.get("Content-Type", ""), bytes(self.body), fields, {})
+        except HTTPInputError as error:
+            raise Fault("bad_body", "The form is not valid") from error
+        return fields.get(name, [b""])[-1].decode("utf-8", "replace")
 
     async def refuse(self, fault: Fault) -> None:
         """Answer now, and drain what is coming.

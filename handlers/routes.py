@@ -8,18 +8,25 @@ from tornado.web import Application
 
 from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
-from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler
+from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
 from handlers.ops import HealthHandler, QuotaHandler
+from handlers.pages import DeleteLinkHandler, ShareHandler
 from handlers.receiving import NotFound
+from handlers.site import StaticHandler
 from handlers.upload import UploadHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/upload", UploadHandler),
     (r"/api/quota", QuotaHandler),
+    (r"/api/images", ImagesHandler),
     (r"/api/images/([A-Za-z0-9_-]{1,64})", ImageRecordHandler),
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
     (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
+    (r"/i/([A-Za-z0-9_-]{1,64})", ShareHandler),
+    (r"/static/([a-z]+\.[a-z]+)", StaticHandler),
+    (r"/robots\.txt", StaticHandler),
+    (r"/favicon\.ico", StaticHandler),
     (r"/healthz", HealthHandler),
 ]
 

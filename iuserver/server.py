@@ -10,7 +10,9 @@ import ipaddress
 import math
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -26,16 +28,18 @@ from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import Bounds, MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
+from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.records import MB
 from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.uploads import Uploads
+from iuserver.viewing import Viewing
 
 Clock = Callable[[], float]
 
@@ -45,6 +49,8 @@ CHUNK = 256 * 1024
 
 TURNS_A_WORKER = 2
 """Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
+GUESSES = 5
+"""Wrong passwords a minute, of one image and address."""
 
 
 class StartError(Exception):
@@ -163,6 +169,42 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
         yield janitor_of(library, data, lambda: is_served(data))
 
 
+def moderation_of(library: Library) -> Moderation:
+    """The blocklist over what a library works with."""
+    return Moderation(library.catalog, library.blobs, library.clock)
+
+
+@contextlib.asynccontextmanager
+async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
+    """A picture of the operator's as it would be stored, at a path. Raises Fault, StartError, OSError."""
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
+        pool = await started_pool(settings, 1, stack)
+        await pool.submit(copy, f"{folder}/out")
+        yield f"{folder}/out"
+
+
+async def started_pool(settings: Settings, workers: int, stack: contextlib.AsyncExitStack) -> Pool:
+    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+    imaging = settings.imaging
+    limits = Limits(
+        max_side=imaging.max_side,
+        max_pixels=imaging.max_pixels,
+        max_total_pixels=imaging.max_total_pixels,
+        max_frames=imaging.max_frames,
+        max_scans=imaging.max_scans,
+    )
+    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+    pool = Pool(workers, rules)
+    stack.push_async_callback(pool.close)
+    try:
+        await pool.start()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
+    return pool
+
+
 def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
     """The janitor over what a library works with."""
     return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock)
@@ -237,25 +279,29 @@ class Server:
             await catalog.void_claims()
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
+        secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await self._start_pool(stack),
+            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
             queue=self._upload_queue(),
             months=MonthPlaces(),
             spool_folder=self._empty_spool(),
             hash_password=passwords.hash,
+            check_blocked=Moderation(catalog, blobs, self._clock).check,
             clock=self._clock,
             read_only=settings.server.read_only,
         )
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
-            library=Library(catalog, blobs, await catalog.secret(), self._clock),
+            library=Library(catalog, blobs, secret, self._clock),
+            viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
             drain_bytes=settings.server.drain_mb * MB,
             drain_seconds=settings.server.drain_seconds,
@@ -264,24 +310,6 @@ class Server:
             presign_seconds=settings.delivery.presign,
             presigns=presigns_of(blobs, settings),
         )
-
-    async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:
-        imaging = self.settings.imaging
-        limits = Limits(
-            max_side=imaging.max_side,
-            max_pixels=imaging.max_pixels,
-            max_total_pixels=imaging.max_total_pixels,
-            max_frames=imaging.max_frames,
-            max_scans=imaging.max_scans,
-        )
-        rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(self._workers(), rules)
-        stack.push_async_callback(pool.close)
-        try:
-            await pool.start()
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
-        return pool
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
+_CONTACT = re.compile(r"[^@\s:/?]+@[^@\s:/?]+|https?://\S+")
 
 
 class SettingsError(ValueError):
@@ -49,6 +50,11 @@ def _public_url(value: str) -> str | None:
 def _catalog_url(value: str) -> str | None:
     usable = value == "sqlite:" or value.startswith(("mongodb://", "mongodb+srv://"))
     return None if usable else "must be 'sqlite:' or begin with mongodb:// or mongodb+srv://"
+
+
+def _contact(value: str) -> str | None:
+    usable = value == "" or _CONTACT.fullmatch(value)
+    return None if usable else "must be an e-mail address or a link that starts with http:// or https://"
 
 
 def _networks(value: tuple[str, ...]) -> str | None:
@@ -116,6 +122,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)

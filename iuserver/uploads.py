@@ -35,7 +35,11 @@ HASH_CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The use case and what it works with. `hash_password` works off the loop, `clock` gives unix seconds."""
+    """The use case and what it works with.
+
+    `hash_password` works off the loop, `check_blocked` gets the path of a clean picture and raises Fault("blocked"),
+    `clock` gives unix seconds.
+    """
 
     catalog: Catalog
     blobs: BlobStore
@@ -44,6 +48,7 @@ class Uploads:
     months: MonthPlaces
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
+    check_blocked: Callable[[str], Awaitable[None]]
     clock: Callable[[], float]
     read_only: bool = False
 
@@ -142,6 +147,7 @@ class UploadSession:
             expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
             policy.check_slug(form.custom_slug, self._caller.plan)
             facts = await self._clean()
+            await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             await self._uploads.blobs.put(image.blob, self._target)
             return await self._commit(image, form.custom_slug is not None, fingerprint)

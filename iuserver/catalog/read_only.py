@@ -13,6 +13,9 @@ READING = frozenset(
         "accounts",
         "image",
         "images_of",
+        "list_images",
+        "has_grant",
+        "to_bury",
         "folders",
         "secret",  # made once, where it is not yet
         "ledger",
@@ -21,6 +24,9 @@ READING = frozenset(
         "expired",
         "counts",
         "unsettled",
+        "blocks",
+        "has_blocks",
+        "is_blocked",
         "close",
     }
 )

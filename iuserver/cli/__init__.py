@@ -19,6 +19,7 @@ COMMANDS = {
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
     "copy-blobs": "copy the bytes of all images to another store, and compare",
+    "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
 }
 

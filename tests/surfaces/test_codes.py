@@ -13,6 +13,7 @@ import requests
 from handlers import replies
 from iuserver.errors import Code
 from iuserver.records import MB
+from iuserver.server import moderation_of
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, bearer, running
@@ -76,6 +77,19 @@ def conflict(server: RunningServer) -> requests.Response:
     return repeated(server.url, key, "one", data=pictures.png())
 
 
+def locked(server: RunningServer) -> str:
+    url: str = free(server, pictures.jpeg(), password="pw").json()["direct_url"]
+    return url
+
+
+def blocked(server: RunningServer) -> requests.Response:
+    image = free(server, pictures.jpeg(seeded := pictures.noise(seed=5))).json()
+    moderation = moderation_of(server.server._services.library)
+    server.call(moderation.block_image(image["slug"], "test"))
+    server.clock.advance(2)
+    return free(server, pictures.jpeg(seeded))
+
+
 CAUSES: dict[str, Cause] = {
     "missing_key": lambda server: server.get("/api/quota"),
     "invalid_key": lambda server: server.get("/api/quota", "iu_live_wrong"),
@@ -92,6 +106,12 @@ CAUSES: dict[str, Cause] = {
     "storage_quota_exceeded": full,
     "folder_limit": folders,
     "plan_required": lambda server: free(server, pictures.jpeg(), expiration="forever"),
+    "blocked": blocked,
+    "password_required": lambda server: server.get(locked(server)),
+    "wrong_password": lambda server: server.get(locked(server), **{"X-Image-Password": "wrong"}),
+    "forbidden": lambda server: server.get(
+        free(server, pictures.jpeg(), expiration="burn").json()["direct_url"], **{"Sec-Purpose": "prefetch"}
+    ),
     "not_found": lambda server: server.get("/f/aaaaaaaa.jpg"),
     "method_not_allowed": lambda server: requests.put(f"{server.url}/healthz", timeout=DEADLINE),
     "slug_taken": lambda server: twice(server, lambda key: server.upload(key, pictures.jpeg(), custom_slug="mine")),

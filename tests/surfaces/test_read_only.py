@@ -57,10 +57,11 @@ def test_what_is_there_is_shown_and_every_change_is_refused(
         repeated(reading.url, key, "one"),
         requests.delete(f"{reading.url}/api/images/{image['slug']}", **options),
         requests.post(f"{reading.url}/api/folders", json={"name": "Cats"}, **options),
-        requests.post(f"{reading.url}/d/{link}", timeout=DEADLINE),
     ):
         assert (refused.status_code, refused.json()["code"]) == (503, "read_only")
         assert int(refused.headers["Retry-After"]) > 0
+    page = requests.post(f"{reading.url}/d/{link}", timeout=DEADLINE)
+    assert (page.status_code, "html" in page.headers["Content-Type"]) == (503, True)
     assert reading.upload("iu_live_wrong", pictures.jpeg()).status_code == 401
     assert reading.get(path).status_code == 200
     assert files(reading.data) == before
