@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import ipaddress
@@ -14,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -22,7 +23,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from handlers.base import Services
-from handlers.routes import application
+from handlers.connections import IDLE_SECONDS, BoundedServer
+from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import read_only
@@ -31,8 +33,9 @@ from iuserver.errors import Fault
 from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
-from iuserver.janitor import Janitor
+from iuserver.janitor import Janitor, Report
 from iuserver.library import Library
+from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
@@ -49,6 +52,8 @@ CHUNK = 256 * 1024
 
 TURNS_A_WORKER = 2
 """Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
+READY_SECONDS = 3
+"""For so long a backend may take to answer before it counts as away."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
 
@@ -231,12 +236,14 @@ class Server:
     """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
 
     url: str
+    metrics_url: str
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.settings = settings
         self._clock = clock
         self._data = Path(settings.server.data)
         self._stack = contextlib.AsyncExitStack()
+        self._stopping = False
 
     async def start(self) -> None:
         """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
@@ -250,10 +257,15 @@ class Server:
 
     async def stop(self) -> None:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
+        self._stopping = True
         self._http.stop()
         self._http.conn_params.no_keep_alive = True  # a connection that is open ends with its next answer
         await self._services.active.ended(self.settings.server.shutdown_seconds)
         await self._stack.aclose()
+
+    def reload(self, settings: Settings) -> None:
+        """Go by other plans and limits from now on; every other setting stays as it was at the start."""
+        self._services.accounts.set_rules(settings.plan_records(), settings.limits.api_per_minute)
 
     @property
     def accounts(self) -> Accounts:
@@ -282,15 +294,19 @@ class Server:
         secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
+        metrics, queue = Metrics(), self._upload_queue()
+        pool = await started_pool(settings, self._workers(), stack)
+        _add_gauges(metrics, queue, pool)
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
-            queue=self._upload_queue(),
+            imaging=pool,
+            queue=queue,
             months=MonthPlaces(),
-            spool_folder=self._empty_spool(),
+            spool_folder=self._new_spool(stack),
             hash_password=passwords.hash,
             check_blocked=Moderation(catalog, blobs, self._clock).check,
+            metrics=metrics,
             clock=self._clock,
             read_only=settings.server.read_only,
         )
@@ -307,12 +323,16 @@ class Server:
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
+            ready=self._ready,
+            metrics=metrics,
+            metrics_token=settings.metrics.token,
             presign_seconds=settings.delivery.presign,
             presigns=presigns_of(blobs, settings),
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        janitor.observe = self._count_swept
         task = asyncio.create_task(janitor.run_forever())
 
         async def end() -> None:
@@ -320,6 +340,10 @@ class Server:
             await asyncio.wait([task])
 
         stack.push_async_callback(end)
+
+    def _count_swept(self, report: Report) -> None:
+        for kind, number in dataclasses.asdict(report).items():
+            self._services.metrics.swept(kind, number)
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
@@ -339,24 +363,58 @@ class Server:
     def _workers(self) -> int:
         return self.settings.imaging.workers or os.cpu_count() or 1
 
-    def _empty_spool(self) -> str:
-        """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
+    def _new_spool(self, stack: contextlib.AsyncExitStack) -> str:
+        """An empty spool. What is in the old one belonged to a server that is no more, or we would not have the lock;
+        it may be much, so a thread removes it."""
         folder = self._data / "spool"
         try:
-            folder.mkdir(exist_ok=True)
-            for leftover in folder.iterdir():
-                leftover.unlink()
+            if folder.is_dir():
+                folder.rename(self._data / f"spool.{secrets.token_hex(4)}")
+            folder.mkdir()
         except OSError as error:
-            raise StartError(f"server.data: {error.filename}: {error.strerror}") from error
+            raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        removing = asyncio.create_task(asyncio.to_thread(_remove_all, list(self._data.glob("spool.*"))))
+        stack.push_async_callback(asyncio.wait, [removing])
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services), chunk_size=CHUNK)
+        self._listen_for_operators(stack)
+        self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
+        self._http.max_connections = self.settings.server.max_connections
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
         self._http.add_sockets(sockets)
         self.url = self._url_of(sockets[0])
+        self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
+
+    def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
+        if not self.settings.metrics.listen:
+            return
+        host, _, port = self.settings.metrics.listen.rpartition(":")
+        http = HTTPServer(application(self._services, OPERATORS_ROUTES), idle_connection_timeout=IDLE_SECONDS)
+        try:
+            sockets = bind_sockets(int(port), host.strip("[]"))
+        except OSError as error:
+            raise StartError(f"metrics.listen: cannot listen on {host}:{port}: {error.strerror}") from error
+        http.add_sockets(sockets)
+        self.metrics_url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
+        stack.push_async_callback(http.close_all_connections)
+        stack.callback(http.stop)
+
+    async def _ready(self) -> dict[str, bool]:
+        """What an upload needs, and whether it is there."""
+        uploads = self._services.uploads
+        catalog, blobs = await asyncio.gather(
+            _answers(uploads.catalog.image("")), _answers(uploads.blobs.size("0" * 32))
+        )
+        return {
+            "catalog": catalog,
+            "blobs": blobs,
+            "queue": not uploads.queue.full,
+            "workers": bool(uploads.imaging.pids),
+            "accepting": not self._stopping,
+        }
 
     def _bind(self) -> list[socket.socket]:
         host, port = self.settings.server.host, self.settings.server.port
@@ -374,6 +432,36 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _remove_all(folders: list[Path]) -> None:
+    """Remove folders of files; what cannot be removed is tried again at the next start, what is no file stays."""
+    for folder in folders:
+        for file in folder.iterdir():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _add_gauges(metrics: Metrics, queue: UploadQueue, pool: Pool) -> None:
+    metrics.gauge("receiving", "Bodies being received", lambda: queue.receiving)
+    metrics.gauge("waiting", "Callers that wait for a place to send", lambda: queue.waiting)
+    metrics.gauge("working", "Received bodies on their way through a worker", lambda: queue.working)
+    metrics.gauge("workers", "Worker processes", lambda: len(pool.pids))
+    metrics.gauge("workers_busy", "Worker processes that have a job", lambda: len(pool.busy_pids))
+
+
+async def _answers(work: Awaitable[object]) -> bool:
+    """Whether a backend does what it is asked, in time; that there is no such thing is an answer."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await work
+    except TimeoutError:
+        return False
+    except Fault as fault:
+        return fault.code == "not_found"
+    return True
 
 
 def _name_in(lock: TextIO) -> str:
