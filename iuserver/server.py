@@ -161,13 +161,14 @@ class Server:
         stack.push_async_callback(blobs.close)
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
+        spool = self._empty_spool()
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await self._start_pool(stack),
+            imaging=await self._start_pool(stack, spool),
             queue=self._upload_queue(),
             months=MonthPlaces(),
-            spool_folder=self._empty_spool(),
+            spool_folder=spool,
             hash_password=passwords.hash,
             clock=self._clock,
         )
@@ -184,7 +185,7 @@ class Server:
             min_rate=settings.receive.min_rate,
         )
 
-    async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:
+    async def _start_pool(self, stack: contextlib.AsyncExitStack, spool: str) -> Pool:
         imaging = self.settings.imaging
         limits = Limits(
             max_side=imaging.max_side,
@@ -194,7 +195,7 @@ class Server:
             max_scans=imaging.max_scans,
         )
         rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
+        pool = Pool(imaging.workers or os.cpu_count() or 1, rules, spool)
         stack.push_async_callback(pool.close)
         try:
             await pool.start()
