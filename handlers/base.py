@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,13 @@ import orjson
 from tornado.web import HTTPError, RequestHandler
 
 from handlers import replies
-from handlers.addresses import client_network, masked, parsed
+from handlers.addresses import masked, parsed
 from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
-from iuserver.policy import check_rate
-from iuserver.records import Allowance, Caller
+from iuserver.metrics import Metrics
+from iuserver.ports import Presigns
+from iuserver.records import Caller
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
@@ -32,7 +33,6 @@ access_log = logging.getLogger("iuserver.access")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-EXPOSED = "X-Request-Id, X-Quota-Used, X-Quota-Limit, X-Quota-Remaining, RateLimit, RateLimit-Policy, Retry-After"
 HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -78,14 +78,27 @@ class Services:
     drain_seconds: float
     max_age: int
     min_rate: int
+    ready: Callable[[], Awaitable[dict[str, bool]]]
+    metrics: Metrics
+    metrics_token: str
+    presign_seconds: int = 0
+    presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 
 class Handler(RequestHandler):
-    """A handler that answers in JSON, errors included."""
+    """A handler that answers in JSON, errors included. `route` is what it is called in the metrics."""
 
     services: Services
     request_id: str
+    route: str = ""
+    _methods: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        base = RequestHandler
+        methods = sorted(m for m in cls.SUPPORTED_METHODS if getattr(cls, m.lower()) is not getattr(base, m.lower()))
+        cls._methods = tuple(methods)
+        cls.route = cls.__name__.removesuffix("Handler").lower()
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -98,8 +111,12 @@ class Handler(RequestHandler):
 
     async def identify(self) -> Caller:
         """The caller by the Authorization header. Raises Fault: missing_key, invalid_key."""
+        return await self.services.accounts.identify(self.bearer_key())
+
+    def bearer_key(self) -> str | None:
+        """What the Authorization header carries (RFC 6750, section 2.1)."""
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
-        return await self.services.accounts.identify(key.strip() if scheme.lower() == "bearer" else None)
+        return key.strip() if scheme.lower() == "bearer" else None
 
     def base_url(self) -> str:
         """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
@@ -144,9 +161,12 @@ class Handler(RequestHandler):
     def send_fault(self, fault: Fault) -> None:
         """Put a refusal together."""
         status = replies.STATUS[fault.code][0]
+        self.services.metrics.refusal(fault.code)
         if status == 401:
             key = fault.code in ("missing_key", "invalid_key")
             self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
+        if status == 405:
+            self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.set_header("Cache-Control", "no-store")
         if fault.retry_after is not None:
             self.set_header("Retry-After", fault.retry_after)
@@ -159,17 +179,12 @@ class Handler(RequestHandler):
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         fault = error if isinstance(error, Fault) else _as_fault(status_code)
-        if status_code == 405:
-            self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.send_fault(fault)
         self.finish()
 
-    def allowed_methods(self) -> list[str]:
+    def allowed_methods(self) -> tuple[str, ...]:
         """The methods that this handler answers."""
-        base = RequestHandler
-        return sorted(
-            m for m in self.SUPPORTED_METHODS if getattr(type(self), m.lower()) is not getattr(base, m.lower())
-        )
+        return self._methods
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Tornado's hook: bugs with their request id and traceback, backends that are away with their cause."""
@@ -188,52 +203,6 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.services.active.discard(self)
-
-
-class ApiHandler(Handler):
-    """A handler below /api: every call needs a key and is counted; pages of any origin may call it (keys travel in a
-    header, so there is nothing to forge)."""
-
-    caller: Caller
-    _allowance: Allowance | None = None
-
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", EXPOSED)
-
-    async def prepare(self) -> None:
-        if self.request.method in self.allowed_methods() and self.request.method != "OPTIONS":
-            await self.admit()
-
-    async def admit(self) -> None:
-        """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited."""
-        try:
-            self.caller = await self.identify()
-        except Fault as fault:
-            if fault.code in ("missing_key", "invalid_key"):
-                check_rate(self.services.accounts.count_failure(client_network(self.client_address())))
-            raise
-        self._allowance = self.services.accounts.count_call(self.caller)
-        check_rate(self._allowance)
-
-    def options(self, *path: str) -> None:
-        """A preflight (Fetch standard, section 3.2)."""
-        self.set_status(204)
-        self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed_methods()))
-        self.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Idempotency-Key")
-        self.set_header("Access-Control-Max-Age", "86400")
-
-    def send_json(self, body: dict[str, Any], status: int = 200) -> None:
-        self.set_rate_limit()
-        super().send_json(body, status)
-
-    def set_rate_limit(self) -> None:
-        """The fields of draft-ietf-httpapi-ratelimit-headers-10."""
-        allowance = self._allowance
-        if allowance and allowance.limit:
-            self.set_header("RateLimit-Policy", f'"api";q={allowance.limit};w=60')
-            self.set_header("RateLimit", f'"api";r={allowance.remaining};t={allowance.reset}')
 
 
 _process = secrets.token_hex(4)
@@ -258,6 +227,8 @@ def _as_fault(status: int) -> Fault:
 def log_request(handler: RequestHandler) -> None:
     """The one log line of a request: no query, no header, and the client's address only as a network."""
     request = handler.request
+    if isinstance(handler, Handler):
+        handler.services.metrics.request(handler.route, handler.get_status())
     address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip
     access_log.info(
         "request",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
-
 import orjson
 
 from handlers import replies
-from handlers.base import ApiHandler
+from handlers.api import ApiHandler
 from iuserver import forms
 from iuserver.errors import Fault
 
@@ -55,9 +53,9 @@ class FoldersHandler(ApiHandler):
     def _name(self) -> object:
         """The name, from a JSON object or a form."""
         if self.request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-            return parse_qs(self.request.body.decode("utf-8", "replace")).get("name", [""])[0]
+            return self.form_field("name")
         try:
-            body = orjson.loads(self.request.body)
+            body = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise Fault("bad_body", "The body must be a JSON object with a name") from error
         return body.get("name") if isinstance(body, dict) else None

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from handlers import replies, statics
-from handlers.base import Handler
+from handlers.receiving import Receiving
 from iuserver.errors import Fault
 
 POLICY = (
@@ -27,7 +27,7 @@ GONE_TEXT = (
 )
 
 
-class Page(Handler):
+class Page(Receiving):
     """A handler that answers in HTML, errors included.
 
     Nobody is identified by a cookie here, so there is nothing to forge: a cookie of ours shows that its holder knows

@@ -47,7 +47,7 @@ class ShareHandler(Page):
 
     async def _unlock(self, image: Image) -> None:
         """Take the password, and send the browser to the page that it opens."""
-        password = self.get_body_argument("password", "", strip=False)
+        password = self.form_field("password")
         try:
             token = await self.services.viewing.unlock(image, password, client_network(self.client_address()))
         except Fault as fault:

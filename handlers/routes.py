@@ -7,11 +7,11 @@ from pathlib import Path
 from tornado.web import Application
 
 from handlers.base import Handler, Services, log_request
-from handlers.draining import NotFound
 from handlers.images import ImageHandler
 from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
-from handlers.ops import HealthHandler, QuotaHandler
+from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, QuotaHandler, ReadyHandler
 from handlers.pages import DeleteLinkHandler, ShareHandler
+from handlers.receiving import NotFound
 from handlers.site import StaticHandler
 from handlers.upload import UploadHandler
 
@@ -28,14 +28,19 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/robots\.txt", StaticHandler),
     (r"/favicon\.ico", StaticHandler),
     (r"/healthz", HealthHandler),
+    (r"/readyz", ReadyHandler),
+    (r"/metrics", GuardedMetricsHandler),
 ]
 
 
-def application(services: Services) -> Application:
+OPERATORS_ROUTES: list[tuple[str, type[Handler]]] = [(r"/metrics", MetricsHandler)]
+
+
+def application(services: Services, routes: list[tuple[str, type[Handler]]] = ROUTES) -> Application:
     """The routes as a Tornado application over the use cases."""
     arguments = {"services": services}
     return Application(
-        [(path, handler, arguments) for path, handler in ROUTES],
+        [(path, handler, arguments) for path, handler in routes],
         default_handler_class=NotFound,
         default_handler_args=arguments,
         log_function=log_request,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.base import Handler
+from handlers.receiving import Receiving
 from handlers.statics import FILES
 from iuserver.errors import Fault
 
@@ -10,7 +10,7 @@ YEAR = 365 * 86400
 DAY = 86400
 
 
-class StaticHandler(Handler):
+class StaticHandler(Receiving):
     """A static file, at its own address or, for a few, at a well-known one."""
 
     def get(self, name: str | None = None) -> None:

@@ -6,12 +6,10 @@ import asyncio
 import sys
 from collections.abc import Awaitable
 
-from tornado.web import stream_request_body
-
 from handlers import replies
-from handlers.base import ApiHandler, Services
+from handlers.api import ApiHandler
+from handlers.base import Services
 from handlers.body import UploadBody
-from handlers.draining import Draining
 from iuserver.errors import Fault
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
@@ -19,73 +17,70 @@ from iuserver.records import Stored
 from iuserver.uploads import UploadSession
 
 PACE_SECONDS = 10
+BODY_SECONDS = 60
+BODY_RATE = 16 * 1024
+"""Bytes a second, on the average of a whole body, below which it is cut off after its first minute."""
 
 
-@stream_request_body
-class UploadHandler(ApiHandler, Draining):
+class UploadHandler(ApiHandler):
     """The session checks and counts; what it refuses is answered while the client may still be sending."""
+
+    body_seconds = None
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self._session: UploadSession | None = None
-        self._body: UploadBody | None = None
+        self._parts: UploadBody | None = None
         self._base_url = ""
         self._received = 0
+        self._began = asyncio.get_running_loop().time()
         self._pace: asyncio.TimerHandle | None = None
 
-    async def prepare(self) -> None:
-        self.accept_any_size()  # the session judges sizes, and answers better than Tornado would
-        if self.request.method != "POST":
-            await self.drain_unless_allowed()
-            return
-        try:
-            await self._begin()
-        except Fault as fault:
-            await self.refuse(fault)
-
-    async def _begin(self) -> None:
-        await self.admit()
+    async def admit(self) -> None:
+        await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
         self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api", repeat_key)
         self._base_url = self.base_url()
-        self._body = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
+        self._parts = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
         self._watch_pace(0)
 
     def _watch_pace(self, before: int) -> None:
-        """Refuse a body of which too little has come since this looked the last time."""
-        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
-        if self._pace and self._received - before < least:
-            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
-        elif least:
+        """Refuse a body of which too little has come since this looked the last time, or that takes too long in all."""
+        loop = asyncio.get_running_loop()
+        slow = self._received - before < self.services.min_rate * PACE_SECONDS
+        if self._pace and (slow or loop.time() > self._due(self._began)):
+            self._cutting_off = loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        else:
             self._pace = loop.call_later(PACE_SECONDS, self._watch_pace, self._received)
+
+    def _due(self, began: float) -> float:
+        """When a body that began then must have come: a minute, and more for what it says it has, or has had so far."""
+        return began + BODY_SECONDS + (self._declared_size() or self._received) / BODY_RATE
 
     def _declared_size(self) -> int | None:
         length = self.request.headers.get("Content-Length", "")
         return int(length[:18]) if length.isascii() and length.isdigit() else None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self.refused or self._body is None:
+        if self.refused or self._parts is None or self._session is None:
             self.discard(chunk)
             return None
         self._received += len(chunk)
         try:
             check_request_size(self._received, self.caller.plan)
-            self._body.feed(chunk)
+            self._parts.feed(chunk)
+            return self._session.pause()
         except Fault as fault:
             return self.refuse(fault)
         except Exception:  # Tornado would drop the connection over it: a bug is answered too
             self.log_exception(*sys.exc_info())
             return self.refuse(Fault("internal", "Internal server error"))
-        return None
 
     async def post(self) -> None:
-        if self.refused:
-            self.finish()
-            return
         self._stop_watching()
-        assert self._body
+        assert self._parts
         assert self._session
-        stored = await self._session.finish(*self._body.close())
+        stored = await self._session.finish(*self._parts.close())
         for name, value in replies.quota_headers(stored.quota).items():
             self.set_header(name, value)
         if stored.replayed:

@@ -39,6 +39,11 @@ class Accounts:
         self._buckets = buckets
         self._clock = clock
 
+    def set_rules(self, plans: Mapping[str, Plan], api_per_minute: int) -> None:
+        """Go by other plans and limits from now on."""
+        self._plans = plans
+        self._buckets.per_minute = api_per_minute
+
     async def identify(self, key: str | None) -> Caller:
         """The caller whose key this is. Raises Fault: missing_key, invalid_key.
 

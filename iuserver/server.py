@@ -4,43 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import ipaddress
+import math
 import os
+import secrets
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TextIO
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from handlers.base import Services
-from handlers.routes import application
+from handlers.connections import IDLE_SECONDS, BoundedServer
+from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
+from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import Guesses, MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
-from iuserver.janitor import Janitor
+from iuserver.janitor import Janitor, Report
 from iuserver.library import Library
+from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.records import MB
-from iuserver.settings import Settings, SettingsError
+from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
 Clock = Callable[[], float]
 
-SMALL_BODY = 64 * 1024
-"""What a request may have as its body; an upload has a limit of its own."""
+CHUNK = 256 * 1024
+"""Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+
+
+TURNS_A_WORKER = 2
+"""Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
+READY_SECONDS = 3
+"""For so long a backend may take to answer before it counts as away."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
 
@@ -49,34 +62,103 @@ class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalog in the data folder, made where there is none. Raises StartError."""
-    folder = Path(settings.server.data)
+async def open_catalog(settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True) -> Catalog:
+    """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
+
+    Where there is none, it is made, or with `make` false it is an error.
+    """
+    catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
+    return read_only(catalog) if settings.server.read_only else catalog
+
+
+async def open_catalog_at(
+    url: str, settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True
+) -> Copyable:
+    """The catalog at a URL, to be changed whatever the settings say; "sqlite:" alone is that in the data folder.
+
+    Raises StartError.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme == "sqlite":
+        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
+    if scheme in ("mongodb", "mongodb+srv"):
+        return await _open_mongo(url, node, clock, make)
+    raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def _open_sqlite(path: Path, make: bool) -> Copyable:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return SqliteCatalog(folder / "catalog.db")
+        if not make and not path.exists():
+            raise StartError(f"server.data: there is no catalog in {path.parent}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteCatalog(path)
     except OSError as error:
-        raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        raise StartError(f"server.data: {path.parent}: {error.strerror}") from error
     except Fault as fault:
-        raise StartError(f"catalog.url: {folder / 'catalog.db'}: {fault.__cause__}") from fault
+        raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
 
 
-def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store in the data folder. Raises StartError."""
-    folder = Path(settings.server.data) / "blobs"
+async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
+    from iuserver.catalog.mongo import MongoCatalog  # half a second and 11 MB, which SQLite does without
+
+    try:
+        catalog = await MongoCatalog.open(url, node, clock)
+        if make or await catalog.exists():
+            return catalog
+        await catalog.close()
+        raise StartError("catalog.url: there is no catalog in this database")
+    except Fault as fault:
+        raise StartError(f"catalog.url: {fault.message}") from fault
+
+
+async def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store: in the data folder, or a bucket that can be reached. Raises StartError."""
+    try:
+        return await open_blob_store(settings.blobs.url, settings)
+    except StartError as error:
+        raise StartError(f"blobs.url: {error}") from error
+
+
+async def open_blob_store(url: str, settings: Settings) -> BlobStore:
+    """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
+    if url.startswith("s3:"):
+        return await _open_s3(url)
+    folder = Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
     try:
         return DiskBlobs(folder, sync=settings.blobs.sync)
     except OSError as error:
-        raise StartError(f"blobs.url: {folder}: {error.strerror}") from error
+        raise StartError(f"{folder}: {error.strerror}") from error
+
+
+async def _open_s3(url: str) -> BlobStore:
+    from iuserver.blobs.s3 import S3Blobs  # it takes half a second, and memory, that only those pay who use it
+
+    try:
+        location = s3_location(url)
+        return await S3Blobs.connect(location.bucket, location.prefix, location.endpoint, location.region)
+    except ValueError as error:
+        raise StartError(f"{error}, not {url!r}") from error
+    except Fault as fault:
+        reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
+        raise StartError(f"{url}: {reason}") from fault
+
+
+def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:
+    """The store's ability to let clients read from itself, where that is wanted. Raises SettingsError."""
+    if not settings.delivery.presign:
+        return None
+    if isinstance(blobs, Presigns):
+        return blobs
+    raise SettingsError(f"delivery.presign: must be 0 with blobs.url = {settings.blobs.url!r}")
 
 
 @contextlib.asynccontextmanager
-async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
+async def opened_library(settings: Settings, clock: Clock = time.time, *, make: bool = True) -> AsyncIterator[Library]:
     """The use case of the library without a server, for commands. Raises StartError."""
     async with contextlib.AsyncExitStack() as stack:
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
-        blobs = open_blobs(settings)
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         yield Library(catalog, blobs, await catalog.secret(), clock)
 
@@ -88,9 +170,7 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     A catalog made on the spot would know no blob, and every picture would be a leftover.
     """
     data = Path(settings.server.data)
-    if not (data / "catalog.db").exists():
-        raise StartError(f"server.data: there is no catalog in {data}")
-    async with opened_library(settings, clock) as library:
+    async with opened_library(settings, clock, make=False) as library:
         yield janitor_of(library, data, lambda: is_served(data))
 
 
@@ -156,28 +236,36 @@ class Server:
     """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
 
     url: str
+    metrics_url: str
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.settings = settings
         self._clock = clock
         self._data = Path(settings.server.data)
         self._stack = contextlib.AsyncExitStack()
+        self._stopping = False
 
     async def start(self) -> None:
         """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
         async with contextlib.AsyncExitStack() as stack:
             self._lock_data(stack)
             self._services = await self._build(stack)
-            self._start_janitor(stack)
+            if not self.settings.server.read_only:
+                self._start_janitor(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
+        self._stopping = True
         self._http.stop()
         self._http.conn_params.no_keep_alive = True  # a connection that is open ends with its next answer
         await self._services.active.ended(self.settings.server.shutdown_seconds)
         await self._stack.aclose()
+
+    def reload(self, settings: Settings) -> None:
+        """Go by other plans and limits from now on; every other setting stays as it was at the start."""
+        self._services.accounts.set_rules(settings.plan_records(), settings.limits.api_per_minute)
 
     @property
     def accounts(self) -> Accounts:
@@ -187,8 +275,9 @@ class Server:
     def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((self._data / "lock").open("w"))
+            lock = stack.enter_context((self._data / "lock").open("a+"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._node = _name_in(lock)
         except BlockingIOError:
             raise StartError(f"server.data: {self._data} is in use by another server") from None
         except OSError as error:
@@ -196,24 +285,30 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, self._clock, self._node)
         stack.push_async_callback(catalog.close)
-        await catalog.void_claims()
-        blobs = open_blobs(settings)
+        if not settings.server.read_only:
+            await catalog.void_claims()
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
+        metrics, queue = Metrics(), self._upload_queue()
+        pool = await started_pool(settings, self._workers(), stack)
+        _add_gauges(metrics, queue, pool)
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
-            queue=self._upload_queue(),
+            imaging=pool,
+            queue=queue,
             months=MonthPlaces(),
-            spool_folder=self._empty_spool(),
+            spool_folder=self._new_spool(stack),
             hash_password=passwords.hash,
             check_blocked=Moderation(catalog, blobs, self._clock).check,
+            metrics=metrics,
             clock=self._clock,
+            read_only=settings.server.read_only,
         )
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
@@ -228,10 +323,16 @@ class Server:
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
+            ready=self._ready,
+            metrics=metrics,
+            metrics_token=settings.metrics.token,
+            presign_seconds=settings.delivery.presign,
+            presigns=presigns_of(blobs, settings),
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        janitor.observe = self._count_swept
         task = asyncio.create_task(janitor.run_forever())
 
         async def end() -> None:
@@ -240,28 +341,80 @@ class Server:
 
         stack.push_async_callback(end)
 
+    def _count_swept(self, report: Report) -> None:
+        for kind, number in dataclasses.asdict(report).items():
+            self._services.metrics.swept(kind, number)
+
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
-        return UploadQueue(receive.max_uploads, receive.per_account, receive.max_wait, queue.max_jobs, queue.max_mb)
+        return UploadQueue(
+            Bounds(
+                max_uploads=receive.max_uploads,
+                per_account=receive.per_account,
+                receive_wait=receive.max_wait,
+                max_jobs=queue.max_jobs,
+                max_bytes=queue.max_mb * MB,
+                max_wait=queue.max_wait or math.inf,
+                share=queue.per_account_share or 1,
+                turns=TURNS_A_WORKER * self._workers(),
+            )
+        )
 
-    def _empty_spool(self) -> str:
-        """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
+    def _workers(self) -> int:
+        return self.settings.imaging.workers or os.cpu_count() or 1
+
+    def _new_spool(self, stack: contextlib.AsyncExitStack) -> str:
+        """An empty spool. What is in the old one belonged to a server that is no more, or we would not have the lock;
+        it may be much, so a thread removes it."""
         folder = self._data / "spool"
         try:
-            folder.mkdir(exist_ok=True)
-            for leftover in folder.iterdir():
-                leftover.unlink()
+            if folder.is_dir():
+                folder.rename(self._data / f"spool.{secrets.token_hex(4)}")
+            folder.mkdir()
         except OSError as error:
-            raise StartError(f"server.data: {error.filename}: {error.strerror}") from error
+            raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        removing = asyncio.create_task(asyncio.to_thread(_remove_all, list(self._data.glob("spool.*"))))
+        stack.push_async_callback(asyncio.wait, [removing])
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services), max_body_size=SMALL_BODY)
+        self._listen_for_operators(stack)
+        self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
+        self._http.max_connections = self.settings.server.max_connections
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
         self._http.add_sockets(sockets)
         self.url = self._url_of(sockets[0])
+        self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
+
+    def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
+        if not self.settings.metrics.listen:
+            return
+        host, _, port = self.settings.metrics.listen.rpartition(":")
+        http = HTTPServer(application(self._services, OPERATORS_ROUTES), idle_connection_timeout=IDLE_SECONDS)
+        try:
+            sockets = bind_sockets(int(port), host.strip("[]"))
+        except OSError as error:
+            raise StartError(f"metrics.listen: cannot listen on {host}:{port}: {error.strerror}") from error
+        http.add_sockets(sockets)
+        self.metrics_url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
+        stack.push_async_callback(http.close_all_connections)
+        stack.callback(http.stop)
+
+    async def _ready(self) -> dict[str, bool]:
+        """What an upload needs, and whether it is there."""
+        uploads = self._services.uploads
+        catalog, blobs = await asyncio.gather(
+            _answers(uploads.catalog.image("")), _answers(uploads.blobs.size("0" * 32))
+        )
+        return {
+            "catalog": catalog,
+            "blobs": blobs,
+            "queue": not uploads.queue.full,
+            "workers": bool(uploads.imaging.pids),
+            "accepting": not self._stopping,
+        }
 
     def _bind(self) -> list[socket.socket]:
         host, port = self.settings.server.host, self.settings.server.port
@@ -279,6 +432,47 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _remove_all(folders: list[Path]) -> None:
+    """Remove folders of files; what cannot be removed is tried again at the next start, what is no file stays."""
+    for folder in folders:
+        for file in folder.iterdir():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _add_gauges(metrics: Metrics, queue: UploadQueue, pool: Pool) -> None:
+    metrics.gauge("receiving", "Bodies being received", lambda: queue.receiving)
+    metrics.gauge("waiting", "Callers that wait for a place to send", lambda: queue.waiting)
+    metrics.gauge("working", "Received bodies on their way through a worker", lambda: queue.working)
+    metrics.gauge("workers", "Worker processes", lambda: len(pool.pids))
+    metrics.gauge("workers_busy", "Worker processes that have a job", lambda: len(pool.busy_pids))
+
+
+async def _answers(work: Awaitable[object]) -> bool:
+    """Whether a backend does what it is asked, in time; that there is no such thing is an answer."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await work
+    except TimeoutError:
+        return False
+    except Fault as fault:
+        return fault.code == "not_found"
+    return True
+
+
+def _name_in(lock: TextIO) -> str:
+    """What the server on this data folder calls itself, from its first start on: the lock holds it."""
+    lock.seek(0)
+    name = lock.read()
+    if not name:
+        name = secrets.token_hex(8)
+        lock.write(name)
+        lock.flush()
+    return name
 
 
 def _bind_unix(path: str) -> socket.socket:

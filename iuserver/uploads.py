@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from string import ascii_letters, digits
@@ -17,6 +18,7 @@ from iuserver.errors import Fault
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
+from iuserver.metrics import Metrics
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Caller, Facts, Image, Kept, Source, Stored
 from iuserver.spool import Spool
@@ -49,7 +51,9 @@ class Uploads:
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
     check_blocked: Callable[[str], Awaitable[None]]
+    metrics: Metrics
     clock: Callable[[], float]
+    read_only: bool = False
 
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
@@ -57,8 +61,10 @@ class Uploads:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
         `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
-        place in the month. Raises Fault, in this order: in_progress, quota_exceeded, overloaded, too_large.
+        place in the month. Raises Fault, in this order: read_only, in_progress, quota_exceeded, overloaded, too_large.
         """
+        if self.read_only:
+            raise policy.read_only()
         session = UploadSession(self, caller, source)
         try:
             if repeat_key:
@@ -89,6 +95,7 @@ class UploadSession:
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
         self._target_made = False
         self._finishing = False
+        self._stage_began = time.monotonic()
 
     # Beginning: what is taken here is given back by _release, however far it came.
 
@@ -115,6 +122,10 @@ class UploadSession:
 
     # Sending.
 
+    def pause(self) -> Awaitable[None] | None:
+        """What to wait for before more of the body is read: accounts take turns to send."""
+        return self._slot.pause() if self._slot else None
+
     def feed(self, chunk: bytes) -> None:
         """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
@@ -131,6 +142,7 @@ class UploadSession:
     async def finish(self, fields: Mapping[str, str], filename: str) -> Stored:
         """Check, clean, store and count the picture. Nothing of it is left behind when this raises Fault."""
         self._finishing = True
+        self._end_stage("receive")
         try:
             fingerprint = await self._fingerprint(fields, filename)
             if self._kept:
@@ -142,10 +154,20 @@ class UploadSession:
             facts = await self._clean()
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
+            self._end_stage("work")
             await self._uploads.blobs.put(image.blob, self._target)
-            return await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("store")
+            stored = await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("commit")
+            self._uploads.metrics.uploaded(self._spool.size, image.size)
+            return stored
         finally:
             self._release()
+
+    def _end_stage(self, name: str) -> None:
+        now = time.monotonic()
+        self._uploads.metrics.stage(name, now - self._stage_began)
+        self._stage_began = now
 
     def _replay(self, kept: Kept, fingerprint: bytes) -> Stored:
         """The first answer again, if this is the same upload again."""
@@ -170,11 +192,11 @@ class UploadSession:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
         assert self._slot
-        self._slot.work(self._spool.size)
-        with _storage():
-            contents = self._spool.contents()
-        self._target_made = True
-        return await self._uploads.imaging.submit(contents, self._target)
+        async with self._slot.work(self._spool.size):
+            with _storage():
+                contents = self._spool.contents()
+            self._target_made = True
+            return await self._uploads.imaging.submit(contents, self._target)
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(

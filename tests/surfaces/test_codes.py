@@ -121,6 +121,7 @@ CAUSES: dict[str, Cause] = {
 # These need a client that stops in its middle, a lock or a bug; each has a test of that name or kind elsewhere.
 ELSEWHERE = {
     "overloaded": "test_upload.py test_a_full_queue_answers_503_at_once",
+    "read_only": "test_read_only.py test_what_is_there_is_shown_and_every_change_is_refused",
     "in_progress": "test_idempotency.py test_while_the_first_runs_a_repeat_is_told_to_wait",
     "timeout": "test_upload.py test_a_body_that_comes_too_slowly_is_answered_408",
     "storage_unavailable": "test_codes.py test_a_catalog_that_somebody_else_has_locked_is_not_available",

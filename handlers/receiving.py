@@ -1,0 +1,142 @@
+"""How a request's body is received: a small one is kept, and a refused one drained while it is still arriving.
+
+A refusal goes out at once, with its exact length; then the body is read and thrown away, for a bounded time and, of a
+stranger's, a bounded length; only then the request is finished. Raising in prepare() would reset the connection of a
+client that is sending, and behind a proxy turn the answer into a 502.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from typing import Any
+
+from tornado.httputil import HTTPInputError, parse_body_arguments
+from tornado.iostream import StreamClosedError
+from tornado.web import stream_request_body
+
+from handlers.base import Handler, Services
+from iuserver.errors import Fault
+
+NO_LIMIT = 1 << 62
+SMALL_BODY = 64 * 1024
+"""What a request may have as its body; an upload has limits of its own."""
+
+
+@stream_request_body
+class Receiving(Handler):
+    """A handler that looks at a request before its body comes: `admit` says whether it may go on.
+
+    A body that takes longer than `body_seconds` (None: as the handler says) ends its connection.
+    """
+
+    body_seconds: float | None = 30
+
+    def initialize(self, services: Services) -> None:
+        super().initialize(services)
+        self.refused = False
+        self.body = bytearray()
+        self._discarded = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def prepare(self) -> None:
+        connection: Any = self.request.connection
+        connection.set_max_body_size(
+            NO_LIMIT
+        )  # we judge Content-Length; Tornado would append a 400 to an answer of ours
+        connection.set_body_timeout(self.body_seconds)
+        try:
+            if self.request.method not in self.allowed_methods():
+                raise Fault("method_not_allowed", "This method is not allowed here")
+            if self.request.method != "OPTIONS":  # a preflight comes without a key
+                await self.admit()
+        except Fault as fault:
+            if not self._has_body():
+                raise
+            await self.refuse(fault)
+
+    async def admit(self) -> None:
+        """What must hold before the body is read. Raises Fault."""
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self.refused:
+            self.discard(chunk)
+            return None
+        self.body += chunk
+        if len(self.body) > SMALL_BODY:
+            return self.refuse(Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes"))
+        return None
+
+    def form_field(self, name: str) -> str:
+        """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
+        fields: dict[str, list[bytes]] = {}
+        try:
+            parse_body_arguments(self.request.headers.get("Content-Type", ""), bytes(self.body), fields, {})
+        except HTTPInputError as error:
+            raise Fault("bad_body", "The form is not valid") from error
+        return fields.get(name, [b""])[-1].decode("utf-8", "replace")
+
+    async def refuse(self, fault: Fault) -> None:
+        """Answer now, and drain what is coming.
+
+        A client that waits for "100 Continue" has not begun to send: it gets the answer and nothing else.
+        """
+        self.refused = True
+        setattr(self, str(self.request.method).lower(), self._answered)  # in place of the method, when all is drained
+        self.release()
+        self.log_exception(Fault, fault, None)
+        self.send_fault(fault)
+        self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
+        with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
+            if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._discarded:
+                self.set_header("Connection", "close")
+                await self.finish()
+            else:
+                await self.flush()
+
+    def discard(self, chunk: bytes) -> None:
+        """Throw a portion of a refused body away; a stranger may not go on for ever."""
+        self._discarded += len(chunk)
+        if not hasattr(self, "caller") and self._discarded > self.services.drain_bytes:
+            self._give_up()
+
+    def _has_body(self) -> bool:
+        """Whether a client is sending one, or about to (RFC 9112, section 6)."""
+        headers = self.request.headers
+        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+
+    def _answered(self, *path: str) -> None:
+        """The body is here, and the answer is out already."""
+        self.finish()
+
+    def _give_up(self) -> None:
+        connection: Any = self.request.connection
+        connection.close()
+
+    def release(self) -> None:
+        """Let go of what the request held; safe to repeat. Handlers add their own."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def on_finish(self) -> None:
+        super().on_finish()
+        self.release()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.release()
+
+
+class NotFound(Receiving):
+    """Whatever has no route, whatever its method and body."""
+
+    def allowed_methods(self) -> tuple[str, ...]:
+        return self.SUPPORTED_METHODS
+
+    async def admit(self) -> None:
+        raise Fault("not_found", "There is nothing here")
+
+    def options(self, *path: str) -> None:
+        raise Fault("not_found", "There is nothing here")
