@@ -47,11 +47,8 @@ class ImageHandler(Receiving):
     async def _open_gated(self, image: Image) -> Opened | None:
         """Open an image for who may see it; None: the client is sent to the share page."""
         self.set_header("Cache-Control", "private, no-store")
-        viewing, visitor, manner = (
-            self.services.viewing,
-            await visitor_of(self, image.slug, page=False),
-            manner_of(self),
-        )
+        viewing, manner = self.services.viewing, manner_of(self)
+        visitor = await visitor_of(self, image.slug, page=False)
         state = await viewing.state_of(image, visitor)
         if state == "locked" and (password := password_of(self)):
             visitor = replace(visitor, unlock=await self._unlock(image, password))

@@ -670,6 +670,19 @@ def test_two_catalogs_over_the_same_store_see_each_others_commits(opening: Openi
     asyncio.run(work())
 
 
+def test_two_catalogs_over_the_same_store_give_a_view_away_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        catalogs = [SqliteCatalog(tmp_path / "catalog.db") for _ in range(2)]
+        await catalogs[0].add_account(ACCOUNT)
+        await catalogs[0].commit_upload(BURN, CHARGE)
+        claims = (catalogs[n % 2].claim_view(BURN.slug, BURN.blob, viewer(n), None, 1000) for n in range(50))
+        assert len([claimed for claimed in await asyncio.gather(*claims) if claimed]) == 1
+        for catalog in catalogs:
+            await catalog.close()
+
+    asyncio.run(work())
+
+
 def test_a_store_of_a_newer_program_is_not_touched(tmp_path: Path) -> None:
     async def work() -> None:
         catalog = SqliteCatalog(tmp_path / "catalog.db")
