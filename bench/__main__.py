@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     profiled = commands.add_parser("profile", help="flame graphs of server and workers under a scenario's load")
     profiled.add_argument("scenario", choices=scenarios.NAMES)
     _add_options(profiled)
-    profiled.set_defaults(run=_measure, profile=OUT, rounds=1, beside="")
+    profiled.set_defaults(run=_measure, profile=OUT / "profile", rounds=1, seconds=10.0, beside="")
     compared = commands.add_parser("compare", help="what became slower between two runs")
     compared.add_argument("before", type=Path, metavar="A.json")
     compared.add_argument("after", type=Path, metavar="B.json")
@@ -49,7 +49,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--url", help="a server that runs already (its key in IMAGEUPLOAD_API_KEY); default: one is started")
     add("--data", default="tmpfs", metavar="tmpfs|disk|DIR", help="where the servers keep their files")
     add("--rounds", type=int, default=5)
-    add("--seconds", type=float, default=3.0, help="of load, each time")
+    add("--seconds", type=float, default=2.0, help="of load, each time")
     add("--connections", type=int, default=8)
     add("--only", action="append", metavar="CASE", help="this case alone; may be repeated")
     add("--beside", metavar="A,B", help="whom to measure beside; default: all whose software is there")
@@ -64,13 +64,15 @@ def _summary(name: str) -> str:
 
 def _measure(options: argparse.Namespace) -> int:
     scenario = scenarios.load(options.scenario)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if options.profile:
+        options.profile.mkdir(parents=True, exist_ok=True)
     with lab(options) as place:
         results = scenario.run(place)
     shown = {name: value for name, value in vars(options).items() if name not in ("run", "profile", "out", "python")}
     told = report.document(options.scenario, scenario.HEADLINE, scenario.SUBJECT, shown, results)
-    file: Path = options.out or OUT / options.scenario
+    file: Path = options.out or (options.profile or OUT) / options.scenario
     report.save(told, file)
     print(report.table(told))
     print(f"\n{file}.json")

@@ -84,7 +84,9 @@ def _screenshot(size: int) -> bytes:
 
 
 def _animation(frames: int) -> bytes:
-    first, *others = [_noise(480 + number, 270, grain=4).crop((0, 0, 480, 270)).quantize(64) for number in range(frames)]
+    first, *others = [
+        _noise(480 + number, 270, grain=4).crop((0, 0, 480, 270)).quantize(64) for number in range(frames)
+    ]
     return _encoded(first, "GIF", save_all=True, append_images=others, duration=50, loop=0)
 
 

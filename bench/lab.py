@@ -8,15 +8,16 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from bench import bodies, profile, sender, wrk
-from bench.figures import Figures, Results, short
+from bench.figures import Figures, Results
 from bench.peers import PEERS
 from bench.processes import PERISH, ROOT, Process, cpu_seconds, family, proportional_bytes, started
 from bench.request import Request
@@ -25,7 +26,8 @@ OURS = "iuserver"
 MANY = "100000000"
 HIGH_LIMITS = {"LIMITS_API_PER_MINUTE": MANY, "PLANS_BUSINESS_UPLOADS_PER_MONTH": MANY}
 """So that rate and month are counted, and nobody is refused."""
-VARIANTS = {
+NO_MORE: Mapping[str, str] = {}
+VARIANTS: dict[str, tuple[str, Mapping[str, str]]] = {
     OURS: ("everything: header checked, strip yes, rotation kept as a tag, record yes, sync yes", {}),
     "no-sync": ("iuserver with blobs.sync = false: the picture is not synced, the record is", {"BLOBS_SYNC": "false"}),
     "no-rate": ("iuserver with limits.api_per_minute = 0: calls are not counted", {"LIMITS_API_PER_MINUTE": "0"}),
@@ -64,8 +66,8 @@ class Lab:
         return [OURS, *(name for name in defaults if name not in PEERS or PEERS[name].is_there)]
 
     @contextlib.contextmanager
-    def contender(self, name: str, accounts: int = 1, **settings: str) -> Iterator[Target]:
-        """A server on a fresh folder, which goes afterwards. `settings` are further ones of ours: LIMITS_… ="1"."""
+    def contender(self, name: str, accounts: int = 1, settings: Mapping[str, str] = NO_MORE) -> Iterator[Target]:
+        """A server on a fresh folder, which goes afterwards. `settings` are further ones of ours: {"LIMITS_…": "1"}."""
         if name == OURS and self.options.url:
             yield Target(name, self.options.url, self.folder, [os.environ.get("IMAGEUPLOAD_API_KEY", "")])
             return
@@ -74,7 +76,7 @@ class Lab:
             if name in VARIANTS:
                 data, keys = self._prepared(accounts)
                 shutil.copytree(data, folder / "data")
-                with self.ours(folder / "data", **{**VARIANTS[name][1], **settings}) as process:
+                with self.ours(folder / "data", {**VARIANTS[name][1], **settings}) as process:
                     yield Target(name, process.url, folder, keys, process.pid, process.seconds)
             else:
                 with self._other(name, folder) as process:
@@ -82,7 +84,7 @@ class Lab:
         finally:
             shutil.rmtree(folder)
 
-    def ours(self, data: Path, **settings: str) -> contextlib.AbstractContextManager[Process]:
+    def ours(self, data: Path, settings: Mapping[str, str] = NO_MORE) -> contextlib.AbstractContextManager[Process]:
         """Our server on a data folder, with everything on."""
         environment = {f"IUSERVER_{name}": value for name, value in {**HIGH_LIMITS, **settings}.items()}
         command = [self.options.python, "run.py", "serve", "--port", "0", "--data", str(data)]
@@ -120,10 +122,15 @@ class Lab:
         return Request(method, [(path, bodies.picture(name)) for name in names], {"Content-Type": "image/jpeg"})
 
     def load(self, target: Target, request: Request, *, label: str = "") -> Figures:
-        """Warm up, then send for some seconds. Raises RuntimeError where a request was refused or failed."""
-        sender.load(target.url, request, self.options.connections, min(WARM_SECONDS, self.options.seconds))
-        send = wrk.load if self.options.sender == "wrk" else sender.load
-        work = lambda: send(target.url, request, self.options.connections, self.options.seconds)  # noqa: E731
+        """Warm up, then send for some seconds. Raises RuntimeError where a request was refused or failed.
+
+        Who is so slow that wrk would see few answers, or none, has our own sender, which waits for the last of them.
+        """
+        connections = self.options.connections
+        first = sender.load(target.url, request, connections, min(WARM_SECONDS, self.options.seconds))
+        slow = first["requests"] < 2 * connections
+        send = sender.load if slow or self.options.sender == "own" else wrk.load
+        work = lambda: send(target.url, request, connections, self.options.seconds)  # noqa: E731
         figures = self.measured(target, work, label)
         if figures["refused"] or figures["failed"] or not figures["requests"]:
             raise RuntimeError(f"{target.name}: not every request was answered well: {figures}")
@@ -141,27 +148,34 @@ class Lab:
         cost = {"server_us": 1e6 * own / requests, "workers_us": 1e6 * others / requests}
         return {**figures, **cost, "pss_mb": proportional_bytes(family(target.pid)) / 2**20}
 
-    def rounds(
-        self, cases: Sequence[str], contenders: Sequence[str], measure: Callable[[str, str], Figures]
-    ) -> Results:
-        """Measure every case, each round with all contenders one after the other, beginning with another each time."""
-        for unknown in set(self.options.only or []) - set(cases):
-            raise SystemExit(f"bench: there is no case {unknown!r}; there are {', '.join(cases)}")
-        cases = self.options.only or cases
-        results: Results = {case: {name: [] for name in contenders} for case in cases}
-        total = len(cases) * len(contenders) * self.options.rounds
-        with tqdm(total=total, unit="run", dynamic_ncols=True, disable=None) as progress:
-            for case in cases:
-                for number in range(self.options.rounds):
-                    first = number % len(contenders)
-                    for name in (*contenders[first:], *contenders[:first]):
-                        progress.set_description(f"{case}, {name}")
-                        figures = measure(case, name)
-                        results[case][name].append(figures)
-                        shown = next(iter(figures))
-                        progress.set_postfix_str(f"{shown} {short(figures[shown])}")
-                        progress.update()
+    def rounds(self, plan: Mapping[str, Sequence[str]], measure: Callable[[str, str], Figures]) -> Results:
+        """Measure each case with all its contenders one after the other, beginning with another one each round.
+
+        A contender that is not ours and cannot be measured is left out, and that is told.
+        """
+        for unknown in set(self.options.only or []) - set(plan):
+            raise SystemExit(f"bench: there is no case {unknown!r}; there are {', '.join(plan)}")
+        cases = self.options.only or list(plan)
+        results: Results = {case: {name: [] for name in plan[case]} for case in cases}
+        runs = [(case, name) for case in cases for name in self._turns(plan[case])]
+        with tqdm(runs, unit="run", dynamic_ncols=True, disable=None) as progress:
+            for case, name in progress:
+                if name not in results[case]:
+                    continue
+                progress.set_description(f"{case}, {name}")
+                try:
+                    results[case][name].append(measure(case, name))
+                except (RuntimeError, subprocess.SubprocessError) as error:
+                    if name not in PEERS:
+                        raise
+                    del results[case][name]
+                    progress.write(f"{case}, {name}: left out: {error}", file=sys.stderr)
         return results
+
+    def _turns(self, contenders: Sequence[str]) -> Iterator[str]:
+        for number in range(self.options.rounds):
+            first = number % len(contenders)
+            yield from (*contenders[first:], *contenders[:first])
 
 
 def does() -> dict[str, str]:

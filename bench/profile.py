@@ -20,7 +20,7 @@ END_SECONDS = 30.0
 
 @contextlib.contextmanager
 def recording(folder: Path | None, pid: int, label: str) -> Iterator[None]:
-    """Record every process of a server's family from here on, to FOLDER/profile-LABEL-….svg; without folder, nothing."""
+    """Record every process of a server's family from here on, to FOLDER/LABEL-….svg; without folder, nothing."""
     if folder is None:
         yield
         return
@@ -28,7 +28,7 @@ def recording(folder: Path | None, pid: int, label: str) -> Iterator[None]:
     recorders = []
     for number, member in enumerate(family(pid)):
         name = f"worker{number}" if number else "server"
-        recorders.append(_recorder(folder / f"profile-{label}-{name}.svg", member))
+        recorders.append(_recorder(folder / f"{label}-{name}.svg", member))
     try:
         yield
     finally:
@@ -43,4 +43,7 @@ def recording(folder: Path | None, pid: int, label: str) -> Iterator[None]:
 def _recorder(output: Path, pid: int) -> subprocess.Popen[bytes]:
     py_spy = Path(sys.executable).with_name("py-spy")
     options = ["--pid", str(pid), "--output", str(output), "--rate", str(RATE), "--duration", "600", "--nonblocking"]
-    return subprocess.Popen([*PERISH, str(py_spy), "record", *options], stdout=subprocess.DEVNULL)
+    if not py_spy.exists():
+        raise SystemExit("bench: py-spy is not there (`make bench` installs it)")
+    quiet = subprocess.DEVNULL  # it complains of a worker that had nothing to do
+    return subprocess.Popen([*PERISH, str(py_spy), "record", *options], stdout=quiet, stderr=quiet)

@@ -14,18 +14,21 @@ import resource
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import uvloop
 
 from bench.figures import Figures, latencies, percentile
+from bench.processes import address_of
 from bench.request import Request
 
 T = TypeVar("T")
 
 GRACE = 20.0
-"""Seconds after the end in which what is under way may still be answered."""
+"""Seconds after the end in which arrivals that are under way may still be answered."""
+PATIENCE = 120.0
+"""The same for a few busy connections, whose every request counts."""
 TRIES = 3
 """So often one who does not honour Retry-After sends."""
 HEAD_END = b"\r\n\r\n"
@@ -70,8 +73,6 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, message: bytes) -> Answer:
         """Send a request and return the response. Raises OSError."""
-        if self.transport.is_closing():
-            raise ConnectionResetError("closed")
         self._head, self._missing, self._body = b"", None, []
         self._future = asyncio.get_running_loop().create_future()
         self.transport.write(message)
@@ -116,9 +117,7 @@ class Client:
 
     async def ask(self, message: bytes) -> Answer:
         """Send a request on a free connection. Raises OSError."""
-        connection = self._idle.pop() if self._idle else await self._open()
-        while connection.transport.is_closing():
-            connection = self._idle.pop() if self._idle else await self._open()
+        connection = await self._free()
         try:
             answer = await connection.ask(message)
         except BaseException:
@@ -130,13 +129,12 @@ class Client:
             connection.transport.abort()
         return answer
 
-    async def _open(self) -> Connection:
-        address = urlsplit(self.url)
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: Connection(self.deaf, self.keep_body), address.hostname, address.port
-        )
-        return connection
+    async def _free(self) -> Connection:
+        while self._idle:
+            if not (connection := self._idle.pop()).transport.is_closing():
+                return connection
+        made = lambda: Connection(self.deaf, self.keep_body)  # noqa: E731
+        return (await asyncio.get_running_loop().create_connection(made, *address_of(self.url)))[1]
 
     def close(self) -> None:
         while self._idle:
@@ -149,7 +147,7 @@ def once(url: str, request: Request) -> Answer:
     async def ask() -> Answer:
         client = Client(url, keep_body=True)
         try:
-            return await asyncio.wait_for(client.ask(request.messages(url)[0]), GRACE)
+            return await asyncio.wait_for(client.ask(request.messages(url)[0]), PATIENCE)
         finally:
             client.close()
 
@@ -162,21 +160,20 @@ def load(url: str, request: Request, connections: int, seconds: float, *, reuse:
 
 
 async def _load(client: Client, messages: Iterator[bytes], connections: int, seconds: float) -> Figures:
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
+    loop, begun = asyncio.get_running_loop(), monotonic()
     taken: list[float] = []
     statuses: Counter[int | str] = Counter()
 
     async def one() -> None:
-        while (start := loop.time()) < begun + seconds:
+        while (start := monotonic()) < begun + seconds:
             try:
                 statuses[(await client.ask(next(messages))).status] += 1
             except OSError:
                 statuses["failed"] += 1
-            taken.append(loop.time() - start)
+            taken.append(monotonic() - start)
 
-    await _ended({loop.create_task(one()) for _ in range(connections)}, seconds + GRACE)
-    spent = loop.time() - begun
+    await _ended({loop.create_task(one()) for _ in range(connections)}, seconds + PATIENCE)
+    spent = monotonic() - begun
     client.close()
     return {"per_second": len(taken) / spent, "requests": len(taken), **_counted(statuses), **latencies(taken)}
 
@@ -210,17 +207,16 @@ async def _open_loop(client: Client, request: Request, rate: float, seconds: flo
     loop, chance = asyncio.get_running_loop(), random.Random(1)
     messages = itertools.cycle(request.messages(client.url))
     seen, tasks = _Arrivals(), set()
-    begun, before = loop.time(), _cpu()
+    begun, before = monotonic(), _cpu()
     intended = begun + chance.expovariate(rate)
     while intended < begun + seconds:
-        if (pause := intended - loop.time()) > 0:
-            await asyncio.sleep(pause)
+        await asyncio.sleep(max(0, intended - monotonic()))  # who is late lets the others have their turn all the same
         seen.came += 1
-        end = begun + seconds
-        tasks.add(loop.create_task(_arrive(client, next(messages), intended, end, seen, polite)))
+        arrival = _arrive(client, next(messages), intended, begun + seconds, seen, polite)
+        tasks.add(loop.create_task(arrival))
         intended += chance.expovariate(rate)
+    busy = (_cpu() - before) / (monotonic() - begun)
     await _ended(tasks, GRACE)
-    busy = (_cpu() - before) / (loop.time() - begun)
     client.close()
     return {
         "offered": seen.came / seconds,
@@ -235,8 +231,7 @@ async def _open_loop(client: Client, request: Request, rate: float, seconds: flo
 
 
 async def _arrive(client: Client, message: bytes, intended: float, end: float, seen: _Arrivals, polite: bool) -> None:
-    loop = asyncio.get_running_loop()
-    seen.late.append(loop.time() - intended)
+    seen.late.append(monotonic() - intended)
     for number in itertools.count(1):
         try:
             answer = await client.ask(message)
@@ -245,20 +240,18 @@ async def _arrive(client: Client, message: bytes, intended: float, end: float, s
             return
         seen.statuses[answer.status] += 1
         if answer.status < 400:
-            seen.stored.append(loop.time() - intended)
-            seen.in_time += loop.time() <= end
+            seen.stored.append(monotonic() - intended)
+            seen.in_time += monotonic() <= end
             return
-        if answer.status not in (429, 503) or loop.time() > end or (not polite and number == TRIES):
+        if answer.status not in (429, 503) or monotonic() > end or (not polite and number == TRIES):
             return
         if polite:
             await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))
 
 
-async def _ended(tasks: set[asyncio.Task[None]], timeout: float) -> None:
+async def _ended(tasks: set[asyncio.Task[None]], seconds: float) -> None:
     """Wait for all, for so long; what is not done by then is given up. Raises what a task raised."""
-    if not tasks:
-        return
-    done, late = await asyncio.wait(tasks, timeout=timeout)
+    done, late = await asyncio.wait(tasks, timeout=seconds) if tasks else (tasks, tasks)
     for task in late:
         task.cancel()
     for task in done:

@@ -1,7 +1,7 @@
 """Slow senders, as a program of its own: `python -m bench.tricklers URL CONNECTIONS BYTES_A_SECOND`, keys on stdin.
 
-Each sends an upload at that pace, just fast enough not to be cut off, and begins again when it is answered. Says
-`ready` when all have begun, and goes on until killed.
+Each sends an upload at that pace, just fast enough not to be cut off, and then the next. Says `ready` when all have
+begun, and goes on until killed.
 """
 
 from __future__ import annotations
@@ -18,28 +18,22 @@ from bench import bodies
 from bench.processes import address_of
 from bench.request import Request
 
-PORTION = 256
+PORTIONS_A_SECOND = 1
 
 
-async def trickle(url: str, messages: Iterator[bytes], pace: float) -> None:
-    """Send one upload after the other, a portion at a time."""
+async def trickle(url: str, messages: Iterator[bytes], portion: int) -> None:
+    """Send one upload after the other, a portion at a time, with no eye for what is answered meanwhile."""
     while True:
+        message = next(messages)
         with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(*address_of(url))
-            try:
-                await _send(reader, writer, next(messages), pace)
-            finally:
-                writer.close()
-        await asyncio.sleep(PORTION / pace)
-
-
-async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: bytes, pace: float) -> None:
-    """Until it is sent, or something was answered."""
-    for start in range(0, len(message), PORTION):
-        writer.write(message[start : start + PORTION])
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(1), PORTION / pace)
-            return
+            _, writer = await asyncio.open_connection(*address_of(url))
+            for start in range(0, len(message), portion):
+                writer.write(message[start : start + portion])
+                await asyncio.sleep(1 / PORTIONS_A_SECOND)
+                if writer.transport.is_closing():
+                    break
+            writer.close()
+        await asyncio.sleep(1 / PORTIONS_A_SECOND)
 
 
 async def main(url: str, connections: int, pace: float, keys: list[str]) -> None:
@@ -47,7 +41,7 @@ async def main(url: str, connections: int, pace: float, keys: list[str]) -> None
     messages = itertools.cycle(request.messages(url))
     tasks = []
     for _ in range(connections):
-        tasks.append(asyncio.create_task(trickle(url, messages, pace)))
+        tasks.append(asyncio.create_task(trickle(url, messages, round(pace / PORTIONS_A_SECOND))))
         await asyncio.sleep(1 / 500)
     print(f"ready http://{address_of(url)[0]}", flush=True)
     await asyncio.gather(*tasks)

@@ -30,8 +30,7 @@ for name, value in contents(folder .. "/headers"):gmatch("([^\\t]+)\\t([^\\n]*)\
 
 if #variants > 1 then
   local messages = {}
-  init = function(args)
-    wrk.init(args)
+  init = function()
     for number, variant in ipairs(variants) do
       messages[number] = wrk.format(nil, variant[1], nil, variant[2])
     end
@@ -58,16 +57,16 @@ def is_there() -> bool:
 
 
 def load(url: str, request: Request, connections: int, seconds: float) -> Figures:
-    """Send for so long (whole seconds, at least one). Raises CalledProcessError, TimeoutExpired."""
+    """Send for so long (whole seconds, at least one). Raises RuntimeError, TimeoutExpired."""
     duration = max(1, round(seconds))
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         script = _write(Path(folder), request)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", f"{GRACE:.0f}s", "-s", script, url]
         environment = {**os.environ, "BENCH_FOLDER": folder, "BENCH_METHOD": request.method}
-        told = subprocess.run(
-            command, env=environment, check=True, capture_output=True, text=True, timeout=duration + GRACE
-        ).stdout
-    figures: Figures = json.loads(told.partition("RESULT ")[2])
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=duration + GRACE)
+    if done.returncode or "RESULT" not in done.stdout:
+        raise RuntimeError(f"wrk: {done.stdout}{done.stderr}")
+    figures: Figures = json.loads(done.stdout.partition("RESULT ")[2])
     return {"per_second": figures["requests"] / figures.pop("seconds"), **figures}
 
 

@@ -28,7 +28,7 @@ NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 
 @dataclass(frozen=True)
 class Peer:
-    """A server to measure beside. `start` gets a folder for its files; `form` says whether it takes a multipart form."""
+    """A server to measure beside. `start` gets a folder for its files; `form`: it takes a multipart form."""
 
     does: str
     needs: Path

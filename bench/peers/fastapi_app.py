@@ -1,4 +1,4 @@
-"""What many Python services do with an upload: FastAPI, python-multipart, Pillow turns it upright and encodes it anew."""
+"""What many Python services do with an upload: FastAPI, python-multipart; Pillow turns it and encodes it anew."""
 
 from __future__ import annotations
 

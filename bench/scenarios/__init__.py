@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import Protocol, cast
 
 from bench.figures import Results
 from bench.lab import Lab
@@ -24,5 +24,4 @@ class Scenario(Protocol):
 
 def load(name: str) -> Scenario:
     """One of NAMES."""
-    scenario: Scenario = importlib.import_module(f"bench.scenarios.{name}")  # type: ignore[assignment]
-    return scenario
+    return cast(Scenario, importlib.import_module(f"bench.scenarios.{name}"))

@@ -27,7 +27,8 @@ def run(lab: Lab) -> Results:
                 work = lambda: sender.load(target.url, request, connections, seconds)  # noqa: E731
             else:
                 work = lambda: sender.open_loop(target.url, request, OPEN_LOOP_RATE, seconds, polite=True)  # noqa: E731
-            return {"per_second": 0.0, **lab.measured(target, work)}
+            figures = lab.measured(target, work)
+            return {"per_second": figures.get("goodput", 0.0), **figures}
 
     senders = [*(["wrk"] if wrk.is_there() else []), "own", "open"]
-    return lab.rounds(["POST 46 KB", "GET"], senders, measure)
+    return lab.rounds(dict.fromkeys(("POST 46 KB", "GET"), senders), measure)

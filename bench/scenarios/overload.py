@@ -30,7 +30,7 @@ def run(lab: Lab) -> Results:
             return lab.measured(target, work, f"overload-{case}")
 
     cases = [f"{manners} {factor}" for manners in ("polite", "rude") for factor in FACTORS]
-    return lab.rounds(cases, [OURS], measure)
+    return lab.rounds({case: [OURS] for case in cases}, measure)
 
 
 def _capacity(lab: Lab) -> float:

@@ -27,7 +27,7 @@ def run(lab: Lab) -> Results:
                 raise RuntimeError(f"{name}: {path} gave {answer.status} and {len(answer.body)} bytes")
             return lab.load(target, get(path), label=f"read-{case}")
 
-    return lab.rounds(CASES, lab.beside(BESIDE), measure)
+    return lab.rounds(dict.fromkeys(CASES, lab.beside(BESIDE)), measure)
 
 
 def _placed(lab: Lab, target: Target, case: str) -> str:
@@ -44,4 +44,5 @@ def uploaded(lab: Lab, target: Target, case: str) -> str:
     answer = sender.once(target.url, lab.uploads(target, case))
     if answer.status != 200:
         raise RuntimeError(f"{target.name}: an upload was answered {answer.status}")
-    return urlsplit(json.loads(answer.body)["direct_url"]).path
+    url: str = json.loads(answer.body)["direct_url"]
+    return urlsplit(url).path

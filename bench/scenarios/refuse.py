@@ -16,7 +16,7 @@ from bench.request import Request
 HEADLINE, SUBJECT = "per_second", OURS
 PICTURE = "46 KB"
 TOO_LARGE = 200 * 2**20
-SETTINGS = {
+SETTINGS: dict[str, dict[str, str]] = {
     "401": {},
     "413": {},
     "429": {"LIMITS_API_PER_MINUTE": "1"},
@@ -29,7 +29,7 @@ def run(lab: Lab) -> Results:
 
     def measure(case: str, name: str) -> Figures:
         ours = name == OURS
-        with lab.contender(name, **(SETTINGS[case] if ours else {})) as target, contextlib.ExitStack() as stack:
+        with lab.contender(name, settings=SETTINGS[case] if ours else {}) as target, contextlib.ExitStack() as stack:
             request = lab.uploads(target, PICTURE)
             if ours and case == "503":
                 stack.enter_context(_one_who_keeps_the_place(target, request))
@@ -44,7 +44,7 @@ def run(lab: Lab) -> Results:
                 raise RuntimeError(f"of {figures['requests']} only {figures['refused']} were refused")
             return figures
 
-    return lab.rounds(list(SETTINGS), lab.beside(["bare"]), measure)
+    return lab.rounds(dict.fromkeys(SETTINGS, lab.beside(["bare"])), measure)
 
 
 def _refused(request: Request, case: str) -> Request:

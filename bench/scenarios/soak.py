@@ -11,7 +11,7 @@ PICTURE = "46 KB"
 
 
 def run(lab: Lab) -> Results:
-    """One server for all rounds; --rounds N --seconds S are of no account. `grown` is PSS by that of the first tenth."""
+    """One server for all rounds, of which there are ten. `grown` is PSS by that after the first tenth."""
     lab.options.rounds = 10
     with lab.contender(OURS) as target:
         first: list[float] = []
@@ -21,7 +21,7 @@ def run(lab: Lab) -> Results:
             first.append(figures["pss_mb"])
             return {**figures, "grown": figures["pss_mb"] / first[0]}
 
-        return lab.rounds([PICTURE], [OURS], measure)
+        return lab.rounds({PICTURE: [OURS]}, measure)
 
 
 def _tenth(lab: Lab, target: Target) -> Figures:

@@ -28,4 +28,4 @@ def run(lab: Lab) -> Results:
                 "processes": 1 + len(others),
             }
 
-    return lab.rounds(["start"], lab.beside(("bare", "express", "fastapi", "thumbor")), measure)
+    return lab.rounds({"start": lab.beside(("bare", "express", "fastapi", "thumbor"))}, measure)
