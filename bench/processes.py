@@ -7,6 +7,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -43,22 +44,40 @@ def started(
 
     It is there when it has printed a line that ends with its URL, or, with `port`, when that port accepts connections.
     """
-    begun = time.monotonic()
-    with log.open("w") as errors, standard_input.open() as stdin:
-        process = subprocess.Popen(
-            [*PERISH, *command],
-            env={**os.environ, **(environment or {})},
-            cwd=ROOT,
-            stdin=stdin,
-            stdout=subprocess.PIPE if port is None else errors,
-            stderr=errors,
-            start_new_session=True,
-        )
+    begun, process = time.monotonic(), None
     try:
+        with log.open("w") as errors, standard_input.open() as stdin, _undisturbed():
+            process = subprocess.Popen(
+                [*PERISH, *command],
+                env={**os.environ, **(environment or {})},
+                cwd=ROOT,
+                stdin=stdin,
+                stdout=subprocess.PIPE if port is None else errors,
+                stderr=errors,
+                start_new_session=True,
+            )
         url = _url_told(process, log) if port is None else _port_open(process, port, log)
         yield Process(process.pid, url, time.monotonic() - begun)
     finally:
-        _end(process)
+        if process:
+            _end(process)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal that ends this program waits, as a process that is just being started would not be known yet."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for came_meanwhile in came:
+            signal.raise_signal(came_meanwhile)
 
 
 def _url_told(process: subprocess.Popen[bytes], log: Path) -> str:
