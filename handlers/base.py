@@ -24,6 +24,7 @@ from iuserver.errors import Code, Fault
 from iuserver.library import Library
 from iuserver.records import Caller
 from iuserver.uploads import Uploads
+from iuserver.viewing import Viewing
 
 log = logging.getLogger("iuserver")
 access_log = logging.getLogger("iuserver.access")
@@ -66,6 +67,7 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    viewing: Viewing
     clock: Callable[[], float]
     public_url: str
     trusted_proxies: tuple[Network, ...]
@@ -140,9 +142,11 @@ class Handler(RequestHandler):
         """Put a refusal together."""
         status = replies.STATUS[fault.code][0]
         if status == 401:
-            self.set_header("WWW-Authenticate", "Bearer")
+            key = fault.code in ("missing_key", "invalid_key")
+            self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
         if status == 405:
             self.set_header("Allow", ", ".join(self.allowed_methods()))
+        self.set_header("Cache-Control", "no-store")
         if fault.retry_after is not None:
             self.set_header("Retry-After", fault.retry_after)
         if fault.quota:

@@ -34,7 +34,7 @@ class UploadBody:
                 options["boundary"],
                 max_header_size=MAX_HEADER,
                 max_segment_count=MAX_PARTS,
-                header_charset="latin-1",  # takes any byte; `_text` finds out what was meant
+                header_charset="latin-1",  # takes any byte; `header_text` finds out what was meant
             )
         except (MultipartError, ValueError) as error:
             raise _bad(error) from error
@@ -68,7 +68,7 @@ class UploadBody:
             raise Fault("bad_field", "A field is not UTF-8 text") from error
 
     def _sink_for(self, part: MultipartSegment) -> Callable[[bytes], object]:
-        name, filename = _text(part.name), _filename(part)
+        name, filename = header_text(part.name), _filename(part)
         if name == FILE:
             return self._start_file(filename)
         if filename is not None:
@@ -96,7 +96,7 @@ def _ignore(chunk: bytes) -> None:
     """Where unknown files go."""
 
 
-def _text(value: str) -> str:
+def header_text(value: str) -> str:
     """What a header's bytes mean: UTF-8, as RFC 7578 wants it, or Latin-1, as old clients send it."""
     try:
         return value.encode("latin-1").decode()
@@ -107,7 +107,7 @@ def _text(value: str) -> str:
 def _filename(part: MultipartSegment) -> str | None:
     """The part's file name; some clients send it in the form of RFC 5987 only, though RFC 7578 forbids that."""
     if part.filename is not None:
-        return _text(part.filename)
+        return header_text(part.filename)
     extended = _EXTENDED.search(part.header("Content-Disposition", ""))
     return unquote(extended[2], encoding=extended[1], errors="replace") if extended else None
 

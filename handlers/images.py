@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
+from handlers.addresses import client_network
 from handlers.receiving import Receiving
+from handlers.visits import manner_of, password_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
-from iuserver.library import Opened
-from iuserver.records import Caller, Image
+from iuserver.policy import answer_to
+from iuserver.records import Image
+from iuserver.viewing import Opened
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
@@ -20,7 +24,12 @@ class ImageHandler(Receiving):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:
-        opened = await self.services.library.open(slug, ext, await self._owner())
+        image = await self.services.viewing.find(slug)
+        if image.ext != ext:
+            raise Fault("not_found", "There is no such image")
+        opened = await (self._open_gated(image) if image.gated else self.services.viewing.open(image))
+        if opened is None:
+            return
         try:
             await self._send(opened)
         except StreamClosedError:
@@ -30,14 +39,37 @@ class ImageHandler(Receiving):
 
     head = get
 
-    async def _owner(self) -> Caller | None:
-        """Whose key was sent, if one was. A wrong one is nobody's: a public picture is shown all the same."""
-        try:
-            return await self.identify() if "Authorization" in self.request.headers else None
-        except Fault as fault:
-            if fault.code in ("missing_key", "invalid_key"):
+    async def _open_gated(self, image: Image) -> Opened | None:
+        """Open an image for who may see it; None: the client is sent to the share page."""
+        self.set_header("Cache-Control", "private, no-store")
+        viewing, visitor, manner = (
+            self.services.viewing,
+            await visitor_of(self, image.slug, page=False),
+            manner_of(self),
+        )
+        state = await viewing.state_of(image, visitor)
+        if state == "locked" and (password := password_of(self)):
+            visitor = replace(visitor, unlock=await self._unlock(image, password))
+            state = await viewing.state_of(image, visitor)
+        match answer_to(state, manner):
+            case "send" | "describe":
+                return await viewing.open(image)
+            case "count":
+                return await viewing.open_counted(image, visitor)
+            case "page":
+                self.set_header("Referrer-Policy", "no-referrer")
+                self.redirect(f"../i/{image.slug}", status=303)
                 return None
-            raise
+            case "ask":
+                raise Fault("password_required", "This image has a password; send it as X-Image-Password")
+            case "refuse":
+                raise Fault("forbidden", "This image is shown to viewers only, not fetched ahead of them")
+        raise Fault("not_found", "There is no such image")
+
+    async def _unlock(self, image: Image, password: str) -> str:
+        token = await self.services.viewing.unlock(image, password, client_network(self.client_address()))
+        set_unlock_cookies(self, image, token)
+        return token
 
     async def _send(self, opened: Opened) -> None:
         image, size = opened.image, opened.blob.size
@@ -61,14 +93,15 @@ class ImageHandler(Receiving):
         self.set_header("Content-Length", stop - start)
         if self.request.method == "HEAD":
             return
-        async for chunk in opened.blob.read(start, stop):
+        async for chunk in opened.read(start, stop):
             self.write(chunk)
             await self.flush()
 
     def _describe(self, image: Image) -> None:
+        unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with
         for name, value in {
             "Content-Type": image.mime,
-            "Content-Disposition": _disposition(image.filename),
+            "Content-Disposition": "inline" if unnamed else _disposition(image.filename),
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "Cross-Origin-Resource-Policy": "cross-origin",

@@ -1,4 +1,4 @@
-"""The caller's own images and folders: DELETE /api/images/SLUG, GET and POST /api/folders, and deletion links."""
+"""The caller's own images and folders: /api/images, /api/images/SLUG, /api/folders, and deletion links."""
 
 from __future__ import annotations
 
@@ -9,12 +9,34 @@ import orjson
 from handlers import replies
 from handlers.api import ApiHandler
 from handlers.receiving import Receiving
+from iuserver import forms
 from iuserver.errors import Fault
 from iuserver.records import Image
 
 
+class ImagesHandler(ApiHandler):
+    """The caller's images, page by page."""
+
+    async def get(self) -> None:
+        query = forms.listing({name: self.get_query_argument(name, "") for name in ("folder", "limit", "offset")})
+        images, total = await self.services.library.images(self.caller, query)
+        base_url, token = self.base_url(), self.services.library.delete_token
+        self.send_json(
+            {
+                "images": [replies.listed(image, base_url, token(image)) for image in images],
+                "total": total,
+                "limit": query.limit,
+                "offset": query.offset,
+            }
+        )
+
+
 class ImageRecordHandler(ApiHandler):
     """One of the caller's images."""
+
+    async def get(self, slug: str) -> None:
+        image = await self.services.library.get(slug, self.caller)
+        self.send_json(replies.detailed(image, self.base_url(), self.services.library.delete_token(image)))
 
     async def delete(self, slug: str) -> None:
         image = await self.services.library.delete(slug, self.caller)

@@ -29,6 +29,10 @@ STATUS: dict[Code, tuple[int, int]] = {
     "storage_quota_exceeded": (403, -32603),
     "folder_limit": (403, -32603),
     "plan_required": (403, -32603),
+    "blocked": (403, -32603),
+    "password_required": (401, -32001),
+    "wrong_password": (401, -32001),
+    "forbidden": (403, -32603),
     "not_found": (404, -32004),
     "method_not_allowed": (405, -32601),
     "slug_taken": (409, -32602),
@@ -91,9 +95,34 @@ def folder(of: Folder, count: int) -> dict[str, Any]:
 
 def uploaded(image: Image, of: Quota, base_url: str, delete_token: str) -> dict[str, Any]:
     """The answer to an upload, as the API document shows it."""
-    share_url, direct_url = f"{base_url}/i/{image.slug}", f"{base_url}/f/{image.slug}.{image.ext}"
+    described = _described(image, base_url, delete_token)
+    return {"ok": True, **described, "embed": embed(image, base_url), "quota": quota(of)}
+
+
+def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+    """One of the caller's images in a list. A tombstone has no size, and its name is gone."""
     return {
-        "ok": True,
+        **_described(image, base_url, delete_token),
+        "created_at": image.created_at,
+        "viewed_at": image.viewed_at,
+        "views": None if image.max_views is None else image.views,
+    }
+
+
+def detailed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+    """One of the caller's images by itself."""
+    return {"ok": True, **listed(image, base_url, delete_token), "embed": embed(image, base_url)}
+
+
+def embed(image: Image, base_url: str) -> dict[str, str]:
+    """Snippets to paste, with links to the page in place of the bytes where those are gated."""
+    if image.gated:
+        return _link(image.filename, f"{base_url}/i/{image.slug}")
+    return _picture(image.filename, f"{base_url}/f/{image.slug}.{image.ext}")
+
+
+def _described(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+    return {
         "slug": image.slug,
         "ext": image.ext,
         "filename": image.filename,
@@ -106,12 +135,10 @@ def uploaded(image: Image, of: Quota, base_url: str, delete_token: str) -> dict[
         "view_limit": image.view_limit,
         "password_protected": image.password_hash is not None,
         "folder": image.folder,
-        "share_url": share_url,
-        "direct_url": direct_url,
-        "embed": _link(image.filename, share_url) if image.gated else _picture(image.filename, direct_url),
+        "share_url": f"{base_url}/i/{image.slug}",
+        "direct_url": f"{base_url}/f/{image.slug}.{image.ext}",
         "upload_source": image.upload_source,
         "delete_url": f"{base_url}/d/{image.slug}/{delete_token}",
-        "quota": quota(of),
     }
 
 

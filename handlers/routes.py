@@ -8,7 +8,7 @@ from tornado.web import Application
 
 from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
-from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler
+from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler, ImagesHandler
 from handlers.ops import HealthHandler, QuotaHandler
 from handlers.receiving import NotFound
 from handlers.upload import UploadHandler
@@ -16,6 +16,7 @@ from handlers.upload import UploadHandler
 ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/upload", UploadHandler),
     (r"/api/quota", QuotaHandler),
+    (r"/api/images", ImagesHandler),
     (r"/api/images/([A-Za-z0-9_-]{1,64})", ImageRecordHandler),
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),

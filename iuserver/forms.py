@@ -20,6 +20,9 @@ MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
 MAX_FOLDER_NAME = 40
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+MAX_OFFSET = 10**9
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
 RESERVED_FOLDERS = ROOT_FOLDERS | {"root", "all"}
 RESERVED_SLUGS = frozenset(
@@ -69,6 +72,38 @@ def upload(fields: Mapping[str, str], filename: str) -> UploadForm:
         expires_at=expires_at,
         custom_slug=_slug(fields.get("custom_slug", "")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ListForm:
+    """Which of its images a caller wants to see. `folder`: a slug, "" for those in no folder, None for all."""
+
+    folder: str | None
+    limit: int
+    offset: int
+
+
+def listing(fields: Mapping[str, str]) -> ListForm:
+    """Check which page of a list is wanted; empty fields count as absent. Raises Fault("bad_field")."""
+    return ListForm(
+        folder=_shelf(fields.get("folder", "")),
+        limit=_whole("limit", fields.get("limit", ""), DEFAULT_PAGE, 1, MAX_PAGE),
+        offset=_whole("offset", fields.get("offset", ""), 0, 0, MAX_OFFSET),
+    )
+
+
+def _shelf(text: str) -> str | None:
+    if text in ("", "all"):
+        return None
+    return _folder("" if text == "root" else text) or ""
+
+
+def _whole(name: str, text: str, default: int, least: int, most: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
+        raise Fault("bad_field", f"{name} must be a whole number from {least} to {most}")
+    return int(text)
 
 
 def idempotency_key(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Admission: token buckets per caller, bounded places for uploads, reserved places in a month."""
+"""Admission: token buckets per caller, bounded guesses, bounded places for uploads, reserved places in a month."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
+from iuserver.errors import Fault
 from iuserver.policy import check_month, overloaded
 from iuserver.records import MB, Allowance, Quota
 
 MAX_BUCKETS = 100_000
+MINUTE = 60
 
 
 @dataclass(slots=True)
@@ -45,6 +47,35 @@ class TokenBuckets:
         self._buckets[key] = bucket
         missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
         return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
+
+
+class Guesses:
+    """At most so many wrong guesses per key within any minute; `clock` gives seconds.
+
+    A right one costs nothing; while it is judged it counts, so that many at once are no more than one after the other.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._made: TTLCache[Hashable, list[float]] = TTLCache(MAX_BUCKETS, ttl=2 * MINUTE, timer=clock)
+
+    def begin(self, key: Hashable) -> Callable[[], None]:
+        """Take a guess, and return what takes it back. Raises Fault("rate_limited")."""
+        now = self._clock()
+        made = [at for at in self._made.get(key, ()) if now - MINUTE < at <= now]
+        if len(made) >= self._per_minute:
+            wait = int(made[0] + MINUTE - now) + 1
+            raise Fault("rate_limited", "Too many wrong passwords; wait a moment", retry_after=wait)
+        self._made[key] = [*made, now]
+
+        def take_back() -> None:
+            left = list(self._made.get(key, ()))
+            if now in left:
+                left.remove(now)
+            self._made[key] = left
+
+        return take_back
 
 
 class UploadQueue:

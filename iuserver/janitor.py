@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from iuserver import policy
@@ -23,10 +23,10 @@ from iuserver.records import AccountCounts, Image
 log = logging.getLogger("iuserver.janitor")
 
 HOUR = 3600
-PAUSE = 60.0
-"""Seconds between two steps of the background loop."""
-STEPS_A_SWEEP = 60
-"""Only every so many steps looks at every blob and every account: what that finds is an hour old anyway."""
+PAUSE = 20.0
+"""Seconds between two looks for what is to go: it leaves the disk within a minute."""
+PAUSES_A_SWEEP = 180
+"""Only so rarely every blob and every account is looked at: what that finds is an hour old anyway."""
 GRACE = 0.2
 """Seconds: an image's bytes outlive its record for less than this when somebody deletes it."""
 BATCH = 500
@@ -36,18 +36,20 @@ DELETIONS = 16
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep has done: images expired, blobs and spool files removed, accounts mended, rows forgotten."""
+    """What a sweep has done: images expired or buried, files removed, accounts mended, rows of each kind forgotten."""
 
     expired: int = 0
+    buried: int = 0
     blobs: int = 0
     spool: int = 0
     counts: int = 0
     ledger: int = 0
     slugs: int = 0
     keys: int = 0
+    grants: int = 0
 
     def __bool__(self) -> bool:
-        return any((self.expired, self.blobs, self.spool, self.counts, self.ledger, self.slugs, self.keys))
+        return any(astuple(self))
 
 
 @dataclass(slots=True)
@@ -81,19 +83,21 @@ class Janitor:
     spool_folder: Path
     serving: Callable[[], bool]
     clock: Callable[[], float]
-    _steps: int = field(default=0, init=False)
 
     async def run_forever(self) -> None:
-        """Sweep until cancelled. What goes wrong is logged, and tried again at the next step."""
+        """Sweep until cancelled. However long it takes to look at every blob, expired images go meanwhile."""
+        await asyncio.gather(self._repeat(self.tidy, 1), self._repeat(self.sweep, PAUSES_A_SWEEP))
+
+    async def _repeat(self, step: Callable[[], Awaitable[Report]], pauses: int) -> None:
+        """Do a step again and again. What goes wrong is logged, and tried again at the next time."""
+        await asyncio.sleep(PAUSE)
         while True:
-            await asyncio.sleep(PAUSE)
             try:
-                report = await (self.tidy() if self._steps % STEPS_A_SWEEP else self.sweep())
-                if report:
+                if report := await step():
                     log.info("swept: %s", report)
             except Exception:
                 log.exception("a step of the janitor failed")
-            self._steps += 1
+            await asyncio.sleep(PAUSE * pauses)
 
     async def sweep(self) -> Report:
         """Everything, once."""
@@ -110,7 +114,7 @@ class Janitor:
 
     async def tidy(self) -> Report:
         """The part of a sweep that costs nothing where there is nothing to do."""
-        report = Report(expired=await self._delete_expired())
+        report = Report(expired=await self._delete_expired(), buried=await self._bury_used_up())
         for path in self._stale_spool():
             path.unlink(missing_ok=True)
             report.spool += 1
@@ -118,6 +122,7 @@ class Janitor:
         report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
         report.keys = await _all_of(lambda: self.catalog.purge_keys(int(self.clock()), BATCH))
         report.slugs = await _all_of(lambda: self.catalog.purge_kept_slugs(int(self.clock()), BATCH))
+        report.grants = await _all_of(lambda: self.catalog.purge_grants(int(self.clock()), BATCH))
         return report
 
     async def check(self, tell: Callable[[str], None], repair: bool = False) -> Check:
@@ -135,6 +140,12 @@ class Janitor:
         count = 0
         while images := await self.catalog.expired(int(self.clock()), DELETIONS):
             count += sum(await asyncio.gather(*(self._delete(image) for image in images)))
+        return count
+
+    async def _bury_used_up(self) -> int:
+        count = 0
+        while images := await self.catalog.to_bury(int(self.clock()), DELETIONS):
+            count += sum(await asyncio.gather(*map(self.library.bury, images)))
         return count
 
     async def _delete(self, image: Image) -> bool:
@@ -234,9 +245,10 @@ class Janitor:
     async def _check_records(self, check: Check) -> None:
         after = ""
         while page := await self.catalog.images_page(after, BATCH):
-            check.records += len(page)
             for image in page:
-                await self._check_record(check, image)
+                if image.buried_at is None:  # a tombstone has no bytes that could be missing
+                    check.records += 1
+                    await self._check_record(check, image)
             after = page[-1].slug
 
     async def _check_record(self, check: Check, image: Image) -> None:

@@ -1,4 +1,4 @@
-"""The library: looking at stored images, sorting them into folders, deleting them."""
+"""The library: an account's own images; listing them, sorting them into folders, deleting them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from dataclasses import dataclass
 
 from iuserver import forms, policy, signing
 from iuserver.errors import Fault
-from iuserver.ports import Blob, BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog
 from iuserver.records import Caller, Folder, Image
 
 MAX_FOLDERS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An image whose bytes may be sent; whoever has it closes `blob`."""
-
-    image: Image
-    blob: Blob
-    seconds_left: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +22,20 @@ class Library:
     secret: bytes
     clock: Callable[[], float]
 
-    async def open(self, slug: str, ext: str, caller: Caller | None) -> Opened:
-        """Open an image for whoever asks (None: anybody).
+    async def images(self, caller: Caller, query: forms.ListForm) -> tuple[list[Image], int]:
+        """A page of a caller's images, the newest first, and how many there are in all."""
+        return await self.catalog.list_images(caller.account.id, query.folder, query.limit, query.offset)
 
-        Raises Fault("not_found") alike for what never was, what has expired, a wrong extension, and a gated image
-        that is not the caller's.
-        """
+    async def get(self, slug: str, caller: Caller) -> Image:
+        """One of a caller's images. Raises Fault("not_found"), for somebody else's as for one that never was."""
         image = await self.catalog.image(slug)
-        now = self.clock()
-        if image is None or image.ext != ext or not policy.may_read(image, caller, now):
+        if image is None or image.account_id != caller.account.id or policy.is_expired(image, self.clock()):
             raise _not_found()
-        left = None if image.expires_at is None else int(image.expires_at - now)
-        return Opened(image, await self.blobs.open(image.blob), left)
+        return image
 
     async def delete(self, slug: str, caller: Caller) -> Image:
-        """Delete a caller's image. Raises Fault("not_found"), for somebody else's as for one that never was."""
-        image = await self.catalog.image(slug)
-        if image is None or image.account_id != caller.account.id:
-            raise _not_found()
-        return await self.delete_record(image)
+        """Delete a caller's image. Raises Fault("not_found"), as `get` does."""
+        return await self.delete_record(await self.get(slug, caller))
 
     def delete_token(self, image: Image) -> str:
         """What the image's deletion link carries."""
@@ -94,6 +80,16 @@ class Library:
             raise _not_found()
         await self.blobs.delete(image.blob)
         return image
+
+    async def bury(self, image: Image) -> bool:
+        """Let the bytes of an image go that all its viewers have seen; False where somebody else has done it.
+
+        As when it is deleted: the record first, then the bytes.
+        """
+        if await self.catalog.bury_image(image.slug, image.blob, int(self.clock())) is None:
+            return False
+        await self.blobs.delete(image.blob)
+        return True
 
 
 def _not_found() -> Fault:

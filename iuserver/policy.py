@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Literal
 
 from iuserver.errors import Fault
-from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Plan, Quota
+from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Manner, Plan, Quota
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
@@ -20,6 +21,15 @@ SLUG_DAYS = 30
 """For so long the slug of a deleted image names nothing else."""
 VIEWS_DAYS = 30
 """An image that lives by its viewers lives no longer than this, on every plan."""
+TOMBSTONE_DAYS = 30
+"""For so long, at most, an owner sees that an image has been seen by all it was meant for."""
+GRANT_SECONDS = 60
+UNLOCK_SECONDS = 3600
+
+State = Literal["gone", "locked", "sealed", "open"]
+"""What an image is to a visitor: not there, behind its password, to be seen at the price of a view, or theirs."""
+Answer = Literal["nothing", "ask", "page", "describe", "refuse", "count", "send"]
+"""What becomes of a request for bytes: 404, 401, the share page, headers, 403, the bytes for a view, the bytes."""
 
 
 def month_of(now: float) -> str:
@@ -139,8 +149,77 @@ def check_slug(custom: str | None, plan: Plan) -> None:
         raise Fault("plan_required", "A custom short link is Pro-only")
 
 
-def may_read(image: Image, caller: Caller | None, now: float) -> bool:
-    """Whether the image's bytes may go to whoever asks: not when expired, and gated ones only to their owner."""
-    if image.expires_at is not None and now >= image.expires_at:
-        return False
-    return not image.gated or (caller is not None and caller.account.id == image.account_id)
+def is_expired(image: Image, now: float) -> bool:
+    """From the second it expires, an image is nobody's."""
+    return image.expires_at is not None and now >= image.expires_at
+
+
+def state_of(image: Image, now: float, *, owner: bool, unlocked: bool, granted: bool) -> State:
+    """What an image is to a visitor: its `owner`, who has given its password, or holds a grant, or none of these.
+
+    The owner looks without being counted, but cannot look again at what its last viewer has seen.
+    """
+    if is_expired(image, now) or image.buried_at is not None:
+        return "gone"
+    if granted:
+        return "open"
+    if image.used_up:
+        return "gone"
+    if owner:
+        return "open"
+    if image.password_hash is not None and not unlocked:
+        return "locked"
+    return "open" if image.max_views is None else "sealed"
+
+
+def answer_to(state: State, manner: Manner) -> Answer:
+    """What a request for an image's bytes gets. Only who really looks is counted."""
+    if state == "gone":
+        return "nothing"
+    if state == "open":
+        return "send"
+    if state == "locked":
+        return "page" if manner.navigation else "ask"
+    if manner.head:
+        return "describe"
+    if manner.prefetch:
+        return "refuse"
+    return "page" if manner.robot or manner.navigation else "count"
+
+
+def may_reveal(state: State, manner: Manner) -> bool:
+    """Whether a click on the share page counts as a view."""
+    return state == "sealed" and not (manner.robot or manner.prefetch)
+
+
+def viewed(image: Image, known: bool, granted_until: int, now: int) -> Image | None:
+    """The record after one more view, or None where nobody may see it any more.
+
+    `known` is a viewer who has been counted before; `granted_until` is when the last grant lapses, that of this view
+    included (0: there is none). The last viewer's bytes stay for as long as anybody holds a grant.
+    """
+    if is_expired(image, now) or image.used_up or image.max_views is None:
+        return None
+    if known:
+        return image
+    after = replace(image, views=image.views + 1, viewed_at=now)
+    return replace(after, let_go_at=max(now, granted_until)) if after.used_up else after
+
+
+def buried(image: Image, now: int) -> Image | None:
+    """The tombstone of an image whose bytes are to go, or None where they are not.
+
+    Nothing personal is left, and it expires with the image, or thirty days after its last viewer.
+    """
+    if image.buried_at is not None or image.let_go_at is None or image.let_go_at > now:
+        return None
+    until = (image.viewed_at or now) + TOMBSTONE_DAYS * DAY
+    return replace(
+        image,
+        filename=f"image.{image.ext}",
+        size=0,
+        password_hash=None,
+        expires_at=until if image.expires_at is None else min(until, image.expires_at),
+        let_go_at=None,
+        buried_at=now,
+    )

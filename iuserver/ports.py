@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept
+
+MAX_GRANTS = 1000
+"""So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
 
 
 class Catalog(Protocol):
@@ -71,6 +74,39 @@ class Catalog(Protocol):
         where there is none (any more): of two that delete it at once, one gets it.
         """
 
+    async def claim_view(self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int) -> Image | None:
+        """Count a view of an image, if it is still the one of this blob, and keep the grant that goes with it, as one.
+
+        Who has been counted before (`viewer`) is not counted again. Returns the record as it is afterwards, by
+        `policy.viewed`; None where the image is gone, expired or used up: then nothing is kept. The viewers and grants
+        of an image go with its record. Of its grants, `MAX_GRANTS` are kept, the latest.
+        """
+
+    async def has_grant(self, slug: str, hash: bytes, now: int) -> bool:
+        """Whether an image has this grant, and it has not lapsed."""
+
+    async def to_bury(self, now: int, limit: int) -> list[Image]:
+        """Up to `limit` records that are used up and whose bytes are to go by now, the oldest first."""
+
+    async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
+        """Make a record the tombstone that `policy.buried` says, and give its account the bytes back, as one.
+
+        Its viewers and grants are forgotten. Returns the record as it was before; None where nothing was to be done:
+        of two that bury it at once, one gets it.
+        """
+
+    async def purge_grants(self, now: int, limit: int) -> int:
+        """Forget up to `limit` grants that have lapsed, and tell how many there were."""
+
+    async def list_images(
+        self, account_id: str, folder: str | None, limit: int, offset: int
+    ) -> tuple[list[Image], int]:
+        """A page of an account's records, tombstones included, the newest first, and how many there are in all.
+
+        `folder` is a slug, "" for those in no folder, None for all. Two of the same second come in the order of slugs,
+        backwards. The time does not grow with the number of records, or hardly.
+        """
+
     async def images_of(self, account_id: str) -> list[Image]:
         """All records of an account."""
 
@@ -93,7 +129,7 @@ class Catalog(Protocol):
         """The first `limit` records behind a slug, in the order of slugs; "" stands before all."""
 
     async def blobs_known(self, keys: list[str]) -> set[str]:
-        """Which of these blobs have a record."""
+        """Which of these blobs have a record that is no tombstone."""
 
     async def expired(self, now: int, limit: int) -> list[Image]:
         """Up to `limit` records whose time is over, the oldest first."""
@@ -113,6 +149,21 @@ class Catalog(Protocol):
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
         """Set up to `limit` slugs free that were kept until now, and tell how many there were."""
+
+    async def add_block(self, block: Block) -> None:
+        """Put a picture on the blocklist; one that stands there already (the same id) stays as it is."""
+
+    async def remove_block(self, id: str) -> None:
+        """Take a picture off the blocklist. Raises Fault("not_found")."""
+
+    async def blocks(self) -> list[Block]:
+        """The blocklist, oldest first."""
+
+    async def has_blocks(self) -> bool:
+        """Whether there is anything on the blocklist."""
+
+    async def is_blocked(self, sha256: bytes) -> bool:
+        """Whether the picture whose stored bytes have this SHA-256 is on the blocklist."""
 
     async def close(self) -> None:
         """Finish what was begun and let go."""

@@ -89,7 +89,11 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image's record. `width` and `height` are what a viewer shows, `blob` names its bytes."""
+    """An image's record. `width` and `height` are what a viewer shows, `blob` names its bytes.
+
+    `views` counts the viewers of an image that goes after some, the last one at `viewed_at`. When that was the last one
+    allowed, its bytes go at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
+    """
 
     slug: str
     blob: str
@@ -107,11 +111,65 @@ class Image:
     folder: str | None
     upload_source: Source
     created_at: int
+    views: int = 0
+    viewed_at: int | None = None
+    let_go_at: int | None = None
+    buried_at: int | None = None
+
+    @property
+    def max_views(self) -> int | None:
+        """How many viewers may see it; None: any number."""
+        return 1 if self.expiration == "burn" else self.view_limit
+
+    @property
+    def used_up(self) -> bool:
+        """Whether all the viewers it was meant for have seen it."""
+        return self.max_views is not None and self.views >= self.max_views
 
     @property
     def gated(self) -> bool:
         """Whether a viewer must do or lose something before the bytes are theirs."""
         return self.password_hash is not None or self.expiration in ("burn", "views")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who wants to see an image. `client` is what tells viewers apart; the rest is what the request brought along."""
+
+    caller: Caller | None = None
+    client: str = ""
+    unlock: str | None = None
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a request wants to see an image: what decides whether somebody really looks."""
+
+    head: bool = False
+    navigation: bool = False
+    robot: bool = False
+    prefetch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to fetch the bytes of an image whose view has been counted: the hash of a random word, until it lapses."""
+
+    hash: bytes
+    lapses_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A picture that nobody may upload: the SHA-256 of its stored bytes, their size where it is known, and what the
+    operator named."""
+
+    id: str
+    sha256: bytes
+    size: int | None
+    origin: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
@@ -32,8 +32,12 @@ from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB
 from iuserver.settings import Settings, SettingsError
 from iuserver.uploads import Uploads
+from iuserver.viewing import Viewing
 
 Clock = Callable[[], float]
+
+GUESSES = 5
+"""Wrong passwords a minute, of one image and address."""
 
 
 class StartError(Exception):
@@ -156,6 +160,7 @@ class Server:
         await catalog.void_claims()
         blobs = open_blobs(settings)
         stack.push_async_callback(blobs.close)
+        secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
         uploads = Uploads(
@@ -171,7 +176,8 @@ class Server:
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
-            library=Library(catalog, blobs, await catalog.secret(), self._clock),
+            library=Library(catalog, blobs, secret, self._clock),
+            viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),

@@ -159,7 +159,10 @@ class DiskBlob:
         while start < stop:
             read = functools.partial(os.pread, self._file, min(CHUNK, stop - start), start)
             # A small file is read in microseconds: to ask a thread would take longer.
-            chunk = read() if self.size <= CHUNK else await self._in_thread(read)
+            try:
+                chunk = read() if self.size <= CHUNK else await self._in_thread(read)
+            except OSError as error:
+                raise _unavailable() from error
             if not chunk:
                 raise Fault("storage_unavailable", "The image's bytes end too early")
             start += len(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 MIGRATIONS = [
     """
@@ -82,6 +83,58 @@ MIGRATIONS = [
     CREATE INDEX idempotency_keys_by_time ON idempotency_keys (claimed_at);
     CREATE INDEX kept_slugs_by_time ON kept_slugs (until);
     """,
+    # What viewers have seen, and what they may still fetch.
+    """
+    ALTER TABLE images ADD COLUMN views INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE images ADD COLUMN viewed_at INTEGER;
+    ALTER TABLE images ADD COLUMN let_go_at INTEGER;
+    ALTER TABLE images ADD COLUMN buried_at INTEGER;
+    CREATE INDEX images_to_bury ON images (let_go_at) WHERE let_go_at IS NOT NULL;
+
+    CREATE TABLE viewers (
+        slug   TEXT NOT NULL REFERENCES images (slug) ON DELETE CASCADE,
+        viewer BLOB NOT NULL,
+        PRIMARY KEY (slug, viewer)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE grants (
+        slug      TEXT NOT NULL REFERENCES images (slug) ON DELETE CASCADE,
+        hash      BLOB NOT NULL,
+        lapses_at INTEGER NOT NULL,
+        PRIMARY KEY (slug, hash)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX grants_by_time ON grants (lapses_at);
+    """,
+    # Lists: an index for each order that is asked for, and counts that need not be counted.
+    """
+    CREATE INDEX images_by_folder ON images (account_id, folder, created_at);
+
+    CREATE TABLE image_counts (
+        account_id TEXT NOT NULL,
+        folder     TEXT NOT NULL,
+        images     INTEGER NOT NULL,
+        PRIMARY KEY (account_id, folder)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO image_counts SELECT account_id, coalesce(folder, ''), count(*) FROM images GROUP BY 1, 2;
+
+    CREATE TRIGGER image_added AFTER INSERT ON images BEGIN
+        INSERT INTO image_counts VALUES (new.account_id, coalesce(new.folder, ''), 1)
+            ON CONFLICT DO UPDATE SET images = images + 1;
+    END;
+    CREATE TRIGGER image_removed AFTER DELETE ON images BEGIN
+        UPDATE image_counts SET images = images - 1
+            WHERE account_id = old.account_id AND folder = coalesce(old.folder, '');
+    END;
+    """,
+    """
+    CREATE TABLE blocks (
+        id         TEXT PRIMARY KEY,
+        sha256     BLOB NOT NULL UNIQUE,
+        size       INTEGER,
+        origin     TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 ]
 
 
@@ -97,7 +150,17 @@ def migrate(connection: sqlite3.Connection) -> None:
         # Another process may have been faster: it is looked at again under the lock.
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("PRAGMA user_version").fetchone()[0] < number:
-            for statement in script.split(";"):
+            for statement in _statements(script):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")
         connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; those of a trigger have semicolons of their own."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -19,8 +19,9 @@ import orjson
 
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
-from iuserver.policy import DAY, charged
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Quota, Stored
+from iuserver.policy import DAY, buried, charged, viewed
+from iuserver.ports import MAX_GRANTS
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Quota, Stored
 from iuserver.threads import Crew, Job, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
@@ -32,6 +33,7 @@ ACCOUNT_FIELDS = [f.name for f in fields(Account)]
 ACCOUNT_COLUMNS = ", ".join(ACCOUNT_FIELDS)
 IMAGE_FIELDS = [f.name for f in fields(Image)]
 IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
+BLOCK_COLUMNS = ", ".join(f.name for f in fields(Block))
 SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
@@ -41,8 +43,10 @@ INSERT_IMAGE = f"""
 """
 INSERT_FOLDER = "INSERT INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
 SELECT_FOLDERS = """
-    SELECT account_id, slug, name, created_at,
-        (SELECT count(*) FROM images WHERE images.account_id = folders.account_id AND images.folder = folders.slug)
+    SELECT account_id, slug, name, created_at, coalesce((
+        SELECT images FROM image_counts AS counts
+        WHERE counts.account_id = folders.account_id AND counts.folder = folders.slug
+    ), 0)
     FROM folders WHERE account_id = ? ORDER BY created_at, name
 """
 SELECT_KEY = """
@@ -53,6 +57,18 @@ CLAIM_KEY = """
 """
 WHERE_CLAIMED = "WHERE account_id = ? AND key = ? AND fingerprint IS NULL"
 KEEP_ANSWER = "UPDATE idempotency_keys SET fingerprint = ?, answer = ? WHERE account_id = ? AND key = ?"
+UPDATE_VIEWS = "UPDATE images SET views = ?, viewed_at = ?, let_go_at = ? WHERE slug = ?"
+INSERT_VIEWER = "INSERT OR IGNORE INTO viewers VALUES (?, ?)"
+INSERT_GRANT = "INSERT INTO grants VALUES (?, ?, ?)"
+DROP_GRANTS = """
+    DELETE FROM grants WHERE slug = ? AND hash IN
+        (SELECT hash FROM grants WHERE slug = ? ORDER BY lapses_at DESC LIMIT -1 OFFSET ?)
+"""
+PURGE_GRANTS = """
+    DELETE FROM grants WHERE (slug, hash) IN (SELECT slug, hash FROM grants WHERE lapses_at <= ? LIMIT ?)
+"""
+SELECT_TO_BURY = f"SELECT {IMAGE_COLUMNS} FROM images WHERE let_go_at <= ? ORDER BY let_go_at LIMIT ?"
+BURY = "UPDATE images SET filename = ?, size = 0, password_hash = NULL, expires_at = ?, let_go_at = NULL, buried_at = ?"
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
 TRUE_BYTES = "(SELECT coalesce(sum(size), 0) FROM images WHERE images.account_id = accounts.id)"
@@ -182,6 +198,68 @@ class SqliteCatalog:
         image: Image | None = await self._writer.commit(step)
         return image
 
+    async def claim_view(self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int) -> Image | None:
+        def step(connection: sqlite3.Connection) -> Image | None:
+            image = _image_of_blob(connection, slug, blob)
+            if image is None:
+                return None
+            known = connection.execute("SELECT 1 FROM viewers WHERE slug = ? AND viewer = ?", (slug, viewer)).fetchone()
+            (granted,) = connection.execute("SELECT max(lapses_at) FROM grants WHERE slug = ?", (slug,)).fetchone()
+            after = viewed(image, bool(known), max(granted or 0, grant.lapses_at if grant else 0), now)
+            if after is None:
+                return None
+            if not known:
+                connection.execute(UPDATE_VIEWS, (after.views, after.viewed_at, after.let_go_at, slug))
+                connection.execute(INSERT_VIEWER, (slug, viewer))
+            if grant:
+                connection.execute(INSERT_GRANT, (slug, grant.hash, grant.lapses_at))
+                connection.execute(DROP_GRANTS, (slug, slug, MAX_GRANTS))
+            return after
+
+        image: Image | None = await self._writer.commit(step)
+        return image
+
+    async def has_grant(self, slug: str, hash: bytes, now: int) -> bool:
+        return bool(self._read("SELECT 1 FROM grants WHERE slug = ? AND hash = ? AND lapses_at > ?", slug, hash, now))
+
+    async def to_bury(self, now: int, limit: int) -> list[Image]:
+        return [Image(*row) for row in await self._survey(SELECT_TO_BURY, now, limit)]
+
+    async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
+        def step(connection: sqlite3.Connection) -> Image | None:
+            image = _image_of_blob(connection, slug, blob)
+            stone = buried(image, now) if image else None
+            if image is None or stone is None:
+                return None
+            connection.execute(f"{BURY} WHERE slug = ?", (stone.filename, stone.expires_at, stone.buried_at, slug))
+            connection.execute(GIVE_BACK, (image.size, image.account_id))
+            connection.execute("DELETE FROM viewers WHERE slug = ?", (slug,))
+            connection.execute("DELETE FROM grants WHERE slug = ?", (slug,))
+            return image
+
+        image: Image | None = await self._writer.commit(step)
+        return image
+
+    async def purge_grants(self, now: int, limit: int) -> int:
+        return await self._purge(PURGE_GRANTS, now, limit)
+
+    async def list_images(
+        self, account_id: str, folder: str | None, limit: int, offset: int
+    ) -> tuple[list[Image], int]:
+        def look() -> tuple[list[Image], int]:
+            connection = self._surveying
+            connection.execute("BEGIN")  # so that the total and the page are of the same moment
+            try:
+                return _list_images(connection, account_id, folder, limit, offset)
+            finally:
+                connection.execute("ROLLBACK")
+
+        try:
+            found: tuple[list[Image], int] = await self._surveyor.run(look)
+            return found
+        except sqlite3.OperationalError as error:
+            raise _unavailable() from error
+
     async def images_of(self, account_id: str) -> list[Image]:
         rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
         return [Image(*row) for row in rows]
@@ -232,7 +310,7 @@ class SqliteCatalog:
         return [Image(*row) for row in await self._survey(sql, after_slug, limit)]
 
     async def blobs_known(self, keys: list[str]) -> set[str]:
-        sql = "SELECT blob FROM images WHERE blob IN (SELECT value FROM json_each(?))"
+        sql = "SELECT blob FROM images WHERE blob IN (SELECT value FROM json_each(?)) AND buried_at IS NULL"
         return {blob for (blob,) in await self._survey(sql, json.dumps(keys))}
 
     async def expired(self, now: int, limit: int) -> list[Image]:
@@ -249,6 +327,27 @@ class SqliteCatalog:
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
         return await self._purge(PURGE_SLUGS, now, limit)
+
+    async def add_block(self, block: Block) -> None:
+        sql = f"INSERT OR IGNORE INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+        await self._writer.commit(lambda connection: connection.execute(sql, astuple(block)).rowcount)
+
+    async def remove_block(self, id: str) -> None:
+        def step(connection: sqlite3.Connection) -> None:
+            if not connection.execute("DELETE FROM blocks WHERE id = ?", (id,)).rowcount:
+                raise Fault("not_found", f"There is nothing with the id {id} on the blocklist")
+
+        await self._writer.commit(step)
+
+    async def blocks(self) -> list[Block]:
+        rows = await self._survey(f"SELECT {BLOCK_COLUMNS} FROM blocks ORDER BY created_at, id")
+        return [Block(*row) for row in rows]
+
+    async def has_blocks(self) -> bool:
+        return bool(self._read("SELECT 1 FROM blocks LIMIT 1"))
+
+    async def is_blocked(self, sha256: bytes) -> bool:
+        return bool(self._read("SELECT 1 FROM blocks WHERE sha256 = ?", sha256))
 
     async def close(self) -> None:
         await self._writer.close()
@@ -285,6 +384,37 @@ class SqliteCatalog:
 def _kept(fingerprint: bytes, answer: bytes) -> Kept:
     told = orjson.loads(answer)
     return Kept(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
+
+
+def _image_of_blob(connection: sqlite3.Connection, slug: str, blob: str) -> Image | None:
+    sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug = ? AND blob = ?"
+    row = connection.execute(sql, (slug, blob)).fetchone()
+    return Image(*row) if row else None
+
+
+def _list_images(
+    connection: sqlite3.Connection, account_id: str, folder: str | None, limit: int, offset: int
+) -> tuple[list[Image], int]:
+    """A page and the total. An offset is counted off along the index, from the nearer end; only then rows are read."""
+    which, values = _shelf(account_id, folder)
+    sql = f"SELECT coalesce(sum(images), 0) FROM image_counts WHERE {which['counts']}"
+    (total,) = connection.execute(sql, values).fetchone()
+    limit = max(0, min(limit, total - offset))
+    order, skip = ("DESC", offset) if offset <= total // 2 else ("ASC", total - offset - limit)
+    page = f"""
+        SELECT slug FROM images WHERE {which["images"]}
+        ORDER BY created_at {order}, slug {order} LIMIT {limit} OFFSET {skip}
+    """
+    sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug IN ({page}) ORDER BY created_at DESC, slug DESC"
+    return [Image(*row) for row in connection.execute(sql, values)], total
+
+
+def _shelf(account_id: str, folder: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The conditions for a folder's rows in each table, and their values."""
+    if folder is None:
+        return dict.fromkeys(("counts", "images"), "account_id = ?"), (account_id,)
+    images = "account_id = ? AND folder IS nullif(?, '')"
+    return {"counts": "account_id = ? AND folder = ?", "images": images}, (account_id, folder)
 
 
 def _check_folder(connection: sqlite3.Connection, image: Image) -> None:

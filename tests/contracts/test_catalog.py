@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from iuserver import policy
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -233,6 +236,207 @@ def test_of_many_who_delete_an_image_at_once_one_has_done_it(on_catalog: Callabl
         assert (await catalog.accounts())[0].stored_bytes == 0
 
     on_catalog(work)
+
+
+BURN = replace(IMAGE, expiration="burn", view_limit=None)
+
+
+def viewer(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def test_of_many_viewers_at_once_as_many_see_an_image_as_may(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(BURN, CHARGE)
+        await catalog.commit_upload(image(3, view_limit=3), CHARGE)
+        for record, allowed in ((BURN, 1), (image(3), 3)):
+            claims = (catalog.claim_view(record.slug, record.blob, viewer(n), None, 1000 + n) for n in range(100))
+            seen = [claimed for claimed in await asyncio.gather(*claims) if claimed]
+            assert len(seen) == allowed
+            assert sorted(claimed.views for claimed in seen) == list(range(1, allowed + 1))
+            left = await catalog.image(record.slug)
+            assert left == max(seen, key=lambda claimed: claimed.views)
+            assert left.used_up
+            assert left.let_go_at == left.viewed_at
+
+    on_catalog(work)
+
+
+def test_a_viewer_counts_once_and_may_look_until_the_last_one_has(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+
+        async def views(who: int, now: int) -> int | None:
+            claimed = await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(who), None, now)
+            return claimed and claimed.views
+
+        told = [await views(who, 1000 + at) for at, who in enumerate((1, 1, 2, 1, 3, 4, 1))]
+        assert told == [1, 1, 2, 2, 3, None, None]
+        found = await catalog.image(IMAGE.slug)
+        assert found == replace(IMAGE, views=3, viewed_at=1004, let_go_at=1004)
+
+    on_catalog(work)
+
+
+def test_a_view_is_refused_for_what_is_gone_expired_or_another_blob(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        grant = Grant(b"g" * 32, 9000)
+        assert await catalog.claim_view("elsewhat", IMAGE.blob, viewer(1), grant, 1000) is None
+        assert await catalog.claim_view(IMAGE.slug, "c" * 32, viewer(1), grant, 1000) is None
+        assert await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), grant, 5000) is None
+        assert not await catalog.has_grant(IMAGE.slug, grant.hash, 1000)
+        assert await catalog.image(IMAGE.slug) == IMAGE
+
+    on_catalog(work)
+
+
+def test_a_grant_holds_until_it_lapses_and_the_last_one_keeps_the_bytes(on_catalog: Callable[[Work], Any]) -> None:
+    async def claim(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(1, view_limit=2), CHARGE)
+        one, blob = image(1).slug, image(1).blob
+        assert await catalog.claim_view(one, blob, viewer(1), Grant(b"1" * 32, 1060), 1000)
+        again = await catalog.claim_view(one, blob, viewer(1), Grant(b"2" * 32, 1070), 1010)
+        assert again
+        assert (again.views, again.let_go_at) == (1, None)
+        last = await catalog.claim_view(one, blob, viewer(2), None, 1020)
+        assert last
+        assert (last.views, last.let_go_at) == (2, 1070)
+
+    async def look(catalog: Catalog) -> None:
+        one = image(1).slug
+        assert await catalog.has_grant(one, b"1" * 32, 1059)
+        assert not await catalog.has_grant(one, b"1" * 32, 1060)
+        assert await catalog.has_grant(one, b"2" * 32, 1069)
+        assert not await catalog.has_grant("slug0002", b"2" * 32, 1069)
+        assert not await catalog.has_grant(one, b"3" * 32, 1000)
+        assert await catalog.to_bury(1069, 9) == []
+        assert [found.slug for found in await catalog.to_bury(1070, 9)] == [one]
+        assert await catalog.purge_grants(1060, 9) == 1
+        assert await catalog.has_grant(one, b"2" * 32, 1060)
+        assert [await catalog.purge_grants(1070, 9) for _ in range(2)] == [1, 0]
+
+    on_catalog(claim)
+    on_catalog(look)
+
+
+def test_so_many_grants_of_an_image_are_kept_and_no_more(
+    on_catalog: Callable[[Work], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has been counted may ask again and again: the oldest grants give way."""
+
+    async def work(catalog: Catalog) -> None:
+        monkeypatch.setattr(sys.modules[type(catalog).__module__], "MAX_GRANTS", 3)
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        words = [bytes([number]) * 32 for number in range(5)]
+        for number, word in enumerate(words):
+            await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), Grant(word, 1060 + number), 1000 + number)
+        assert [await catalog.has_grant(IMAGE.slug, word, 1010) for word in words] == [False, False, True, True, True]
+
+    on_catalog(work)
+
+
+def test_a_buried_image_leaves_a_tombstone_and_gives_its_bytes_back(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(BURN, CHARGE)
+        await catalog.commit_upload(image(2), CHARGE)
+        assert await catalog.bury_image(BURN.slug, BURN.blob, 1000) is None, "nobody has seen it"
+        grant = Grant(b"g" * 32, 1060)
+        seen = await catalog.claim_view(BURN.slug, BURN.blob, viewer(1), grant, 1000)
+        assert await catalog.bury_image(BURN.slug, BURN.blob, 1059) is None, "somebody holds a grant"
+        assert await catalog.bury_image(BURN.slug, "c" * 32, 1060) is None
+        buried = await asyncio.gather(*(catalog.bury_image(BURN.slug, BURN.blob, 1060) for _ in range(9)))
+        assert [found for found in buried if found] == [seen]
+        stone = await catalog.image(BURN.slug)
+        assert stone == policy.buried(replace(BURN, views=1, viewed_at=1000, let_go_at=1060), 1060)
+        assert (await catalog.accounts())[0].stored_bytes == 1000
+        assert (await catalog.accounts())[0].used == await catalog.ledger("a1", "2026-11") == 2
+        assert not (await catalog.counts("2026-11", "", 9))[0].bent
+        assert await catalog.to_bury(9999, 9) == []
+        assert not await catalog.has_grant(BURN.slug, grant.hash, 1001)
+        assert await catalog.blobs_known([BURN.blob, image(2).blob]) == {image(2).blob}
+        assert await catalog.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1061) is None
+        assert BURN.slug in [found.slug for found in await catalog.expired(5000, 9)]
+        assert await catalog.delete_image(BURN.slug, BURN.blob, 9999) == stone
+        assert (await catalog.accounts())[0].stored_bytes == 1000
+
+    on_catalog(work)
+
+
+def test_the_viewers_of_a_deleted_image_are_forgotten(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        grant = Grant(b"g" * 32, 4000)
+        await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), grant, 1000)
+        await catalog.delete_image(IMAGE.slug, IMAGE.blob, 0)
+        await catalog.commit_upload(IMAGE, CHARGE)  # the same names again, as they are random in earnest
+        assert not await catalog.has_grant(IMAGE.slug, grant.hash, 1001)
+        claimed = await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), grant, 1001)
+        assert claimed
+        assert claimed.views == 1
+
+    on_catalog(work)
+
+
+def test_an_accounts_images_are_listed_page_by_page_the_newest_first(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        other = replace(ACCOUNT, id="a2", email="two@example.org", key_hash=b"i" * 32)
+        await catalog.add_account(ACCOUNT)
+        await catalog.add_account(other)
+        for name in ("cats", "dogs"):
+            await catalog.add_folder(Folder("a1", name, name, 1), 9)
+        await catalog.commit_upload(image(99, account_id="a2"), replace(CHARGE, account_id="a2", key_hash=b"i" * 32))
+        for number in range(9):  # two of each second; the folders in turn
+            folder = ("cats", "dogs", None)[number % 3]
+            await catalog.commit_upload(image(number, created_at=200 + number // 2, folder=folder), CHARGE)
+
+        async def numbers(folder: str | None, limit: int, offset: int) -> tuple[list[int], int]:
+            images, total = await catalog.list_images("a1", folder, limit, offset)
+            return [int(found.slug[4:]) for found in images], total
+
+        assert await numbers(None, 100, 0) == ([8, 7, 6, 5, 4, 3, 2, 1, 0], 9)
+        for limit, offset in product((1, 2, 3, 10), range(12)):
+            assert await numbers(None, limit, offset) == ([8, 7, 6, 5, 4, 3, 2, 1, 0][offset : offset + limit], 9)
+            assert await numbers("cats", limit, offset) == ([6, 3, 0][offset : offset + limit], 3)
+        assert await numbers("", 100, 0) == ([8, 5, 2], 3)
+        assert await numbers("cows", 100, 0) == ([], 0)
+        await catalog.delete_image("slug0006", image(6).blob, 300)
+        assert await numbers("cats", 100, 0) == ([3, 0], 2)
+        assert await numbers(None, 2, 2) == ([5, 4], 8)
+        assert [count for _, count in await catalog.folders("a1")] == [2, 3]
+        assert await catalog.list_images("a3", None, 10, 0) == ([], 0)
+
+    on_catalog(work)
+
+
+def test_the_blocklist_is_kept_and_asked(on_catalog: Callable[[Work], Any]) -> None:
+    one, two = (Block(name, name.encode() * 32, size, "x.jpg", at) for name, size, at in (("a", 5, 2), ("b", None, 1)))
+
+    async def fill(catalog: Catalog) -> None:
+        assert not await catalog.has_blocks()
+        for block in (one, two, replace(one, origin="again", created_at=9)):
+            await catalog.add_block(block)
+
+    async def look(catalog: Catalog) -> None:
+        assert await catalog.blocks() == [two, one]
+        assert await catalog.has_blocks()
+        assert await catalog.is_blocked(one.sha256)
+        assert not await catalog.is_blocked(b"c" * 32)
+        await catalog.remove_block("a")
+        assert not await catalog.is_blocked(one.sha256)
+        assert await refusal(catalog.remove_block("a")) == "not_found"
+        await catalog.remove_block("b")
+        assert not await catalog.has_blocks()
+
+    on_catalog(fill)
+    on_catalog(look)
 
 
 def test_folders_are_unique_bounded_and_counted(on_catalog: Callable[[Work], Any]) -> None:

@@ -119,22 +119,6 @@ def test_an_image_is_gone_at_its_second_and_caches_keep_it_no_longer(server: Run
         server.clock.offset = 0
 
 
-@pytest.mark.parametrize(
-    "fields", [{"password": "x"}, {"expiration": "burn"}, {"expiration": "views", "view_limit": "2"}]
-)
-def test_a_gated_image_is_shown_to_its_owner_alone(server: RunningServer, fields: dict[str, str]) -> None:
-    key = server.new_key()
-    link = server.upload(key, pictures.jpeg(), **fields).json()["direct_url"]
-    assert server.get(link).status_code == 404
-    assert server.get(link, server.new_key()).status_code == 404
-    assert server.get(link, "iu_live_wrong").status_code == 404
-    for _ in range(2):
-        mine = server.get(link, key, Range="bytes=0-3")
-        assert mine.status_code == 200
-        assert mine.headers["Cache-Control"] == "private, no-store"
-        assert "ETag" not in mine.headers
-
-
 def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str) -> None:
     for _ in range(5):
         with requests.get(link, stream=True, timeout=DEADLINE) as response:

@@ -302,7 +302,7 @@ def test_the_server_sweeps_in_the_background_and_a_failure_does_not_end_it(
 def test_uploads_and_deletions_go_on_beside_the_janitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sweeps without a pause, and takes everything without a record for old enough."""
     monkeypatch.setattr(janitors, "PAUSE", 0)
-    monkeypatch.setattr(janitors, "STEPS_A_SWEEP", 1)
+    monkeypatch.setattr(janitors, "PAUSES_A_SWEEP", 1)
     monkeypatch.setattr(janitors, "HOUR", -1)
     monkeypatch.setattr(janitors, "GRACE", 0)
     kept: list[str] = []
@@ -338,7 +338,7 @@ def test_uploads_and_deletions_go_on_beside_the_janitor(tmp_path: Path, monkeypa
 
 def test_the_commands_work_beside_a_server_and_without_one(tmp_path: Path) -> None:
     options = ("--data", str(tmp_path))
-    nothing = {"expired": 0, "blobs": 0, "spool": 0, "counts": 0, "ledger": 0, "slugs": 0, "keys": 0}
+    nothing = asdict(Report())
     with serving(tmp_path):
         spooled = tmp_path / "spool" / "f.in"
         spooled.write_bytes(b"x")

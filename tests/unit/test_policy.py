@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
 from iuserver import policy
 from iuserver.errors import Fault
-from iuserver.records import MB, Account, Caller, Charge, Expiration, Image, Plan
+from iuserver.records import MB, Account, Charge, Expiration, Image, Manner, Plan
 
 FREE = Plan("free", 10, 500, 25, 30, False, False)
 PRO = Plan("pro", 0, 51200, 50, 0, True, True)
@@ -80,15 +81,94 @@ def test_exactly_the_maximum_size_is_accepted() -> None:
     assert code(policy.check_size, 25 * MB + 1, FREE) == "too_large"
 
 
-def test_an_image_can_be_read_until_its_second_and_a_gated_one_by_its_owner_alone() -> None:
-    owner, other = Caller(ACCOUNT, FREE), Caller(replace(ACCOUNT, id="b2"), FREE)
-    assert policy.may_read(IMAGE, None, NOW + 9.9)
-    assert not policy.may_read(IMAGE, owner, NOW + 10)
-    for gated in (
-        replace(IMAGE, password_hash="x"),
-        replace(IMAGE, expiration="burn"),
-        replace(IMAGE, expiration="views"),
-    ):
-        assert not policy.may_read(gated, None, NOW)
-        assert not policy.may_read(gated, other, NOW)
-        assert policy.may_read(gated, owner, NOW)
+OPEN = IMAGE
+LOCKED = replace(IMAGE, password_hash="x")
+BURN = replace(IMAGE, expiration="burn")
+VIEWS = replace(IMAGE, expiration="views", view_limit=3)
+NOBODY = {"owner": False, "unlocked": False, "granted": False}
+OWNER, KNOWS, HOLDS = ({**NOBODY, name: True} for name in NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("image", "visitor", "state"),
+    [
+        (OPEN, NOBODY, "open"),
+        (LOCKED, NOBODY, "locked"),
+        (LOCKED, KNOWS, "open"),
+        (LOCKED, OWNER, "open"),
+        (BURN, NOBODY, "sealed"),
+        (BURN, KNOWS, "sealed"),
+        (BURN, OWNER, "open"),
+        (BURN, HOLDS, "open"),
+        (replace(BURN, views=1), NOBODY, "gone"),
+        (replace(BURN, views=1), OWNER, "gone"),
+        (replace(BURN, views=1), HOLDS, "open"),
+        (replace(BURN, password_hash="x"), NOBODY, "locked"),
+        (replace(BURN, password_hash="x"), KNOWS, "sealed"),
+        (replace(BURN, password_hash="x"), HOLDS, "open"),
+        (VIEWS, NOBODY, "sealed"),
+        (replace(VIEWS, views=2), NOBODY, "sealed"),
+        (replace(VIEWS, views=3), NOBODY, "gone"),
+        (replace(VIEWS, views=3), HOLDS, "open"),
+        (replace(VIEWS, views=3, buried_at=NOW), HOLDS, "gone"),
+    ],
+)
+def test_what_an_image_is_to_a_visitor(image: Image, visitor: dict[str, bool], state: policy.State) -> None:
+    assert policy.state_of(image, NOW + 9.9, **visitor) == state
+    assert policy.state_of(image, NOW + 10, **visitor) == "gone"
+
+
+PLAIN, HEAD, CLICK = Manner(), Manner(head=True), Manner(navigation=True)
+ROBOT, AHEAD = Manner(robot=True), Manner(prefetch=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "answers"),
+    [  # a script or an <img>, HEAD, somebody who opens the link, a robot, a browser ahead of its user
+        ("gone", ["nothing", "nothing", "nothing", "nothing", "nothing"]),
+        ("open", ["send", "send", "send", "send", "send"]),
+        ("locked", ["ask", "ask", "page", "ask", "ask"]),
+        ("sealed", ["count", "describe", "page", "page", "refuse"]),
+    ],
+)
+def test_what_a_request_for_bytes_gets(state: policy.State, answers: list[policy.Answer]) -> None:
+    assert [policy.answer_to(state, manner) for manner in (PLAIN, HEAD, CLICK, ROBOT, AHEAD)] == answers
+
+
+def test_nothing_but_a_plain_request_or_a_click_is_counted() -> None:
+    for flags in product((False, True), repeat=4):
+        manner = Manner(*flags)
+        counted = policy.answer_to("sealed", manner) == "count"
+        assert counted == (manner == PLAIN)
+        assert policy.may_reveal("sealed", manner) == (not manner.robot and not manner.prefetch)
+        for state in ("gone", "locked", "open"):
+            assert policy.answer_to(state, manner) != "count"
+            assert not policy.may_reveal(state, manner)
+
+
+def test_views_are_counted_until_the_last_and_its_grant_keeps_the_bytes() -> None:
+    first = policy.viewed(VIEWS, False, 0, NOW)
+    assert first == replace(VIEWS, views=1, viewed_at=NOW)
+    assert policy.viewed(first, True, NOW + 60, NOW + 1) == first
+    last = policy.viewed(replace(VIEWS, views=2), False, NOW + 60, NOW + 5)
+    assert last == replace(VIEWS, views=3, viewed_at=NOW + 5, let_go_at=NOW + 60)
+    assert policy.viewed(last, False, 0, NOW + 6) is None
+    assert policy.viewed(last, True, 0, NOW + 6) is None
+    assert policy.viewed(BURN, False, 0, NOW) == replace(BURN, views=1, viewed_at=NOW, let_go_at=NOW)
+    assert policy.viewed(BURN, False, 0, NOW + 10) is None, "it has expired"
+    assert policy.viewed(LOCKED, False, 0, NOW) is None, "it has no views to be counted"
+
+
+def test_a_tombstone_has_nothing_personal_and_a_time_of_its_own() -> None:
+    used = replace(BURN, password_hash="x", expires_at=None, views=1, viewed_at=NOW, let_go_at=NOW + 60, size=9)
+    assert policy.buried(used, NOW + 59) is None
+    stone = policy.buried(used, NOW + 60)
+    assert stone
+    assert (stone.filename, stone.size, stone.password_hash) == ("image.jpg", 0, None)
+    assert (stone.viewed_at, stone.buried_at, stone.let_go_at) == (NOW, NOW + 60, None)
+    assert stone.expires_at == NOW + 30 * policy.DAY
+    assert policy.buried(stone, NOW + 90) is None
+    soon = policy.buried(replace(used, expires_at=NOW + 100), NOW + 60)
+    assert soon
+    assert soon.expires_at == NOW + 100
+    assert policy.buried(BURN, NOW) is None
