@@ -70,6 +70,7 @@ class Services:
     viewing: Viewing
     clock: Callable[[], float]
     public_url: str
+    mcp_origins: tuple[str, ...]
     trusted_proxies: tuple[Network, ...]
     drain_bytes: int
     drain_seconds: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable
 from typing import Any
 
@@ -19,6 +20,7 @@ from handlers.base import Handler, Services
 from iuserver.errors import Fault
 
 NO_LIMIT = 1 << 62
+PACE_SECONDS = 10
 SMALL_BODY = 64 * 1024
 """What a request may have as its body; an upload has limits of its own."""
 
@@ -31,6 +33,9 @@ class Receiving(Handler):
         super().initialize(services)
         self.refused = False
         self.body = bytearray()
+        self.received = 0
+        self.released = False
+        self._pace: asyncio.TimerHandle | None = None
         self._discarded = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -53,10 +58,40 @@ class Receiving(Handler):
         if self.refused:
             self.discard(chunk)
             return None
+        self.received += len(chunk)
+        try:
+            return self.take(chunk)
+        except Fault as fault:
+            return self.refuse(fault)
+        except Exception:  # Tornado would drop the connection over it: a bug is answered too
+            self.log_exception(*sys.exc_info())
+            return self.refuse(Fault("internal", "Internal server error"))
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a portion of the body. Raises Fault."""
         self.body += chunk
         if len(self.body) > SMALL_BODY:
-            return self.refuse(Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes"))
+            raise Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes")
         return None
+
+    def watch_pace(self, before: int = 0) -> None:
+        """From now on refuse a body of which too little has come since this looked the last time."""
+        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
+        if self._pace and self.received - before < least:
+            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        elif least:
+            self._pace = loop.call_later(PACE_SECONDS, self.watch_pace, self.received)
+
+    def stop_watching(self) -> None:
+        """The body is here; safe to repeat."""
+        if self._pace:
+            self._pace.cancel()
+            self._pace = None
+
+    def declared_size(self) -> int | None:
+        """How long the client says that the body is, if it does."""
+        length = self.request.headers.get("Content-Length", "")
+        return int(length[:18]) if length.isascii() and length.isdigit() else None
 
     async def refuse(self, fault: Fault) -> None:
         """Answer now, and drain what is coming.
@@ -102,6 +137,8 @@ class Receiving(Handler):
 
     def release(self) -> None:
         """Let go of what the request held; safe to repeat. Handlers add their own."""
+        self.released = True
+        self.stop_watching()
         if self._timer:
             self._timer.cancel()
             self._timer = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from typing import Any
 
 from iuserver.errors import Code, Fault
+from iuserver.forms import ListForm
 from iuserver.policy import month_end
 from iuserver.records import Caller, Folder, Image, Quota
 
@@ -106,6 +108,18 @@ def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
         "created_at": image.created_at,
         "viewed_at": image.viewed_at,
         "views": None if image.max_views is None else image.views,
+    }
+
+
+def page(
+    images: list[Image], total: int, query: ListForm, base_url: str, delete_token: Callable[[Image], str]
+) -> dict[str, Any]:
+    """A page of the caller's images, and how many there are."""
+    return {
+        "images": [listed(image, base_url, delete_token(image)) for image in images],
+        "total": total,
+        "limit": query.limit,
+        "offset": query.offset,
     }
 
 

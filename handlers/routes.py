@@ -9,6 +9,7 @@ from tornado.web import Application
 from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
 from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler, ImagesHandler
+from handlers.mcp import McpHandler
 from handlers.ops import HealthHandler, QuotaHandler
 from handlers.receiving import NotFound
 from handlers.upload import UploadHandler
@@ -21,6 +22,7 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
     (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
+    (r"/mcp", McpHandler),
     (r"/healthz", HealthHandler),
 ]
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Awaitable
-
 from handlers import replies
 from handlers.api import ApiHandler
 from handlers.base import Services
 from handlers.body import UploadBody
-from iuserver.errors import Fault
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
 from iuserver.records import Stored
 from iuserver.uploads import UploadSession
-
-PACE_SECONDS = 10
 
 
 class UploadHandler(ApiHandler):
@@ -27,46 +20,22 @@ class UploadHandler(ApiHandler):
         self._session: UploadSession | None = None
         self._parts: UploadBody | None = None
         self._base_url = ""
-        self._received = 0
-        self._pace: asyncio.TimerHandle | None = None
 
     async def admit(self) -> None:
         await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
-        self._session = await self.services.uploads.begin(self.caller, self._declared_size(), "api", repeat_key)
+        self._session = await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key)
         self._base_url = self.base_url()
         self._parts = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
-        self._watch_pace(0)
+        self.watch_pace()
 
-    def _watch_pace(self, before: int) -> None:
-        """Refuse a body of which too little has come since this looked the last time."""
-        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
-        if self._pace and self._received - before < least:
-            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
-        elif least:
-            self._pace = loop.call_later(PACE_SECONDS, self._watch_pace, self._received)
-
-    def _declared_size(self) -> int | None:
-        length = self.request.headers.get("Content-Length", "")
-        return int(length[:18]) if length.isascii() and length.isdigit() else None
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        if self.refused or self._parts is None:
-            self.discard(chunk)
-            return None
-        self._received += len(chunk)
-        try:
-            check_request_size(self._received, self.caller.plan)
-            self._parts.feed(chunk)
-        except Fault as fault:
-            return self.refuse(fault)
-        except Exception:  # Tornado would drop the connection over it: a bug is answered too
-            self.log_exception(*sys.exc_info())
-            return self.refuse(Fault("internal", "Internal server error"))
-        return None
+    def take(self, chunk: bytes) -> None:
+        check_request_size(self.received, self.caller.plan)
+        assert self._parts
+        self._parts.feed(chunk)
 
     async def post(self) -> None:
-        self._stop_watching()
+        self.stop_watching()
         assert self._parts
         assert self._session
         stored = await self._session.finish(*self._parts.close())
@@ -86,12 +55,7 @@ class UploadHandler(ApiHandler):
         else:
             self.send_json(answer)
 
-    def _stop_watching(self) -> None:
-        if self._pace:
-            self._pace.cancel()
-
     def release(self) -> None:
         super().release()
-        self._stop_watching()
         if self._session:
             self._session.close()

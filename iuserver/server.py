@@ -29,7 +29,7 @@ from iuserver.janitor import Janitor
 from iuserver.library import Library
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB
+from iuserver.records import MB, Door
 from iuserver.settings import Settings, SettingsError
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -108,7 +108,10 @@ def is_served(data: Path) -> bool:
 
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
     """The use case of accounts over a catalog."""
-    return Accounts(catalog, settings.plan_records(), TokenBuckets(settings.limits.api_per_minute, clock), clock)
+    limits = settings.limits
+    per_minute: dict[Door, int] = {"api": limits.api_per_minute, "mcp": limits.mcp_per_minute}
+    buckets = {door: TokenBuckets(rate, clock) for door, rate in per_minute.items()}
+    return Accounts(catalog, settings.plan_records(), buckets, clock)
 
 
 class Server:
@@ -180,6 +183,7 @@ class Server:
             viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            mcp_origins=settings.server.mcp_origins,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
             drain_bytes=settings.server.drain_mb * MB,
             drain_seconds=settings.server.drain_seconds,

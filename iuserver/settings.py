@@ -60,6 +60,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    mcp_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
@@ -69,6 +70,7 @@ class ServerSettings:
 @dataclass(frozen=True)
 class LimitsSettings:
     api_per_minute: int = _number(60)
+    mcp_per_minute: int = _number(120)
 
 
 @dataclass(frozen=True)

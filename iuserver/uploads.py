@@ -56,14 +56,21 @@ class Uploads:
         """
         session = UploadSession(self, caller, source)
         try:
-            if repeat_key:
-                await session.claim(repeat_key)
-            session.reserve_month()
+            await session.admit(repeat_key)
             await session.take_slot()
             policy.check_request_size(declared_size or 0, caller.plan)
         except BaseException:  # a bug, too, gives back what was taken
             session.close()
             raise
+        return session
+
+    async def receive(self, caller: Caller, source: Source) -> UploadSession:
+        """Let a caller send a picture whose idempotency key comes only behind it: `admit` must follow, then `finish`.
+
+        Raises Fault("overloaded").
+        """
+        session = UploadSession(self, caller, source)
+        await session.take_slot()
         return session
 
 
@@ -86,6 +93,13 @@ class UploadSession:
         self._finishing = False
 
     # Beginning: what is taken here is given back by _release, however far it came.
+
+    async def admit(self, repeat_key: str | None) -> None:
+        """Hold the idempotency key, if there is one, and a place in the month. Raises Fault: in_progress,
+        quota_exceeded."""
+        if repeat_key:
+            await self.claim(repeat_key)
+        self.reserve_month()
 
     async def claim(self, key: str) -> None:
         """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""

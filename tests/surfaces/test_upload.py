@@ -459,9 +459,9 @@ def post(
     return requests.post(f"{server.url}/api/upload", data=body[0], headers=all_headers, timeout=DEADLINE)
 
 
-def request_head(key: str, headers: dict[str, str], length: int) -> bytes:
+def request_head(key: str, headers: dict[str, str], length: int, path: str = "/api/upload") -> bytes:
     lines = {**headers, **bearer(key), "Host": "x", "Content-Length": str(length)}
-    return ("POST /api/upload HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
+    return (f"POST {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
 
 
 def received(connection: socket.socket) -> bytes:
