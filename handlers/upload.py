@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from handlers import replies
 from handlers.api import ApiHandler
 from handlers.base import Services
@@ -29,10 +31,12 @@ class UploadHandler(ApiHandler):
         self._parts = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
         self.watch_pace()
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        if self._parts is None:
+            return super().take(chunk)
         check_request_size(self.received, self.caller.plan)
-        assert self._parts
         self._parts.feed(chunk)
+        return None
 
     async def post(self) -> None:
         self.stop_watching()

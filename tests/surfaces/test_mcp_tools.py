@@ -18,7 +18,6 @@ from iuserver.policy import DAY
 from iuserver.records import MB
 from tests import pictures
 from tests.agents import LEGACY, MODERN, Agent, encoded
-from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.surfaces.test_upload import received, request_head
 
@@ -301,8 +300,11 @@ def test_a_client_that_leaves_gives_its_place_back(server: RunningServer) -> Non
     eventually(lambda: server.files("spool") == [])
 
 
-def test_a_body_that_comes_too_slowly_is_told_so(tmp_path_factory: pytest.TempPathFactory, log_guard: LogGuard) -> None:
-    with running(tmp_path_factory.mktemp("data"), receive={"min_rate": 100_000}, imaging={"workers": 1}) as server:
+def test_a_body_that_comes_too_slowly_is_told_so(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.receiving.PACE_SECONDS", 0.5)
+    with running(tmp_path_factory.mktemp("data"), receive={"min_rate": 1_000_000}, imaging={"workers": 1}) as server:
         key = server.new_key("pro")
         with socket.create_connection(server.address, timeout=2 * DEADLINE) as connection:
             begun = b'{"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"x": "' + b"A" * 300_000
