@@ -41,6 +41,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "name_taken": (409, -32602),
     "idempotency_conflict": (409, -32602),
     "in_progress": (409, -32602),
+    "ticket_used": (409, -32602),
     "timeout": (408, -32000),
     "storage_unavailable": (502, -32004),
     "internal": (500, -32000),
@@ -108,6 +109,18 @@ def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
         "created_at": image.created_at,
         "viewed_at": image.viewed_at,
         "views": None if image.max_views is None else image.views,
+    }
+
+
+def ticket(id_: str, until: int, word: str, base_url: str) -> dict[str, Any]:
+    """An upload ticket, and the ways to use it."""
+    url = f"{base_url}/u/{word}"
+    return {
+        "ok": True,
+        "ticket": id_,
+        "upload_url": url,
+        "expires_at": until,
+        "curl": f'curl -F "file=@photo.jpg" {url}',
     }
 
 

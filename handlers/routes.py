@@ -12,6 +12,7 @@ from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandl
 from handlers.mcp import McpHandler
 from handlers.ops import HealthHandler, QuotaHandler
 from handlers.receiving import NotFound
+from handlers.tickets import TicketHandler
 from handlers.upload import UploadHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [
@@ -22,6 +23,8 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
     (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
+    (r"/u/([A-Za-z0-9_-]{1,4096})", TicketHandler),
+    (r"/u/([A-Za-z0-9_-]{1,4096})/([^/]{0,255})", TicketHandler),
     (r"/mcp", McpHandler),
     (r"/healthz", HealthHandler),
 ]

@@ -46,9 +46,9 @@ ADVICE: dict[Code, str] = {
     "too_many_pixels": "Resize it.",
     "too_many_frames": "Shorten the animation.",
     "too_many_scans": "Save it as a baseline JPEG.",
-    "not_found": "list_images tells what there is.",
     "slug_taken": "Choose another one, or leave custom_slug out.",
     "idempotency_conflict": "Choose another client_ref.",
+    "ticket_used": "Make another one with create_upload_ticket.",
 }
 """What an agent can do about a fault."""
 

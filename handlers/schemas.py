@@ -71,6 +71,15 @@ IMAGES = thing(
 DELETED = thing({"ok": FLAG, "slug": TEXT})
 FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS)}})
 FOLDER = thing({"ok": FLAG, **FOLDER_MEMBERS})
+TICKET = thing(
+    {
+        "ok": FLAG,
+        "ticket": {**TEXT, "description": "Ask get_image for it in place of a slug to learn what became of it."},
+        "upload_url": {**TEXT, "description": "A page to drop the picture on; it takes POST and PUT as well."},
+        "expires_at": TIME,
+        "curl": {**TEXT, "description": "The same from a command line."},
+    }
+)
 ACCOUNT = thing(
     {**QUOTA_MEMBERS, "resets_at": TIME, "storage": thing({"used": BYTES, "limit": or_null(BYTES)})},
 )

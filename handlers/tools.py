@@ -15,11 +15,16 @@ from iuserver import forms
 from iuserver.errors import Fault
 from iuserver.policy import quota_of
 from iuserver.records import Caller, Image
+from iuserver.tickets import is_ticket
 from iuserver.uploads import UploadSession
 
 Json = dict[str, Any]
 
 SLUG: Schema = {"type": "string", "description": "The image's slug, as in aB3xQf9K."}
+SLUG_OR_TICKET: Schema = {
+    "type": "string",
+    "description": "The image's slug, as in aB3xQf9K, or the ticket (tk_...) that it was uploaded with.",
+}
 UPLOAD_FIELDS: dict[str, Schema] = {
     "filename": {"type": "string", "minLength": 1, "description": "The picture's name, as in photo.jpg."},
     "mime": {
@@ -40,6 +45,11 @@ UPLOAD_FIELDS: dict[str, Schema] = {
         "description": "A word of your own for this upload. Repeating it within 24 hours with the same picture and "
         "options gives the first answer again and costs nothing, so a lost answer can be asked for again.",
     },
+}
+
+TICKET_FIELDS: dict[str, Schema] = {
+    "filename": {"type": "string", "description": "A name for the picture; its own without."},
+    **forms.UPLOAD_FIELDS,
 }
 
 
@@ -159,7 +169,10 @@ async def list_images(call: Call) -> Outcome:
 
 async def get_image(call: Call) -> Outcome:
     """All about one of the caller's images."""
-    image = await call.services.library.get(_slug(call), call.caller)
+    slug = _slug(call)
+    if is_ticket(slug):
+        slug = await call.services.tickets.outcome(call.caller, slug)
+    image = await call.services.library.get(slug, call.caller)
     data = replies.detailed(image, call.base_url, call.services.library.delete_token(image))
     return Outcome(data, _summary(data, direct=False), _link(image, data))
 
@@ -183,6 +196,19 @@ async def create_folder(call: Call) -> Outcome:
     return Outcome(
         {"ok": True, **replies.folder(folder, 0)}, f"Made the folder {folder.name}; its slug is {folder.slug}."
     )
+
+
+async def create_upload_ticket(call: Call) -> Outcome:
+    """Make a link by which somebody else may send the picture."""
+    fields = {name: text for name, text in forms.texts(call.arguments, TICKET_FIELDS).items() if text}
+    ticket, word = await call.services.tickets.issue(call.caller, fields)
+    data = replies.ticket(ticket.id, ticket.until, word, call.base_url)
+    text = (
+        f"One picture can be uploaded until {_time(ticket.until)}, here: {data['upload_url']}\n"
+        f"Or where the file is: {data['curl']}\nThen call get_image with slug {ticket.id} to get its links."
+    )
+    link = {"type": "resource_link", "uri": data["upload_url"], "name": "Upload a picture", "mimeType": "text/html"}
+    return Outcome(data, text, link)
 
 
 def _slug(call: Call) -> str:
@@ -252,7 +278,7 @@ _ALL = [
         "Store a PNG, JPEG, WebP, GIF or AVIF image and get links to it: a share link (a page for people), a direct "
         "link (the file, for <img>) and snippets to paste. Location and other private metadata are removed. The image "
         "goes after a day unless expiration or expires_at (one of them) says otherwise. Use this only if you have the "
-        "bytes as base64 already: 100 KB are about 100,000 tokens to type.",
+        "bytes as base64 already: 100 KB are about 100,000 tokens to type. Otherwise use create_upload_ticket.",
         upload_image,
         schemas.UPLOADED,
         UPLOAD_FIELDS,
@@ -271,10 +297,10 @@ _ALL = [
         "get_image",
         "Look at an image's data",
         "All that is known about one of the account's images: links, size, when it goes. Shows no pixels and counts no "
-        "view.",
+        "view. Takes an upload ticket, too, and tells what was uploaded with it.",
         get_image,
         schemas.DETAILED,
-        {"slug": SLUG},
+        {"slug": SLUG_OR_TICKET},
         ("slug",),
         reads=True,
     ),
@@ -305,6 +331,16 @@ _ALL = [
         schemas.FOLDER,
         forms.FOLDER_FIELDS,
         ("name",),
+    ),
+    Tool(
+        "create_upload_ticket",
+        "Make an upload link",
+        "Make a link by which the user, or a program with the file at hand, uploads one image in the next 15 minutes: "
+        "a page to drop it on, and a curl command. No key is needed there; the options given here hold, and the upload "
+        "counts for this account. Use it whenever you do not have the image's bytes.",
+        create_upload_ticket,
+        schemas.TICKET,
+        TICKET_FIELDS,
     ),
 ]
 TOOLS = {tool.name: tool for tool in _ALL}

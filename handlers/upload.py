@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Any
 
 from handlers import replies
 from handlers.api import ApiHandler
 from handlers.base import Services
-from handlers.body import UploadBody
+from handlers.body import RawBody, UploadBody
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
-from iuserver.records import Stored
 from iuserver.uploads import UploadSession
 
 
@@ -20,38 +20,51 @@ class UploadHandler(ApiHandler):
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self._session: UploadSession | None = None
-        self._parts: UploadBody | None = None
+        self._parts: UploadBody | RawBody | None = None
         self._base_url = ""
 
     async def admit(self) -> None:
         await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
-        self._session = await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key)
+        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
+
+    def receive(self, session: UploadSession) -> None:
+        """Take the body into a session, which this request owns from now on. Raises Fault("bad_body")."""
+        self._session = session
         self._base_url = self.base_url()
-        self._parts = UploadBody(self.request.headers.get("Content-Type", ""), self._session.feed)
+        self._parts = self.body_of(session)
         self.watch_pace()
+
+    def body_of(self, session: UploadSession) -> UploadBody | RawBody:
+        """What takes the body. Raises Fault("bad_body")."""
+        return UploadBody(self.request.headers.get("Content-Type", ""), session.feed)
+
+    def form_of(self, fields: dict[str, str], filename: str) -> tuple[dict[str, str], str]:
+        """The upload's fields and the file's name, from what the body said."""
+        return fields, filename
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         if self._parts is None:
-            return super().take(chunk)
+            self.discard(chunk)  # a preflight has no use for one
+            return None
         check_request_size(self.received, self.caller.plan)
         self._parts.feed(chunk)
         return None
 
-    async def post(self) -> None:
+    async def post(self, *path: str) -> None:
         self.stop_watching()
         assert self._parts
         assert self._session
-        stored = await self._session.finish(*self._parts.close())
+        stored = await self._session.finish(*self.form_of(*self._parts.close()))
         for name, value in replies.quota_headers(stored.quota).items():
             self.set_header(name, value)
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")
-        self._send(stored)
-
-    def _send(self, stored: Stored) -> None:
         token = self.services.library.delete_token(stored.image)
-        answer = replies.uploaded(stored.image, stored.quota, self._base_url, token)
+        self.send_stored(replies.uploaded(stored.image, stored.quota, self._base_url, token))
+
+    def send_stored(self, answer: dict[str, Any]) -> None:
+        """Put the answer to a stored picture together."""
         if self.request.headers.get("Accept", "").startswith("text/plain"):
             self.set_rate_limit()
             self.set_header("Content-Type", "text/plain; charset=utf-8")

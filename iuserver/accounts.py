@@ -50,7 +50,11 @@ class Accounts:
         """
         if not key:
             raise Fault("missing_key", "Missing API key")
-        account = await self._catalog.account_by_key(hash_key(key))
+        return await self.caller_of(hash_key(key))
+
+    async def caller_of(self, key_hash: bytes) -> Caller:
+        """The caller whose key has this hash. Raises Fault("invalid_key")."""
+        account = await self._catalog.account_by_key(key_hash)
         if account is None or account.disabled:
             raise Fault("invalid_key", "Invalid API key")
         return Caller(account, self._plans[account.plan])

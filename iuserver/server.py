@@ -31,6 +31,7 @@ from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Door
 from iuserver.settings import Settings, SettingsError
+from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
@@ -180,6 +181,7 @@ class Server:
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
             library=Library(catalog, blobs, secret, self._clock),
+            tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,

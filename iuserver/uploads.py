@@ -18,7 +18,7 @@ from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Caller, Facts, Image, Kept, Source, Stored
+from iuserver.records import MB, Caller, Facts, Image, Kept, Plan, Source, Stored
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
@@ -101,6 +101,11 @@ class UploadSession:
             await self.claim(repeat_key)
         self.reserve_month()
 
+    @property
+    def repeats(self) -> bool:
+        """Whether its idempotency key stands for an upload already."""
+        return self._kept is not None
+
     async def claim(self, key: str) -> None:
         """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""
         now = self._uploads.clock()
@@ -144,10 +149,8 @@ class UploadSession:
             fingerprint = await self._fingerprint(fields, filename)
             if self._kept:
                 return self._replay(self._kept, fingerprint)
-            form = forms.upload(fields, filename)
             now = int(self._uploads.clock())
-            expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
-            policy.check_slug(form.custom_slug, self._caller.plan)
+            form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
             image = await self._image(form, facts, expires_at, now)
             await self._uploads.blobs.put(image.blob, self._target)
@@ -242,6 +245,14 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def terms(plan: Plan, fields: Mapping[str, str], filename: str, now: int) -> tuple[forms.UploadForm, int | None]:
+    """What is to become of a picture that is uploaded now, and when it goes. Raises Fault: bad_field, plan_required."""
+    form = forms.upload(fields, filename)
+    expires_at = policy.expires_at(form.expiration, form.expires_at, plan, now)
+    policy.check_slug(form.custom_slug, plan)
+    return form, expires_at
 
 
 _background: set[asyncio.Task[None]] = set()

@@ -30,6 +30,7 @@ TOOLS = [
     "delete_image",
     "list_folders",
     "create_folder",
+    "create_upload_ticket",
 ]
 
 
