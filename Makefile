@@ -8,7 +8,7 @@ JUDGE := $(VENV)/judge
 SERVICES := $(VENV)/services
 MOTO := $(VENV)/moto
 SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
-SYSTEM_SLOW := curl jq nodejs nginx-light php-cli php-curl ruby libwww-perl golang-go
+SYSTEM_SLOW := chromium curl jq nodejs nginx-light php-cli php-curl ruby libwww-perl golang-go
 
 .PHONY: setup run test test-slow check fuzz bench
 
@@ -20,7 +20,7 @@ run: setup   ## the server with the embedded defaults, all of it under ./var
 test: setup check $(SERVICES)/.ready   ## the suite, at most five minutes
 	$(BIN)/pytest -m "not slow"
 
-test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready   ## other languages' clients, at most fifteen minutes
+test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	$(BIN)/pytest -m slow
 
@@ -51,6 +51,11 @@ $(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
 	@$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__)'
 	@touch $@
 
+# What drives a browser: too much for everybody who runs the tests.
+$(VENV)/.web: setup.cfg | $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
+	@touch $@
+
 $(SERVICES)/.ready: Makefile | $(VENV)/.ready
 	$(PYTHON) -m venv $(SERVICES)
 	$(SERVICES)/bin/pip install --quiet --disable-pip-version-check 'SecantusDB == 0.7.0b3' 'ministack == 1.5.33'
@@ -72,7 +77,7 @@ missing=$$(for package in $(1); do \
       python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
       golang-go) command -v go ;; \
       php-cli) command -v php ;; \
-      gcc|wrk|jq|curl|ruby) command -v $$package ;; \
+      gcc|wrk|jq|curl|ruby|chromium) command -v $$package ;; \
       *) dpkg -s $$package ;; \
     esac >/dev/null 2>&1 || echo $$package; \
   done); \

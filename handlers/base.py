@@ -22,6 +22,7 @@ from handlers.addresses import masked, parsed
 from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
+from iuserver.ports import Presigns
 from iuserver.records import Caller
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
@@ -75,11 +76,14 @@ class Services:
     clock: Callable[[], float]
     public_url: str
     mcp_origins: tuple[str, ...]
+    abuse_contact: str
     trusted_proxies: tuple[Network, ...]
     drain_bytes: int
     drain_seconds: float
     max_age: int
     min_rate: int
+    presign_seconds: int = 0
+    presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 
@@ -88,6 +92,12 @@ class Handler(RequestHandler):
 
     services: Services
     request_id: str
+    _methods: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        base = RequestHandler
+        methods = sorted(m for m in cls.SUPPORTED_METHODS if getattr(cls, m.lower()) is not getattr(base, m.lower()))
+        cls._methods = tuple(methods)
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -166,12 +176,9 @@ class Handler(RequestHandler):
         self.send_fault(fault)
         self.finish()
 
-    def allowed_methods(self) -> list[str]:
+    def allowed_methods(self) -> tuple[str, ...]:
         """The methods that this handler answers."""
-        base = RequestHandler
-        return sorted(
-            m for m in self.SUPPORTED_METHODS if getattr(type(self), m.lower()) is not getattr(base, m.lower())
-        )
+        return self._methods
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Tornado's hook: bugs with their request id and traceback, backends that are away with their cause."""

@@ -27,6 +27,8 @@ class ImageHandler(Receiving):
         image = await self.services.viewing.find(slug)
         if image.ext != ext:
             raise Fault("not_found", "There is no such image")
+        if not image.gated and await self._redirected(image):
+            return
         opened = await (self._open_gated(image) if image.gated else self.services.viewing.open(image))
         if opened is None:
             return
@@ -71,6 +73,20 @@ class ImageHandler(Receiving):
         set_unlock_cookies(self, image, token)
         return token
 
+    async def _redirected(self, image: Image) -> bool:
+        """Whether whoever asks was sent to the store itself, where anybody may read the image for a while."""
+        store, left = self.services.presigns, self.services.viewing.seconds_left(image)
+        seconds = _least(self.services.presign_seconds, left)
+        if store is None or self.request.method != "GET" or not seconds:
+            return False
+        disposition, caching = _disposition(image.filename), self._caching(left)
+        url = await store.presigned(image.blob, seconds, image.mime, disposition, caching)
+        self.set_header("Cache-Control", "no-store")  # the URL is good for a moment only
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.redirect(url, status=307)
+        return True
+
     async def _send(self, opened: Opened) -> None:
         image, size = opened.image, opened.blob.size
         self._describe(image)
@@ -111,12 +127,12 @@ class ImageHandler(Receiving):
             self.set_header(name, value)
 
     def _allow_caching(self, image: Image, seconds_left: int | None) -> None:
-        max_age = self.services.max_age
-        self.set_header(
-            "Cache-Control", f"public, max-age={max_age if seconds_left is None else min(max_age, seconds_left)}"
-        )
+        self.set_header("Cache-Control", self._caching(seconds_left))
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Etag", f'"{image.blob}"')  # a blob never changes, so its key is a strong validator
+
+    def _caching(self, seconds_left: int | None) -> str:
+        return f"public, max-age={_least(self.services.max_age, seconds_left)}"
 
     def _wanted_part(self, size: int) -> tuple[int, int] | None:
         """The one byte range that is asked for (RFC 9110, section 14), or None for the whole."""
@@ -135,6 +151,10 @@ class ImageHandler(Receiving):
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Range", f"bytes */{size}")
         self.set_header("Content-Length", 0)
+
+
+def _least(seconds: int, seconds_left: int | None) -> int:
+    return seconds if seconds_left is None else min(seconds, seconds_left)
 
 
 def _disposition(filename: str) -> str:

@@ -1,17 +1,13 @@
-"""The caller's own images and folders: /api/images, /api/images/SLUG, /api/folders, and deletion links."""
+"""The caller's own images and folders: /api/images, /api/images/SLUG and /api/folders."""
 
 from __future__ import annotations
-
-from urllib.parse import parse_qs
 
 import orjson
 
 from handlers import replies
 from handlers.api import ApiHandler
-from handlers.receiving import Receiving
 from iuserver import forms
 from iuserver.errors import Fault
-from iuserver.records import Image
 
 
 class ImagesHandler(ApiHandler):
@@ -49,26 +45,9 @@ class FoldersHandler(ApiHandler):
     def _name(self) -> object:
         """The name, from a JSON object or a form."""
         if self.request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-            return parse_qs(self.body.decode("utf-8", "replace")).get("name", [""])[0]
+            return self.form_field("name")
         try:
             body = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise Fault("bad_body", "The body must be a JSON object with a name") from error
         return body.get("name") if isinstance(body, dict) else None
-
-
-class DeleteLinkHandler(Receiving):
-    """The link that an upload's answer carries: it asks before it deletes, and works once."""
-
-    async def get(self, slug: str, token: str) -> None:
-        self._show(await self.services.library.find_for_deletion(slug, token), deleted=False)
-
-    async def post(self, slug: str, token: str) -> None:
-        self._show(await self.services.library.delete_by_link(slug, token), deleted=True)
-
-    def _show(self, image: Image, deleted: bool) -> None:
-        self.set_header("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Robots-Tag", "noindex")
-        self.render("delete.html", filename=image.filename, deleted=deleted)

@@ -77,8 +77,8 @@ class McpHandler(ApiHandler):
         self._session: UploadSession | None = None
         self._long: LongMessage | None = None
 
-    def allowed_methods(self) -> list[str]:
-        return ["GET", "HEAD", "OPTIONS", "POST"]
+    def allowed_methods(self) -> tuple[str, ...]:
+        return ("GET", "HEAD", "OPTIONS", "POST")
 
     # Before the body.
 
@@ -122,7 +122,7 @@ class McpHandler(ApiHandler):
         if self._long:
             check_encoded_size(self.received, self.caller.plan)
             self._long.feed(chunk)
-            return None
+            return self._session.pause() if self._session else None
         self.body += chunk
         if len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
             return None
@@ -139,7 +139,7 @@ class McpHandler(ApiHandler):
             if self.released:  # the client has left meanwhile
                 self._session.close()
                 return
-            self.watch_pace(self.received)
+            self.watch_pace()
             self._long = LongMessage(self._session.feed)
             self._long.feed(bytes(self.body))
         except Fault as fault:

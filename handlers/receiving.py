@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable
 from typing import Any
 
+from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
@@ -21,6 +22,9 @@ from iuserver.errors import Fault
 
 NO_LIMIT = 1 << 62
 PACE_SECONDS = 10
+BODY_SECONDS = 60
+BODY_RATE = 16 * 1024
+"""Bytes a second, on the average of a whole body, below which it is cut off after its first minute."""
 SMALL_BODY = 64 * 1024
 """What a request may have as its body; an upload has limits of its own."""
 
@@ -34,6 +38,7 @@ class Receiving(Handler):
         self.refused = False
         self.body = bytearray()
         self.received = 0
+        self._began = asyncio.get_running_loop().time()
         self.released = False
         self._pace: asyncio.TimerHandle | None = None
         self._discarded = 0
@@ -74,16 +79,22 @@ class Receiving(Handler):
             raise Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes")
         return None
 
-    def watch_pace(self, before: int = 0) -> None:
-        """From now on refuse a body of which too little has come since this looked the last time."""
-        loop, least = asyncio.get_running_loop(), self.services.min_rate * PACE_SECONDS
-        if self._pace and self.received - before < least:
-            loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
-        elif least:
+    def watch_pace(self, before: int | None = None) -> None:
+        """From now on refuse a body of which too little has come since this looked the last time, or that takes too
+        long in all."""
+        loop = asyncio.get_running_loop()
+        slow = before is not None and self.received - before < self.services.min_rate * PACE_SECONDS
+        if slow or loop.time() > self._due():
+            self._cutting_off = loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        else:
             self._pace = loop.call_later(PACE_SECONDS, self.watch_pace, self.received)
 
+    def _due(self) -> float:
+        """When the body must have come: within a minute, and more for what it says it has, or has had so far."""
+        return self._began + BODY_SECONDS + (self.declared_size() or self.received) / BODY_RATE
+
     def stop_watching(self) -> None:
-        """The body is here; safe to repeat."""
+        """The body is here, or must wait; safe to repeat."""
         if self._pace:
             self._pace.cancel()
             self._pace = None
@@ -92,6 +103,15 @@ class Receiving(Handler):
         """How long the client says that the body is, if it does."""
         length = self.request.headers.get("Content-Length", "")
         return int(length[:18]) if length.isascii() and length.isdigit() else None
+
+    def form_field(self, name: str) -> str:
+        """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
+        fields: dict[str, list[bytes]] = {}
+        try:
+            parse_body_arguments(self.request.headers.get("Content-Type", ""), bytes(self.body), fields, {})
+        except HTTPInputError as error:
+            raise Fault("bad_body", "The form is not valid") from error
+        return fields.get(name, [b""])[-1].decode("utf-8", "replace")
 
     async def refuse(self, fault: Fault) -> None:
         """Answer now, and drain what is coming.
@@ -155,8 +175,8 @@ class Receiving(Handler):
 class NotFound(Receiving):
     """Whatever has no route, whatever its method and body."""
 
-    def allowed_methods(self) -> list[str]:
-        return list(self.SUPPORTED_METHODS)
+    def allowed_methods(self) -> tuple[str, ...]:
+        return self.SUPPORTED_METHODS
 
     async def admit(self) -> None:
         raise Fault("not_found", "There is nothing here")

@@ -31,6 +31,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "storage_quota_exceeded": (403, -32603),
     "folder_limit": (403, -32603),
     "plan_required": (403, -32603),
+    "read_only": (503, -32003),
     "blocked": (403, -32603),
     "password_required": (401, -32001),
     "wrong_password": (401, -32001),

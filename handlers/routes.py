@@ -8,10 +8,12 @@ from tornado.web import Application
 
 from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
-from handlers.library import DeleteLinkHandler, FoldersHandler, ImageRecordHandler, ImagesHandler
+from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
 from handlers.mcp import McpHandler
 from handlers.ops import HealthHandler, QuotaHandler
+from handlers.pages import DeleteLinkHandler, ShareHandler
 from handlers.receiving import NotFound
+from handlers.site import StaticHandler
 from handlers.tickets import TicketHandler
 from handlers.upload import UploadHandler
 
@@ -23,6 +25,10 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
     (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
+    (r"/i/([A-Za-z0-9_-]{1,64})", ShareHandler),
+    (r"/static/([a-z]+\.[a-z]+)", StaticHandler),
+    (r"/robots\.txt", StaticHandler),
+    (r"/favicon\.ico", StaticHandler),
     (r"/u/([A-Za-z0-9_-]{1,4096})", TicketHandler),
     (r"/u/([A-Za-z0-9_-]{1,4096})/([^/]{0,255})", TicketHandler),
     (r"/mcp", McpHandler),

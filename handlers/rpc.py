@@ -33,7 +33,7 @@ _MODERN_STATUS = {METHOD_NOT_FOUND: 404, INTERNAL: 200}
 
 TOLD_BY_HTTP = frozenset({"missing_key", "invalid_key", "forbidden"})
 """Faults that are answered with their own HTTP status in both eras."""
-RETRYABLE = frozenset({"rate_limited", "overloaded", "in_progress", "timeout", "storage_unavailable"})
+RETRYABLE = frozenset({"rate_limited", "overloaded", "read_only", "in_progress", "timeout", "storage_unavailable"})
 
 ADVICE: dict[Code, str] = {
     "missing_key": "Send the header Authorization: Bearer and the account's key.",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.body import RawBody, UploadBody
+from handlers.page import POLICY, Page
 from handlers.upload import UploadHandler
+from handlers.wording import time_texts
 from iuserver.errors import Fault
 from iuserver.records import Door
 from iuserver.tickets import Ticket
@@ -14,11 +16,18 @@ from iuserver.uploads import UploadSession
 NAMELESS = "image"
 
 
-class TicketHandler(UploadHandler):
-    """A page to drop a picture on, a form, or the bare bytes; what becomes of the picture stands in the ticket."""
+class TicketHandler(Page, UploadHandler):
+    """A page to drop a picture on, a form, or the bare bytes; what becomes of the picture stands in the ticket.
+
+    Whoever asks for HTML gets pages, others the JSON of the API.
+    """
 
     door: Door = "mcp"
     _ticket: Ticket
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", f"{POLICY}; connect-src 'self'")
 
     async def admit(self) -> None:
         """Find the ticket; an upload with it counts as a call of its account."""
@@ -49,14 +58,16 @@ class TicketHandler(UploadHandler):
     put = UploadHandler.post
 
     def send_stored(self, answer: dict[str, Any]) -> None:
-        if "text/html" in self.request.headers.get("Accept", ""):
+        if self._wants_page():
             self._show(answer)
         else:
             super().send_stored(answer)
 
+    def send_fault(self, fault: Fault) -> None:
+        (Page if self._wants_page() else UploadHandler).send_fault(self, fault)
+
+    def _wants_page(self) -> bool:
+        return "text/html" in self.request.headers.get("Accept", "")
+
     def _show(self, answer: dict[str, Any] | None) -> None:
-        self.set_header("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Robots-Tag", "noindex")
-        self.render("ticket.html", answer=answer)
+        self.render("ticket.html", answer=answer, until=time_texts(self._ticket.until))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from handlers import replies, schemas
 from handlers.base import Services
 from handlers.encoded import Base64
 from handlers.schemas import Schema
+from handlers.wording import size_text, time_texts
 from iuserver import forms
 from iuserver.errors import Fault
 from iuserver.policy import quota_of
@@ -110,8 +110,10 @@ async def get_quota(call: Call) -> Outcome:
     now = call.services.clock()
     data = replies.account(call.caller, quota_of(call.caller.account, call.caller.plan, now), now)
     storage = data["storage"]
-    room = f" of {_size(storage['limit'])}" if storage["limit"] else ""
-    text = f"{_month(data)} The month ends {_time(data['resets_at'])}. Storage used: {_size(storage['used'])}{room}."
+    room = f" of {size_text(storage['limit'])}" if storage["limit"] else ""
+    text = (
+        f"{_month(data)} The month ends {_time(data['resets_at'])}. Storage used: {size_text(storage['used'])}{room}."
+    )
     return Outcome(data, text)
 
 
@@ -235,7 +237,7 @@ def _summary(data: Json, direct: bool) -> str:
 
 
 def _told(data: Json) -> str:
-    return f"{data['filename']} ({data['mime']}, {data['width']}x{data['height']}, {_size(data['size'])})"
+    return f"{data['filename']} ({data['mime']}, {data['width']}x{data['height']}, {size_text(data['size'])})"
 
 
 def _life(data: Json) -> str:
@@ -251,15 +253,7 @@ def _month(quota: Json) -> str:
 
 
 def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} GB"
+    return time_texts(seconds)[1]
 
 
 _ALL = [

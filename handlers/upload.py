@@ -44,12 +44,12 @@ class UploadHandler(ApiHandler):
         return fields, filename
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
-        if self._parts is None:
+        if self._parts is None or self._session is None:
             self.discard(chunk)  # a preflight has no use for one
             return None
         check_request_size(self.received, self.caller.plan)
         self._parts.feed(chunk)
-        return None
+        return self._session.pause()
 
     async def post(self, *path: str) -> None:
         self.stop_watching()

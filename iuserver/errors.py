@@ -23,6 +23,7 @@ Code = Literal[
     "storage_quota_exceeded",
     "folder_limit",
     "plan_required",
+    "read_only",
     "blocked",
     "password_required",
     "wrong_password",

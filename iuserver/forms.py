@@ -251,7 +251,9 @@ def _folder(text: str) -> str | None:
 def safe_filename(name: str, ext: str) -> str:
     """A file name fit to be shown: no path, no control or formatting characters, an ending that tells the true type."""
     base = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1]
-    base = "".join(c for c in base if unicodedata.category(c)[0] != "C").strip()
+    if not (base.isascii() and base.isprintable()):
+        base = "".join(c for c in base if unicodedata.category(c)[0] != "C")
+    base = base.strip()
     stem, dot, ending = base.rpartition(".")
     if dot and ending.lower() in EXTENSIONS.get(ext, {ext}):
         return f"{stem[:MAX_FILENAME].strip(' .') or 'image'}.{ending}"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Hashable
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from iuserver.errors import Fault
+from iuserver.places import Places, Readings
 from iuserver.policy import check_month, overloaded
-from iuserver.records import MB, Allowance, Quota
+from iuserver.records import Allowance, Quota
 
 MAX_BUCKETS = 100_000
+LEAST_COST = 256 * 1024
+"""Bytes: what a body costs at least, however small it is."""
+WEIGHT = 0.1
+"""Of the latest measurement in the moving average of service times."""
 MINUTE = 60
 
 
@@ -26,25 +34,26 @@ class _Bucket:
 class TokenBuckets:
     """A bucket of `per_minute` tokens per key, filled evenly; 0 means no limit. `clock` gives seconds.
 
-    A bucket that has been full for a while is forgotten, so memory is bounded by the callers of the last minute.
+    Of more than MAX_BUCKETS callers, those who called last are remembered; the others start anew with a full bucket.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._buckets: TTLCache[Hashable, _Bucket] = TTLCache(MAX_BUCKETS, ttl=120, timer=clock)
+        self._buckets: LRUCache[Hashable, _Bucket] = LRUCache(MAX_BUCKETS)
 
     def take(self, key: Hashable) -> Allowance:
         """Take a token if there is one, and tell how many are left."""
         if not self._per_minute:
             return Allowance(0, 0, 0, True)
         now, rate = self._clock(), self._per_minute / 60
-        bucket = self._buckets.get(key) or _Bucket(self._per_minute, now)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(self._per_minute, now)
         bucket.tokens = min(self._per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
         bucket.filled_at = now
         taken = bucket.tokens >= 1
         bucket.tokens -= taken
-        self._buckets[key] = bucket
         missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
         return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 
@@ -78,78 +87,98 @@ class Guesses:
         return take_back
 
 
-class UploadQueue:
-    """Both stages of an upload, bounded: bodies being received, then jobs and bytes on their way through a worker.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the upload queue holds: `max_uploads` bodies being received, `per_account` of them (0 = all) for one
+    account, a place waited for at most `receive_wait` seconds; `max_jobs` and `max_bytes` of received bodies, of which
+    one account may have `share`, `turns` of them in or next to a worker, none admitted that would wait longer than
+    `max_wait` seconds for one."""
 
-    A place to receive is waited for, in turn, for at most `max_wait` seconds, by at most as many as there are places.
+    max_uploads: int
+    per_account: int
+    receive_wait: float
+    max_jobs: int
+    max_bytes: int
+    max_wait: float
+    share: float
+    turns: int
+
+
+class UploadQueue:
+    """Both stages of an upload, bounded: bodies being received, then bodies on their way through a worker.
+
+    In both, accounts take turns, so what one of them sends delays the others by one body at a time. `now` gives
+    seconds: what service times are measured by.
     """
 
-    def __init__(self, max_uploads: int, per_account: int, max_wait: float, max_jobs: int, max_mb: int) -> None:
-        self._max_uploads = max_uploads
-        self._per_account = per_account
-        self._max_wait = max_wait
-        self._max_jobs = max_jobs
-        self._max_bytes = max_mb * MB
-        self._accounts: Counter[str] = Counter()
-        self._uploads = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._jobs = 0
-        self._bytes = 0
+    def __init__(self, bounds: Bounds, now: Callable[[], float] = time.monotonic) -> None:
+        self._bounds = bounds
+        self._now = now
+        self._places = Places(bounds.max_uploads, bounds.per_account)
+        self._readings = Readings()
+        self._turns = Places(bounds.turns, line=bounds.max_jobs)
+        self._jobs: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._cost: Counter[str] = Counter()
+        self._seconds_per_byte = 0.0
 
     @property
     def receiving(self) -> int:
         """How many bodies are being received."""
-        return self._uploads
+        return self._places.held
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a place to send."""
+        return self._places.waiting
+
+    @property
+    def working(self) -> int:
+        """How many received bodies wait for a worker, are in one, or are being stored."""
+        return self._jobs.total()
 
     async def enter(self, account_id: str) -> Slot:
-        """A place to send a body. Raises Fault("overloaded"): at once for an account that has its share already."""
-        if self._per_account and self._accounts[account_id] >= self._per_account:
-            raise overloaded()
-        self._accounts[account_id] += 1
-        try:
-            await self._take_place()
-        except BaseException:
-            self._forget(account_id)
-            raise
+        """A place to send a body. Raises Fault("overloaded"), at once where a worker could not be had in time."""
+        if self.expected_wait(account_id) > self._bounds.max_wait:
+            raise self._overloaded(account_id)
+        if not await self._places.take(account_id, self._bounds.receive_wait):
+            raise self._overloaded(account_id)
         return Slot(self, account_id)
 
-    async def _take_place(self) -> None:
-        if self._uploads < self._max_uploads:
-            self._uploads += 1
-            return
-        if not self._max_wait or len(self._waiting) >= self._max_uploads:
-            raise overloaded()
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await asyncio.wait({turn}, timeout=self._max_wait)
-        finally:
-            if not turn.done():
-                self._waiting.remove(turn)
-        if not turn.done():
-            raise overloaded()
+    def expected_wait(self, account_id: str) -> float:
+        """Seconds until a body of this account, received now, would have been worked on.
 
-    def _leave(self, account_id: str) -> None:
-        self._forget(account_id)
-        if self._waiting:
-            self._waiting.popleft().set_result(None)  # the place goes from hand to hand
-        else:
-            self._uploads -= 1
+        By the measured time of service, and all that is ahead: its own bodies, and of every other account no more, as
+        accounts take turns.
+        """
+        own = self._cost[account_id] + LEAST_COST
+        ahead = sum(min(cost, own) for account, cost in self._cost.items() if account != account_id) + own
+        return ahead * self._seconds_per_byte / self._bounds.turns
 
-    def _forget(self, account_id: str) -> None:
-        self._accounts[account_id] -= 1
-        if not self._accounts[account_id]:
-            del self._accounts[account_id]
+    def _overloaded(self, account_id: str) -> Fault:
+        """What to answer. The time to come back is spread, or all that are refused now would come back as one."""
+        return overloaded(1 + secrets.randbelow(2 + 2 * int(self.expected_wait(account_id))))
 
-    def _begin_work(self, size: int) -> None:
-        if self._jobs >= self._max_jobs or (self._jobs and self._bytes + size > self._max_bytes):
-            raise overloaded()
-        self._jobs += 1
-        self._bytes += size
+    def _begin_work(self, account_id: str, size: int) -> None:
+        bounds, jobs, bytes_ = self._bounds, self._jobs, self._bytes
+        crowded = jobs.total() >= bounds.max_jobs or jobs[account_id] >= max(1, bounds.share * bounds.max_jobs)
+        # Alone, a body of any size gets its turn.
+        heavy = jobs.total() and bytes_.total() + size > bounds.max_bytes
+        greedy = jobs[account_id] and bytes_[account_id] + size > bounds.share * bounds.max_bytes
+        if crowded or heavy or greedy:
+            raise self._overloaded(account_id)
+        _add(jobs, account_id, 1)
+        _add(bytes_, account_id, size)
+        _add(self._cost, account_id, max(size, LEAST_COST))
 
-    def _end_work(self, size: int) -> None:
-        self._jobs -= 1
-        self._bytes -= size
+    def _end_work(self, account_id: str, size: int) -> None:
+        _add(self._jobs, account_id, -1)
+        _add(self._bytes, account_id, -size)
+        _add(self._cost, account_id, -max(size, LEAST_COST))
+
+    def _measure(self, seconds: float, size: int) -> None:
+        measured = seconds / max(size, LEAST_COST)
+        self._seconds_per_byte += (measured - self._seconds_per_byte) * (WEIGHT if self._seconds_per_byte else 1)
 
 
 class Slot:
@@ -159,25 +188,49 @@ class Slot:
         self._queue = queue
         self._account_id = account_id
         self._receiving = True
-        self._work: int | None = None
+        self._size: int | None = None
 
-    def work(self, size: int) -> None:
-        """The body is here: give back the place to send, take one to be worked on. Raises Fault("overloaded")."""
+    def pause(self) -> asyncio.Future[None] | None:
+        """What to wait for before more of the body is read, where one account's bodies would delay another's."""
+        queue = self._queue
+        return queue._readings.turn(self._account_id) if queue._places.crowded_by(self._account_id) else None
+
+    @contextlib.asynccontextmanager
+    async def work(self, size: int) -> AsyncIterator[None]:
+        """The body is here: give back the place to send, and wait for a turn at a worker, held inside the context.
+
+        Raises Fault("overloaded"). What was received counts until the release: it is still to be stored.
+        """
         self._leave()
-        self._queue._begin_work(size)
-        self._work = size
+        queue = self._queue
+        queue._begin_work(self._account_id, size)
+        self._size = size
+        await queue._turns.take(self._account_id)
+        began = queue._now()
+        try:
+            yield
+        finally:
+            queue._turns.give_back(self._account_id)
+            queue._measure(queue._now() - began, size)
 
     def release(self) -> None:
         """Give back whatever is held."""
         self._leave()
-        if self._work is not None:
-            self._queue._end_work(self._work)
-            self._work = None
+        if self._size is not None:
+            self._queue._end_work(self._account_id, self._size)
+            self._size = None
 
     def _leave(self) -> None:
         if self._receiving:
             self._receiving = False
-            self._queue._leave(self._account_id)
+            self._queue._places.give_back(self._account_id)
+
+
+def _add(counter: Counter[str], key: str, number: int) -> None:
+    """Add to a count, and forget it when nothing is left: there is one for each account that is busy."""
+    counter[key] += number
+    if not counter[key]:
+        del counter[key]
 
 
 class MonthPlaces:

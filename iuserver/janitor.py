@@ -43,6 +43,7 @@ class Report:
     blobs: int = 0
     spool: int = 0
     counts: int = 0
+    settled: int = 0
     ledger: int = 0
     slugs: int = 0
     keys: int = 0
@@ -118,6 +119,7 @@ class Janitor:
         for path in self._stale_spool():
             path.unlink(missing_ok=True)
             report.spool += 1
+        report.settled = await self._settle()
         before = policy.month_before(self._month())
         report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
         report.keys = await _all_of(lambda: self.catalog.purge_keys(int(self.clock()), BATCH))
@@ -129,12 +131,16 @@ class Janitor:
         """Compare records, bytes, counts and ledger; `tell` gets a line for each difference."""
         check = Check(tell, repair)
         await self._check_spool(check)
+        await self._check_settled(check)
         await self._check_records(check)
         await self._check_blobs(check)
         await self._check_counts(check)
         return check
 
     # What is looked for, in sweeps and checks alike
+
+    async def _settle(self) -> int:
+        return await _all_of(lambda: self.catalog.settle(int(self.clock()) - HOUR, BATCH))
 
     async def _delete_expired(self) -> int:
         count = 0
@@ -215,17 +221,7 @@ class Janitor:
         if not keys:
             return []
         await asyncio.sleep(GRACE)
-        return [key for key in keys if await self._size(key) is not None]
-
-    async def _size(self, key: str) -> int | None:
-        try:
-            blob = await self.blobs.open(key)
-        except Fault as fault:
-            if fault.code != "not_found":
-                raise
-            return None
-        blob.close()
-        return blob.size
+        return [key for key in keys if await self.blobs.size(key) is not None]
 
     async def _bent(self) -> AsyncIterator[AccountCounts]:
         """The accounts whose counts are not what their records and the ledger say."""
@@ -242,6 +238,11 @@ class Janitor:
         for path in list(self._stale_spool()):
             await check.difference(f"spool file {path.name}: nobody's", _unlinking(path), "removed")
 
+    async def _check_settled(self, check: Check) -> None:
+        count = await self.catalog.unsettled(int(self.clock()) - HOUR)
+        if count:
+            await check.difference(f"{count} commits or deletions died half way", self._settle, "settled")
+
     async def _check_records(self, check: Check) -> None:
         after = ""
         while page := await self.catalog.images_page(after, BATCH):
@@ -252,7 +253,7 @@ class Janitor:
             after = page[-1].slug
 
     async def _check_record(self, check: Check, image: Image) -> None:
-        size = await self._size(image.blob)
+        size = await self.blobs.size(image.blob)
         if size == image.size:
             return
         if size is not None:  # nobody but the operator can say whether a part of the picture is better than nothing

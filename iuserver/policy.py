@@ -15,6 +15,8 @@ DAYS = {"1d": 1, "1w": 7, "1mo": 30}
 ENVELOPE = 64 * 1024
 """Bytes that a request may have beyond its file: boundaries, headers, fields."""
 RETRY_SECONDS = 2
+READ_ONLY_SECONDS = 60
+"""Until a client may ask again: who copies a catalog takes minutes."""
 HELD_SECONDS = 10
 """After so long an upload that is under way, and holds the last place of a month, has ended or failed."""
 SLUG_DAYS = 30
@@ -110,9 +112,14 @@ def check_encoded_size(size: int, plan: Plan) -> None:
         check_size(size * 100 // 144, plan)
 
 
-def overloaded() -> Fault:
-    """The answer where there is no place, or no worker, for an upload."""
-    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=RETRY_SECONDS)
+def overloaded(retry_after: int = RETRY_SECONDS) -> Fault:
+    """The answer where there is no place, or no worker, for an upload; seconds until it is worth another try."""
+    return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=retry_after)
+
+
+def read_only() -> Fault:
+    """The answer to what would change something while nothing may change."""
+    return Fault("read_only", "This server only shows what it has at the moment", retry_after=READ_ONLY_SECONDS)
 
 
 def check_size(size: int, plan: Plan) -> None:

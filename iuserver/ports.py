@@ -1,15 +1,15 @@
 """The two doors to the outside: records by slug (Catalog) and bytes by key (BlobStore).
 
-How each atomic step is done on SQLite, and how MongoDB will do it: docs/catalog.md.
+How each atomic step is done on SQLite and on MongoDB: docs/catalog.md.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Row
 
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
@@ -144,6 +144,12 @@ class Catalog(Protocol):
     async def mend_counts(self, account_id: str, month: str) -> None:
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
+    async def unsettled(self, before: int) -> int:
+        """How many commits and deletions began before a time and died half way."""
+
+    async def settle(self, before: int, limit: int) -> int:
+        """Finish up to `limit` of each of these, or take them back, and tell how many there were."""
+
     async def purge_ledger(self, before_month: str, limit: int) -> int:
         """Forget up to `limit` ledger rows of months before this one, and tell how many there were."""
 
@@ -167,6 +173,26 @@ class Catalog(Protocol):
 
     async def close(self) -> None:
         """Finish what was begun and let go."""
+
+
+class Copyable(Catalog, Protocol):
+    """A catalog that can be copied in constant memory: all that is in it, as rows.
+
+    `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it. Of idempotency keys there are those
+    that stand for an upload.
+    """
+
+    async def size(self, kind: str) -> int:
+        """How many rows there are."""
+
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        """The first `limit` rows behind one, in the order of their keys; None stands before all."""
+
+    async def last_row(self, kind: str) -> Row | None:
+        """The last row in that order, if there is one."""
+
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        """Store rows, in their order; those that are there already do no harm."""
 
 
 class Blob(Protocol):
@@ -194,15 +220,30 @@ class BlobStore(Protocol):
     async def open(self, key: str) -> Blob:
         """Open a blob. Raises Fault("not_found")."""
 
+    async def size(self, key: str) -> int | None:
+        """How many bytes a blob has, without opening it; None where there is none."""
+
     async def delete(self, key: str) -> None:
         """Delete a blob; one that is not there is no error."""
 
     def listing(self) -> AsyncIterator[tuple[str, float]]:
         """Every key and when its bytes were last written, in no order and in constant memory.
 
-        What a crash has left half made is listed too, and `delete` takes it away. What is stored or deleted
-        meanwhile may be missing or not.
+        What a crash has left half made is listed too, with a suffix, and `delete` takes it away. What is stored or
+        deleted meanwhile may be missing or not.
         """
 
     async def close(self) -> None:
         """Finish what was begun and let go."""
+
+
+@runtime_checkable
+class Presigns(Protocol):
+    """What some blob stores can do besides: let anybody read a blob from themselves."""
+
+    async def presigned(self, key: str, seconds: int, mime: str, disposition: str, caching: str) -> str:
+        """A URL by which anybody may read a blob for so long.
+
+        The store's answer has `mime`, `disposition` and `caching` as Content-Type, Content-Disposition and
+        Cache-Control. Whether there is such a blob is not asked.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
@@ -231,6 +231,20 @@ class Kept:
 
     fingerprint: bytes
     stored: Stored
+
+
+Row = dict[str, Any]
+"""All of one thing that a catalog keeps, in the same shape whatever the catalog; a copy is made of rows."""
+
+ROW_KEYS = {
+    "secrets": ("name",),
+    "accounts": ("id",),
+    "images": ("slug",),
+    "ledger": ("month", "account_id", "blob"),
+    "kept_slugs": ("slug",),
+    "idempotency_keys": ("account_id", "key"),
+}
+"""The kinds of rows, in the order in which they can be copied, and what each kind is ordered by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,16 @@ import contextlib
 import errno
 import fcntl
 import ipaddress
+import math
 import os
+import secrets
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TextIO
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
@@ -20,23 +25,31 @@ from handlers.base import Services
 from handlers.routes import application
 from iuserver.accounts import Accounts
 from iuserver.blobs.disk import DiskBlobs
+from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.gate import Guesses, MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor
 from iuserver.library import Library
+from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.records import MB, Door
-from iuserver.settings import Settings, SettingsError
+from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
 Clock = Callable[[], float]
 
+CHUNK = 256 * 1024
+"""Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+
+
+TURNS_A_WORKER = 2
+"""Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
 
@@ -45,34 +58,103 @@ class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """The catalog in the data folder, made where there is none. Raises StartError."""
-    folder = Path(settings.server.data)
+async def open_catalog(settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True) -> Catalog:
+    """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
+
+    Where there is none, it is made, or with `make` false it is an error.
+    """
+    catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
+    return read_only(catalog) if settings.server.read_only else catalog
+
+
+async def open_catalog_at(
+    url: str, settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True
+) -> Copyable:
+    """The catalog at a URL, to be changed whatever the settings say; "sqlite:" alone is that in the data folder.
+
+    Raises StartError.
+    """
+    scheme, _, path = url.partition(":")
+    if scheme == "sqlite":
+        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
+    if scheme in ("mongodb", "mongodb+srv"):
+        return await _open_mongo(url, node, clock, make)
+    raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def _open_sqlite(path: Path, make: bool) -> Copyable:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return SqliteCatalog(folder / "catalog.db")
+        if not make and not path.exists():
+            raise StartError(f"server.data: there is no catalog in {path.parent}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteCatalog(path)
     except OSError as error:
-        raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        raise StartError(f"server.data: {path.parent}: {error.strerror}") from error
     except Fault as fault:
-        raise StartError(f"catalog.url: {folder / 'catalog.db'}: {fault.__cause__}") from fault
+        raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
 
 
-def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store in the data folder. Raises StartError."""
-    folder = Path(settings.server.data) / "blobs"
+async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
+    from iuserver.catalog.mongo import MongoCatalog  # half a second and 11 MB, which SQLite does without
+
+    try:
+        catalog = await MongoCatalog.open(url, node, clock)
+        if make or await catalog.exists():
+            return catalog
+        await catalog.close()
+        raise StartError("catalog.url: there is no catalog in this database")
+    except Fault as fault:
+        raise StartError(f"catalog.url: {fault.message}") from fault
+
+
+async def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store: in the data folder, or a bucket that can be reached. Raises StartError."""
+    try:
+        return await open_blob_store(settings.blobs.url, settings)
+    except StartError as error:
+        raise StartError(f"blobs.url: {error}") from error
+
+
+async def open_blob_store(url: str, settings: Settings) -> BlobStore:
+    """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
+    if url.startswith("s3:"):
+        return await _open_s3(url)
+    folder = Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
     try:
         return DiskBlobs(folder, sync=settings.blobs.sync)
     except OSError as error:
-        raise StartError(f"blobs.url: {folder}: {error.strerror}") from error
+        raise StartError(f"{folder}: {error.strerror}") from error
+
+
+async def _open_s3(url: str) -> BlobStore:
+    from iuserver.blobs.s3 import S3Blobs  # it takes half a second, and memory, that only those pay who use it
+
+    try:
+        location = s3_location(url)
+        return await S3Blobs.connect(location.bucket, location.prefix, location.endpoint, location.region)
+    except ValueError as error:
+        raise StartError(f"{error}, not {url!r}") from error
+    except Fault as fault:
+        reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
+        raise StartError(f"{url}: {reason}") from fault
+
+
+def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:
+    """The store's ability to let clients read from itself, where that is wanted. Raises SettingsError."""
+    if not settings.delivery.presign:
+        return None
+    if isinstance(blobs, Presigns):
+        return blobs
+    raise SettingsError(f"delivery.presign: must be 0 with blobs.url = {settings.blobs.url!r}")
 
 
 @contextlib.asynccontextmanager
-async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
+async def opened_library(settings: Settings, clock: Clock = time.time, *, make: bool = True) -> AsyncIterator[Library]:
     """The use case of the library without a server, for commands. Raises StartError."""
     async with contextlib.AsyncExitStack() as stack:
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
-        blobs = open_blobs(settings)
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         yield Library(catalog, blobs, await catalog.secret(), clock)
 
@@ -84,10 +166,44 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     A catalog made on the spot would know no blob, and every picture would be a leftover.
     """
     data = Path(settings.server.data)
-    if not (data / "catalog.db").exists():
-        raise StartError(f"server.data: there is no catalog in {data}")
-    async with opened_library(settings, clock) as library:
+    async with opened_library(settings, clock, make=False) as library:
         yield janitor_of(library, data, lambda: is_served(data))
+
+
+def moderation_of(library: Library) -> Moderation:
+    """The blocklist over what a library works with."""
+    return Moderation(library.catalog, library.blobs, library.clock)
+
+
+@contextlib.asynccontextmanager
+async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
+    """A picture of the operator's as it would be stored, at a path. Raises Fault, StartError, OSError."""
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
+        pool = await started_pool(settings, 1, stack)
+        await pool.submit(copy, f"{folder}/out")
+        yield f"{folder}/out"
+
+
+async def started_pool(settings: Settings, workers: int, stack: contextlib.AsyncExitStack) -> Pool:
+    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+    imaging = settings.imaging
+    limits = Limits(
+        max_side=imaging.max_side,
+        max_pixels=imaging.max_pixels,
+        max_total_pixels=imaging.max_total_pixels,
+        max_frames=imaging.max_frames,
+        max_scans=imaging.max_scans,
+    )
+    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+    pool = Pool(workers, rules)
+    stack.push_async_callback(pool.close)
+    try:
+        await pool.start()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
+    return pool
 
 
 def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
@@ -131,7 +247,8 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             self._lock_data(stack)
             self._services = await self._build(stack)
-            self._start_janitor(stack)
+            if not self.settings.server.read_only:
+                self._start_janitor(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
@@ -150,8 +267,9 @@ class Server:
     def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((self._data / "lock").open("w"))
+            lock = stack.enter_context((self._data / "lock").open("a+"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._node = _name_in(lock)
         except BlockingIOError:
             raise StartError(f"server.data: {self._data} is in use by another server") from None
         except OSError as error:
@@ -159,10 +277,11 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        catalog = open_catalog(settings)
+        catalog = await open_catalog(settings, self._clock, self._node)
         stack.push_async_callback(catalog.close)
-        await catalog.void_claims()
-        blobs = open_blobs(settings)
+        if not settings.server.read_only:
+            await catalog.void_claims()
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         secret = await catalog.secret()
         passwords = Passwords()
@@ -170,12 +289,14 @@ class Server:
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await self._start_pool(stack),
+            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
             queue=self._upload_queue(),
             months=MonthPlaces(),
             spool_folder=self._empty_spool(),
             hash_password=passwords.hash,
+            check_blocked=Moderation(catalog, blobs, self._clock).check,
             clock=self._clock,
+            read_only=settings.server.read_only,
         )
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
@@ -186,30 +307,15 @@ class Server:
             clock=self._clock,
             public_url=settings.server.public_url,
             mcp_origins=settings.server.mcp_origins,
+            abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
             drain_bytes=settings.server.drain_mb * MB,
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
+            presign_seconds=settings.delivery.presign,
+            presigns=presigns_of(blobs, settings),
         )
-
-    async def _start_pool(self, stack: contextlib.AsyncExitStack) -> Pool:
-        imaging = self.settings.imaging
-        limits = Limits(
-            max_side=imaging.max_side,
-            max_pixels=imaging.max_pixels,
-            max_total_pixels=imaging.max_total_pixels,
-            max_frames=imaging.max_frames,
-            max_scans=imaging.max_scans,
-        )
-        rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-        pool = Pool(imaging.workers or os.cpu_count() or 1, rules)
-        stack.push_async_callback(pool.close)
-        try:
-            await pool.start()
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise StartError(f"imaging.workers: a worker process cannot start: {error}") from error
-        return pool
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
@@ -223,7 +329,21 @@ class Server:
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
-        return UploadQueue(receive.max_uploads, receive.per_account, receive.max_wait, queue.max_jobs, queue.max_mb)
+        return UploadQueue(
+            Bounds(
+                max_uploads=receive.max_uploads,
+                per_account=receive.per_account,
+                receive_wait=receive.max_wait,
+                max_jobs=queue.max_jobs,
+                max_bytes=queue.max_mb * MB,
+                max_wait=queue.max_wait or math.inf,
+                share=queue.per_account_share or 1,
+                turns=TURNS_A_WORKER * self._workers(),
+            )
+        )
+
+    def _workers(self) -> int:
+        return self.settings.imaging.workers or os.cpu_count() or 1
 
     def _empty_spool(self) -> str:
         """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
@@ -237,7 +357,7 @@ class Server:
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services))
+        self._http = HTTPServer(application(self._services), chunk_size=CHUNK)
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
@@ -260,6 +380,17 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _name_in(lock: TextIO) -> str:
+    """What the server on this data folder calls itself, from its first start on: the lock holds it."""
+    lock.seek(0)
+    name = lock.read()
+    if not name:
+        name = secrets.token_hex(8)
+        lock.write(name)
+        lock.flush()
+    return name
 
 
 def _bind_unix(path: str) -> socket.socket:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
+_CONTACT = re.compile(r"[^@\s:/?]+@[^@\s:/?]+|https?://\S+")
 
 
 class SettingsError(ValueError):
@@ -44,12 +47,71 @@ def _public_url(value: str) -> str | None:
     return None if usable else "must start with http:// or https:// and not end with a slash"
 
 
+def _catalog_url(value: str) -> str | None:
+    usable = value == "sqlite:" or value.startswith(("mongodb://", "mongodb+srv://"))
+    return None if usable else "must be 'sqlite:' or begin with mongodb:// or mongodb+srv://"
+
+
+def _contact(value: str) -> str | None:
+    usable = value == "" or _CONTACT.fullmatch(value)
+    return None if usable else "must be an e-mail address or a link that starts with http:// or https://"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
             ipaddress.ip_network(network)
         except ValueError:
             return f"{network!r} is no address and no network"
+    return None
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """Where blobs are on S3: `s3://BUCKET/PREFIX?endpoint=…&region=…`, of which only the bucket must be there."""
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+
+
+def s3_location(url: str) -> S3Location:
+    """Take such a URL apart. Raises ValueError with what it must have, as in "must have …"."""
+    parsed = urlsplit(url)
+    try:
+        query = dict(parse_qsl(parsed.query, keep_blank_values=True, strict_parsing=bool(parsed.query)))
+    except ValueError:
+        raise ValueError("must have a query of the form endpoint=…&region=…") from None
+    location = S3Location(parsed.netloc, parsed.path.strip("/"), query.pop("endpoint", None), query.pop("region", None))
+    if query or parsed.fragment:
+        raise ValueError("must have no query but endpoint and region")
+    for value, pattern, told in (
+        (location.bucket, _BUCKET, "have a bucket's name behind s3://"),
+        (location.prefix, _PREFIX, "have a prefix of letters, digits and !_.*'()-, with / in between"),
+        (location.endpoint, _ENDPOINT, "have an endpoint of the form http://HOST:PORT, without a path"),
+        (location.region, _REGION, "have a region such as eu-central-1"),
+    ):
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"must {told}")
+    return location
+
+
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_PREFIX = r"([A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*)?"
+_ENDPOINT = r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?"
+_REGION = r"[a-z0-9-]+"
+
+
+def _blobs_url(value: str) -> str | None:
+    if value == "disk:":
+        return None
+    if not value.startswith("s3://"):
+        return "must be 'disk:' or begin with 's3://'"
+    try:
+        s3_location(value)
+    except ValueError as error:
+        return str(error)
     return None
 
 
@@ -61,10 +123,12 @@ class ServerSettings:
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
     mcp_origins: tuple[str, ...] = ()
+    abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +167,8 @@ class ReceiveSettings:
 class QueueSettings:
     max_jobs: int = _number(128, least=1)
     max_mb: int = _number(512, least=1)
+    max_wait: float = _number(10.0)
+    per_account_share: float = _number(0.5, most=1)
 
 
 @dataclass(frozen=True)
@@ -120,16 +186,17 @@ class ImagingSettings:
 @dataclass(frozen=True)
 class DeliverySettings:
     max_age: int = _number(3600)
+    presign: int = _number(0, most=7 * 86400)
 
 
 @dataclass(frozen=True)
 class CatalogSettings:
-    url: str = _choice("sqlite:", "sqlite:")
+    url: str = field(default="sqlite:", metadata={"check": _catalog_url, "private": True})
 
 
 @dataclass(frozen=True)
 class BlobsSettings:
-    url: str = _choice("disk:", "disk:")
+    url: str = _checked("disk:", _blobs_url)
     sync: bool = True
 
 
@@ -214,15 +281,16 @@ def _overlay(node: Any, changes: Any, origin: str, path: str = "") -> Any:
         if dataclasses.is_dataclass(old):
             values[key] = _overlay(old, value, origin, name)
         else:
-            values[key] = _value(name, value, old, known[key].metadata.get("check"))
+            values[key] = _value(name, value, old, known[key].metadata)
     return dataclasses.replace(node, **values)
 
 
-def _value(name: str, value: Any, old: Any, check: Callable[[Any], str | None] | None) -> Any:
+def _value(name: str, value: Any, old: Any, metadata: Mapping[str, Any]) -> Any:
     typed = _parse(name, value, old) if isinstance(value, _Text) else _exact(name, value, old)
+    check = metadata.get("check")
     problem = check(typed) if check else None
-    if problem:
-        raise SettingsError(f"{name}: {problem}, not {value!r}")
+    if problem:  # what may hold a password is not shown
+        raise SettingsError(f"{name}: {problem}" + ("" if metadata.get("private") else f", not {value!r}"))
     return typed
 
 

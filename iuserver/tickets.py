@@ -51,6 +51,8 @@ class Tickets:
 
         Raises Fault where such an upload would be refused: read_only, bad_field, plan_required, quota_exceeded.
         """
+        if self.uploads.read_only:
+            raise policy.read_only()
         now = int(self.clock())
         form, _ = terms(caller.plan, fields, fields.get("filename", ""), now)
         policy.check_month(policy.quota_of(caller.account, caller.plan, now), now)

@@ -35,7 +35,11 @@ HASH_CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The use case and what it works with. `hash_password` works off the loop, `clock` gives unix seconds."""
+    """The use case and what it works with.
+
+    `hash_password` works off the loop, `check_blocked` gets the path of a clean picture and raises Fault("blocked"),
+    `clock` gives unix seconds.
+    """
 
     catalog: Catalog
     blobs: BlobStore
@@ -44,7 +48,9 @@ class Uploads:
     months: MonthPlaces
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
+    check_blocked: Callable[[str], Awaitable[None]]
     clock: Callable[[], float]
+    read_only: bool = False
 
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
@@ -52,8 +58,10 @@ class Uploads:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
         `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
-        place in the month. Raises Fault, in this order: in_progress, quota_exceeded, overloaded, too_large.
+        place in the month. Raises Fault, in this order: read_only, in_progress, quota_exceeded, overloaded, too_large.
         """
+        if self.read_only:
+            raise policy.read_only()
         session = UploadSession(self, caller, source)
         try:
             await session.admit(repeat_key)
@@ -67,8 +75,10 @@ class Uploads:
     async def receive(self, caller: Caller, source: Source) -> UploadSession:
         """Let a caller send a picture whose idempotency key comes only behind it: `admit` must follow, then `finish`.
 
-        Raises Fault("overloaded").
+        Raises Fault: read_only, overloaded.
         """
+        if self.read_only:
+            raise policy.read_only()
         session = UploadSession(self, caller, source)
         await session.take_slot()
         return session
@@ -129,6 +139,10 @@ class UploadSession:
 
     # Sending.
 
+    def pause(self) -> Awaitable[None] | None:
+        """What to wait for before more of the body is read: accounts take turns to send."""
+        return self._slot.pause() if self._slot else None
+
     def feed(self, chunk: bytes) -> None:
         """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
@@ -152,6 +166,7 @@ class UploadSession:
             now = int(self._uploads.clock())
             form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
+            await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             await self._uploads.blobs.put(image.blob, self._target)
             return await self._commit(image, form.custom_slug is not None, fingerprint)
@@ -181,11 +196,11 @@ class UploadSession:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
         assert self._slot
-        self._slot.work(self._spool.size)
-        with _storage():
-            contents = self._spool.contents()
-        self._target_made = True
-        return await self._uploads.imaging.submit(contents, self._target)
+        async with self._slot.work(self._spool.size):
+            with _storage():
+                contents = self._spool.contents()
+            self._target_made = True
+            return await self._uploads.imaging.submit(contents, self._target)
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(

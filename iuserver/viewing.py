@@ -80,8 +80,11 @@ class Viewing:
 
     async def open(self, image: Image) -> Opened:
         """Open an image whose bytes cost nothing. Raises Fault: not_found, storage_unavailable."""
-        left = None if image.expires_at is None else int(image.expires_at - self.clock())
-        return Opened(image, await self.blobs.open(image.blob), left)
+        return Opened(image, await self.blobs.open(image.blob), self.seconds_left(image))
+
+    def seconds_left(self, image: Image) -> int | None:
+        """For how long an image stays; None: for ever."""
+        return None if image.expires_at is None else int(image.expires_at - self.clock())
 
     async def open_counted(self, image: Image, visitor: Visitor) -> Opened:
         """Open an image at the price of a view. Raises Fault: not_found, storage_unavailable; then nothing is counted.

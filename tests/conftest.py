@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.mongo_server import database, mongo_url
 from tests.running import RunningServer, running
+from tests.s3_server import own_s3, s3_endpoint, s3_url
+
+__all__ = ["own_s3", "s3_endpoint", "s3_url"]
 
 ALLOWED_LOG_LINES = [
     r"^request$",  # the access log
@@ -48,6 +52,7 @@ def log_guard() -> Iterator[LogGuard]:
     root.setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # the tests' own look at pictures
     yield guard
     root.setLevel(level)
@@ -60,6 +65,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with the default settings but for the rate limit, shared by a module's tests."""
     with running(tmp_path_factory.mktemp("data"), limits={"api_per_minute": 0}, imaging={"workers": 2}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a MongoDB server that all tests share."""
+    with mongo_url(tmp_path_factory.mktemp("mongo")) as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_database(mongo: str) -> Iterator[str]:
+    """The URL of a database of the test's own."""
+    with database(mongo) as url:
+        yield url
 
 
 def corpus_folder() -> Path | None:

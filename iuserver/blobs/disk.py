@@ -52,6 +52,14 @@ class DiskBlobs:
         except OSError as error:
             raise _unavailable() from error
 
+    async def size(self, key: str) -> int | None:
+        try:
+            return os.stat(key, dir_fd=self._shards[key[:2]]).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unavailable() from error
+
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             await self._in_thread(lambda: os.unlink(key, dir_fd=self._shards[key[:2]]))

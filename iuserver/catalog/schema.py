@@ -83,6 +83,19 @@ MIGRATIONS = [
     CREATE INDEX idempotency_keys_by_time ON idempotency_keys (claimed_at);
     CREATE INDEX kept_slugs_by_time ON kept_slugs (until);
     """,
+    # A slug may come twice in an account's month, a blob never: what is told by it can be copied and found again.
+    """
+    CREATE TABLE ledger_by_blob (
+        month      TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        blob       TEXT NOT NULL,
+        slug       TEXT NOT NULL,
+        PRIMARY KEY (month, account_id, blob)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO ledger_by_blob SELECT month, account_id, lower(hex(randomblob(16))), slug FROM ledger;
+    DROP TABLE ledger;
+    ALTER TABLE ledger_by_blob RENAME TO ledger;
+    """,
     # What viewers have seen, and what they may still fetch.
     """
     ALTER TABLE images ADD COLUMN views INTEGER NOT NULL DEFAULT 0;

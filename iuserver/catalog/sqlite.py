@@ -17,11 +17,12 @@ from typing import Any
 
 import orjson
 
+from iuserver.catalog import sqlite_rows
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
 from iuserver.policy import DAY, buried, charged, viewed
 from iuserver.ports import MAX_GRANTS
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Quota, Stored
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Quota, Row, Stored
 from iuserver.threads import Crew, Job, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
@@ -70,7 +71,7 @@ PURGE_GRANTS = """
 SELECT_TO_BURY = f"SELECT {IMAGE_COLUMNS} FROM images WHERE let_go_at <= ? ORDER BY let_go_at LIMIT ?"
 BURY = "UPDATE images SET filename = ?, size = 0, password_hash = NULL, expires_at = ?, let_go_at = NULL, buried_at = ?"
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
-INSERT_LEDGER = "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)"
+INSERT_LEDGER = "INSERT INTO ledger (month, account_id, blob, slug) VALUES (?, ?, ?, ?)"
 TRUE_BYTES = "(SELECT coalesce(sum(size), 0) FROM images WHERE images.account_id = accounts.id)"
 TRUE_USED = "(SELECT count(*) FROM ledger WHERE ledger.month = max(accounts.month, ?) AND account_id = accounts.id)"
 SELECT_COUNTS = f"""
@@ -81,7 +82,10 @@ MEND_COUNTS = f"""
     UPDATE accounts SET stored_bytes = {TRUE_BYTES}, used = {TRUE_USED}, month = max(month, ?) WHERE id = ?
 """
 SELECT_EXPIRED = f"SELECT {IMAGE_COLUMNS} FROM images WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-PURGE_LEDGER = "DELETE FROM ledger WHERE rowid IN (SELECT rowid FROM ledger WHERE month < ? LIMIT ?)"
+PURGE_LEDGER = """
+    DELETE FROM ledger WHERE (month, account_id, blob) IN
+        (SELECT month, account_id, blob FROM ledger WHERE month < ? LIMIT ?)
+"""
 PURGE_KEYS = """
     DELETE FROM idempotency_keys WHERE (account_id, key) IN
         (SELECT account_id, key FROM idempotency_keys WHERE claimed_at <= ? LIMIT ?)
@@ -162,7 +166,7 @@ class SqliteCatalog:
         return forgotten
 
     async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
-        ledger_row = (image.slug, charge.account_id, charge.month)
+        ledger_row = (charge.month, charge.account_id, image.blob, image.slug)
         image_row = [getattr(image, name) for name in IMAGE_FIELDS]
 
         def step(connection: sqlite3.Connection) -> Account:
@@ -322,11 +326,32 @@ class SqliteCatalog:
     async def mend_counts(self, account_id: str, month: str) -> None:
         await self._writer.commit(lambda connection: connection.execute(MEND_COUNTS, (month, month, account_id)))
 
+    async def unsettled(self, before: int) -> int:
+        return 0  # a transaction leaves nothing half done
+
+    async def settle(self, before: int, limit: int) -> int:
+        return 0
+
     async def purge_ledger(self, before_month: str, limit: int) -> int:
         return await self._purge(PURGE_LEDGER, before_month, limit)
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
         return await self._purge(PURGE_SLUGS, now, limit)
+
+    async def size(self, kind: str) -> int:
+        rows = await self._survey(sqlite_rows.COUNT[kind])
+        return int(rows[0][0])
+
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        sql, values = sqlite_rows.selection(kind, after, limit)
+        return [sqlite_rows.row_of(kind, found) for found in await self._survey(sql, *values)]
+
+    async def last_row(self, kind: str) -> Row | None:
+        rows = await self._survey(sqlite_rows.LAST[kind])
+        return sqlite_rows.row_of(kind, rows[0]) if rows else None
+
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        await self._writer.commit(lambda connection: sqlite_rows.insert(connection, kind, rows))
 
     async def add_block(self, block: Block) -> None:
         sql = f"INSERT OR IGNORE INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?)"

@@ -16,7 +16,10 @@ COMMANDS = {
     "serve": "run the server",
     "sweep": "delete what has expired and what crashes have left, once",
     "fsck": "compare records, bytes and counts, and mend them",
+    "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
+    "copy-blobs": "copy the bytes of all images to another store, and compare",
+    "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
 }
 
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if argv[:1] == [name]:
-            importlib.import_module(f"iuserver.cli.{name}").configure(command)
+            importlib.import_module(f"iuserver.cli.{name.replace('-', '_')}").configure(command)
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))

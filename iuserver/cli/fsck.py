@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from iuserver import policy
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.janitor import Check
@@ -33,5 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _check(settings: Settings, repair: bool) -> Check:
+    if repair and settings.server.read_only:
+        raise policy.read_only()
     async with opened_janitor(settings) as janitor:
         return await janitor.check(print, repair)

@@ -47,6 +47,9 @@ def configure_logs(log_format: str) -> None:
     root.setLevel(logging.INFO)
     # What it says of malformed requests quotes them, keys and addresses included.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)
+    # That the database is away, each request that notices tells with its id; the driver would add a page to it.
+    logging.getLogger("pymongo").setLevel(logging.CRITICAL)
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it tells where it has found its credentials
     # Nothing in a log line tells threads, processes or tasks apart, so that need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 

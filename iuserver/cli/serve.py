@@ -39,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
             runner.run(_serve(settings, options.demo))
         except StartError as error:
             return fail(str(error), 2)
+        except Fault as fault:  # a backend went away while the server started
+            return fail(fault.message, 2)
     return 0
 
 
@@ -49,7 +51,7 @@ async def _serve(settings: Settings, demo: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # until now they just end the process: nothing is in progress
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(f"listening on {server.url}", flush=True)
-    if demo:
+    if demo and not settings.server.read_only:
         await _introduce(server, settings)
     await stopped.wait()
     await server.stop()

@@ -7,6 +7,7 @@ import asyncio
 
 import orjson
 
+from iuserver import policy
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.janitor import Report
@@ -34,5 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _sweep(settings: Settings) -> Report:
+    if settings.server.read_only:
+        raise policy.read_only()
     async with opened_janitor(settings) as janitor:
         return await janitor.sweep()

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _act(options: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    catalog = open_catalog(settings)
+    catalog = await open_catalog(settings)
     action: Action = options.action
     try:
         return await action(accounts_of(catalog, settings), options)

@@ -181,11 +181,12 @@ def _check_header(plan: Plan, target: str, limits: Limits) -> None:
         image = getattr(pyvips.Image, LOADERS[plan.mime])(target)
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its header cannot be read") from error
-    limits.check_frame(image.width, image.height)
+    width, height = image.width, image.height  # each is a call into libvips
+    limits.check_frame(width, height)
     if image.get_typeof("n-pages"):
         pages = image.get("n-pages")
-        limits.check_frames(pages, pages * image.width * image.height)
-    if (image.width, image.height) != (plan.width, plan.height):
+        limits.check_frames(pages, pages * width * height)
+    if (width, height) != (plan.width, plan.height):
         raise Fault("broken_image", "The image is broken: its parts do not agree on its size")
 
 

@@ -1,19 +1,22 @@
-"""The port BlobStore: what every implementation must do. Real files."""
+"""The port BlobStore: what every implementation must do. Real files, and a real S3 server."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from iuserver.blobs import disk
+from iuserver.blobs import disk, s3
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.errors import Fault
 from iuserver.ports import BlobStore
+from tests.contracts.conftest import LARGE
+from tests.s3_server import connected
 
 KEY = "ab" + "0" * 30
 CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
@@ -21,13 +24,17 @@ CONTENT = bytes(range(256)) * 4000  # a megabyte: several chunks
 Work = Callable[[BlobStore], Awaitable[Any]]
 
 
-@pytest.fixture(params=["disk", "disk, not synced"])
+@pytest.fixture(params=["disk", "disk, not synced", "s3"])
 def on_blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Work], Any]:
     """Runs work on a store that is opened for it and closed afterwards."""
+    url = request.getfixturevalue("s3_url") if request.param == "s3" else None
+
+    async def opened() -> BlobStore:
+        return await connected(url) if url else DiskBlobs(tmp_path / "blobs", sync=request.param == "disk")
 
     def run(work: Work) -> Any:
         async def opened_for_it() -> Any:
-            blobs = DiskBlobs(tmp_path / "blobs", sync=request.param == "disk")
+            blobs = await opened()
             try:
                 return await work(blobs)
             finally:
@@ -82,7 +89,49 @@ def test_a_key_is_never_overwritten(on_blobs: Callable[[Work], Any], file: str, 
 def test_what_is_not_there_is_not_found_and_deleting_it_is_no_error(on_blobs: Callable[[Work], Any]) -> None:
     async def work(blobs: BlobStore) -> None:
         assert await refusal(blobs.open(KEY)) == "not_found"
+        assert await blobs.size(KEY) is None
         await blobs.delete(KEY)
+
+    on_blobs(work)
+
+
+def test_the_size_is_known_without_opening(on_blobs: Callable[[Work], Any], file: str) -> None:
+    async def work(blobs: BlobStore) -> None:
+        await blobs.put(KEY, file)
+        assert await blobs.size(KEY) == len(CONTENT)
+
+    on_blobs(work)
+
+
+def test_the_chunks_of_a_large_blob_are_small(on_blobs: Callable[[Work], Any], large: str) -> None:
+    async def work(blobs: BlobStore) -> None:
+        await blobs.put(KEY, large)
+        assert await blobs.size(KEY) == LARGE
+        blob = await blobs.open(KEY)
+        sizes, digest = [], hashlib.sha256()
+        async for chunk in blob.read(0, blob.size):
+            sizes.append(len(chunk))
+            digest.update(chunk)
+        blob.close()
+        assert sum(sizes) == LARGE
+        assert max(sizes) <= 256 * 1024
+        assert digest.digest() == hashlib.sha256(Path(large).read_bytes()).digest()
+        middle = await content(blobs, KEY, LARGE // 2 - 5, LARGE // 2 + 5)
+        assert middle == Path(large).read_bytes()[LARGE // 2 - 5 : LARGE // 2 + 5]
+
+    on_blobs(work)
+
+
+def test_a_blob_may_be_read_in_any_order_and_left_at_any_place(on_blobs: Callable[[Work], Any], file: str) -> None:
+    async def work(blobs: BlobStore) -> None:
+        await blobs.put(KEY, file)
+        blob = await blobs.open(KEY)
+        for start, stop in ((0, 100_000), (100_000, 100_001), (7, 300_000), (900_000, len(CONTENT)), (0, len(CONTENT))):
+            assert b"".join([chunk async for chunk in blob.read(start, stop)]) == CONTENT[start:stop]
+        async for chunk in blob.read(0, blob.size):
+            assert CONTENT.startswith(chunk)
+            break
+        blob.close()
 
     on_blobs(work)
 
@@ -146,16 +195,18 @@ def test_the_listing_tells_every_key_and_when_it_was_written(
     on_blobs: Callable[[Work], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "PORTION", 3)
+    monkeypatch.setattr(s3, "PAGE", 3)
     keys = [f"{number % 2:02x}{number:030x}" for number in range(20)]
 
     async def work(blobs: BlobStore) -> None:
         assert await listed(blobs) == {}
         for key in keys:
             (tmp_path / key).write_bytes(b"x")
-            os.utime(tmp_path / key, (1000, 2000.5))
             await blobs.put(key, str(tmp_path / key))
-        assert await listed(blobs) == dict.fromkeys(keys, 2000.5)
-        assert await asyncio.gather(listed(blobs), listed(blobs)) == [dict.fromkeys(keys, 2000.5)] * 2
+        found = await listed(blobs)
+        assert sorted(found) == sorted(keys)
+        assert all(abs(modified - time.time()) < 60 for modified in found.values())
+        assert await asyncio.gather(listed(blobs), listed(blobs)) == [found] * 2
 
     on_blobs(work)
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -30,11 +31,11 @@ def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=60, env=environment)
 
 
-def told(*arguments: str) -> dict[str, str]:
+def told(*arguments: str, **environ: str) -> dict[str, Any]:
     """The one JSON object that a command prints."""
-    done = command(*arguments)
+    done = command(*arguments, **environ)
     assert (done.returncode, done.stderr) == (0, "")
-    line: dict[str, str] = json.loads(done.stdout)
+    line: dict[str, Any] = json.loads(done.stdout)
     return line
 
 

@@ -13,6 +13,7 @@ import requests
 from handlers import replies
 from iuserver.errors import Code
 from iuserver.records import MB
+from iuserver.server import moderation_of
 from tests import pictures
 from tests.agents import Agent
 from tests.conftest import LogGuard
@@ -82,6 +83,19 @@ def ticket_twice(server: RunningServer) -> requests.Response:
     return [requests.put(url, data=pictures.jpeg(), timeout=DEADLINE) for _ in range(2)][-1]
 
 
+def locked(server: RunningServer) -> str:
+    url: str = free(server, pictures.jpeg(), password="pw").json()["direct_url"]
+    return url
+
+
+def blocked(server: RunningServer) -> requests.Response:
+    image = free(server, pictures.jpeg(seeded := pictures.noise(seed=5))).json()
+    moderation = moderation_of(server.server._services.library)
+    server.call(moderation.block_image(image["slug"], "test"))
+    server.clock.advance(2)
+    return free(server, pictures.jpeg(seeded))
+
+
 CAUSES: dict[str, Cause] = {
     "missing_key": lambda server: server.get("/api/quota"),
     "invalid_key": lambda server: server.get("/api/quota", "iu_live_wrong"),
@@ -98,6 +112,12 @@ CAUSES: dict[str, Cause] = {
     "storage_quota_exceeded": full,
     "folder_limit": folders,
     "plan_required": lambda server: free(server, pictures.jpeg(), expiration="forever"),
+    "blocked": blocked,
+    "password_required": lambda server: server.get(locked(server)),
+    "wrong_password": lambda server: server.get(locked(server), **{"X-Image-Password": "wrong"}),
+    "forbidden": lambda server: server.get(
+        free(server, pictures.jpeg(), expiration="burn").json()["direct_url"], **{"Sec-Purpose": "prefetch"}
+    ),
     "not_found": lambda server: server.get("/f/aaaaaaaa.jpg"),
     "method_not_allowed": lambda server: requests.put(f"{server.url}/healthz", timeout=DEADLINE),
     "slug_taken": lambda server: twice(server, lambda key: server.upload(key, pictures.jpeg(), custom_slug="mine")),
@@ -108,6 +128,7 @@ CAUSES: dict[str, Cause] = {
 # These need a client that stops in its middle, a lock or a bug; each has a test of that name or kind elsewhere.
 ELSEWHERE = {
     "overloaded": "test_upload.py test_a_full_queue_answers_503_at_once",
+    "read_only": "test_read_only.py test_what_is_there_is_shown_and_every_change_is_refused",
     "in_progress": "test_idempotency.py test_while_the_first_runs_a_repeat_is_told_to_wait",
     "timeout": "test_upload.py test_a_body_that_comes_too_slowly_is_answered_408",
     "storage_unavailable": "test_codes.py test_a_catalog_that_somebody_else_has_locked_is_not_available",

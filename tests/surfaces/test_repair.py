@@ -225,6 +225,53 @@ def test_an_expired_image_goes_with_its_bytes_but_stays_counted(data: Path, cloc
     assert (account.used, account.stored_bytes) == (3, 203)
 
 
+def use_up(data: Path, clock: Clock) -> None:
+    """Let the third image burn, and be seen."""
+    now = int(clock())
+    sql(
+        data,
+        "UPDATE images SET expiration = 'burn', views = 1, password_hash = 'x', "
+        f"viewed_at = {now}, let_go_at = {now + 60} WHERE slug = 'slug2'",
+    )
+
+
+def test_what_all_have_seen_goes_from_the_disk_and_leaves_a_tombstone(data: Path, clock: Clock) -> None:
+    use_up(data, clock)
+    clock.advance(59)
+    assert sweep(data, clock) == {}
+    assert fsck(data, clock) == ([], (3, 3, 0, 0))
+    clock.advance(1)
+    assert sweep(data, clock) == {"buried": 1}
+    assert not blob(data, KEYS[2]).exists()
+    assert fsck(data, clock) == ([], (2, 2, 0, 0))
+    (account,) = with_janitor(data, clock, lambda janitor: janitor.catalog.accounts())
+    assert (account.used, account.stored_bytes) == (3, 201)
+    clock.advance(30 * DAY - 61)
+    assert sweep(data, clock) == {"expired": 1}, "the first image; the tombstone has a second left"
+    clock.advance(1)
+    assert sweep(data, clock) == {"expired": 1}
+    assert with_janitor(data, clock, lambda janitor: janitor.catalog.image("slug2")) is None
+
+
+def test_bytes_that_outlive_their_burial_are_swept(data: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the server is killed between the two."""
+    use_up(data, clock)
+    clock.advance(60)
+
+    async def killed(self: DiskBlobs, key: str) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskBlobs, "delete", killed)
+        with pytest.raises(asyncio.CancelledError):
+            sweep(data, clock)
+    assert fsck(data, clock) == ([], (2, 3, 1, 0))
+    clock.advance(HOUR)
+    assert fsck(data, clock)[0] == [f"blob {KEYS[2]}: has no record"]
+    assert sweep(data, clock) == {"blobs": 1}
+    assert fsck(data, clock) == ([], (2, 2, 0, 0))
+
+
 def test_ledger_rows_and_slugs_are_forgotten_when_their_time_is_over(data: Path, clock: Clock) -> None:
     clock.advance(DAY)
     sweep(data, clock)  # the first image has expired: its slug is kept for thirty days

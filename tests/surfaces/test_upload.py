@@ -407,7 +407,7 @@ def test_an_upload_that_finds_no_place_waits_for_its_turn(tmp_path: Path) -> Non
             queue = server.server._services.uploads.queue
             eventually(lambda: queue.receiving == 1)
             waiting = threads.submit(server.upload, key, pictures.jpeg())
-            eventually(lambda: queue._waiting)
+            eventually(lambda: queue.waiting == 1)
             assert not waiting.done()
             first.sendall(body[100:])
             assert received(first).startswith(b"HTTP/1.1 200")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from iuserver.errors import Fault
-from iuserver.gate import MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
+from iuserver.places import Places, Readings
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -81,8 +83,26 @@ def test_zero_means_no_limit() -> None:
         take(buckets, "a")
 
 
-def queue_of(max_uploads: int = 9, per_account: int = 0, max_wait: float = 0, max_jobs: int = 9) -> UploadQueue:
-    return UploadQueue(max_uploads, per_account, max_wait, max_jobs, max_mb=1)
+def queue_of(now: Time | None = None, **bounds: float) -> UploadQueue:
+    defaults = {"max_uploads": 9, "per_account": 0, "receive_wait": 0, "max_jobs": 9, "max_bytes": MB}
+    more = {"max_wait": 10, "share": 1, "turns": 9}
+    return UploadQueue(Bounds(**{**defaults, **more, **bounds}), now or Time())
+
+
+async def worked(slot: Slot, size: int = 1) -> Slot:
+    """A slot whose body has been received and has had its turn."""
+    async with slot.work(size):
+        return slot
+
+
+async def turned_down(slot: Slot, size: int) -> bool:
+    try:
+        await worked(slot, size)
+    except Fault as fault:
+        return fault.code == "overloaded" and bool(fault.retry_after)
+    finally:
+        slot.release()
+    return False
 
 
 async def refused(queue: UploadQueue, account: str) -> bool:
@@ -112,7 +132,7 @@ def test_the_places_to_send_are_bounded_in_all_and_by_account() -> None:
 
 def test_a_place_is_waited_for_in_turn() -> None:
     async def work() -> None:
-        queue = queue_of(max_uploads=2, max_wait=20)
+        queue = queue_of(max_uploads=2, receive_wait=20)
         first, second = await queue.enter("a"), await queue.enter("a")
         third, fourth = (asyncio.ensure_future(queue.enter(name)) for name in ("b", "c"))
         await asyncio.sleep(0)
@@ -128,7 +148,7 @@ def test_a_place_is_waited_for_in_turn() -> None:
 
 def test_who_has_waited_too_long_is_refused_and_takes_no_place_along() -> None:
     async def work() -> None:
-        queue = queue_of(max_uploads=1, per_account=1, max_wait=0.01)
+        queue = queue_of(max_uploads=1, per_account=1, receive_wait=0.01)
         slot = await queue.enter("a")
         assert await refused(queue, "b")
         slot.release()
@@ -141,18 +161,118 @@ def test_who_has_waited_too_long_is_refused_and_takes_no_place_along() -> None:
 def test_work_is_bounded_by_jobs_and_bytes_and_frees_the_place_to_send() -> None:
     async def work() -> None:
         queue = queue_of(max_uploads=1, max_jobs=2)
-        first = await queue.enter("a")
-        first.work(MB)
-        second = await queue.enter("a")
-        assert code(second.work, 1) == "overloaded"
-        second.release()
+        first = await worked(await queue.enter("a"), MB)
+        assert await turned_down(await queue.enter("a"), 1), "the bytes are used up"
         first.release()
-        third = await queue.enter("a")
-        third.work(2 * MB)  # alone, a body of any size gets its turn
-        third.release()
-        for _ in range(2):
-            (await queue.enter("a")).work(1)
-        assert code((await queue.enter("a")).work, 1) == "overloaded"
+        (await worked(await queue.enter("a"), 2 * MB)).release()  # alone, a body of any size gets its turn
+        both = [await worked(await queue.enter("a")) for _ in range(2)]
+        assert await turned_down(await queue.enter("b"), 1), "the jobs are used up"
+        for slot in both:
+            slot.release()
+            slot.release()
+        assert (queue.receiving, queue.working) == (0, 0)
+
+    asyncio.run(work())
+
+
+def test_an_account_has_no_more_than_its_share_of_the_work() -> None:
+    async def work() -> None:
+        queue = queue_of(max_jobs=4, share=0.5)
+        slots = [await worked(await queue.enter("a")) for _ in range(2)]
+        assert await turned_down(await queue.enter("a"), 1)
+        slots.append(await worked(await queue.enter("b"), MB // 2))
+        assert await turned_down(await queue.enter("b"), MB // 4), "of the bytes, too"
+        for slot in slots:
+            slot.release()
+
+    asyncio.run(work())
+
+
+def test_accounts_take_turns_at_the_workers() -> None:
+    async def work() -> None:
+        queue, order = queue_of(turns=1), []
+
+        async def upload(account: str) -> None:
+            slot = await queue.enter(account)
+            async with slot.work(1):
+                order.append(account)
+                await asyncio.sleep(0)
+            slot.release()
+
+        await asyncio.gather(*(upload(account) for account in ("a", "a", "a", "a", "b", "b", "c")))
+        assert order == ["a", "a", "b", "c", "a", "b", "a"]
+        assert queue.working == 0
+
+    asyncio.run(work())
+
+
+def test_who_would_wait_too_long_for_a_worker_is_refused_before_sending() -> None:
+    async def work() -> None:
+        now = Time()
+        queue = queue_of(now, max_wait=10, turns=1, max_bytes=99 * MB)
+        slot = await queue.enter("a")
+        async with slot.work(MB):
+            now.now += 6  # so slow are the workers: six seconds for a megabyte
+        assert not await refused(queue, "a")
+        second = await worked(await queue.enter("a"), 2 * MB)
+        assert await refused(queue, "a"), "three megabytes are ahead, at six seconds each"
+        assert not await refused(queue, "b"), (
+            "accounts take turns: of another account's backlog only as much as its own"
+        )
+        slot.release()
+        second.release()
+        assert not await refused(queue, "a")
+
+    asyncio.run(work())
+
+
+def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
+    async def work() -> None:
+        places = Places(1, line=2)
+        assert await places.take("a")
+        leaving, staying = (asyncio.ensure_future(places.take(name)) for name in ("b", "c"))
+        await asyncio.sleep(0)
+        places.give_back("a")
+        leaving.cancel()  # it has got the place, and does not know yet
+        assert await staying
+        places.give_back("c")
+        assert (places.held, places.waiting) == (0, 0)
+
+    asyncio.run(work())
+
+
+def test_an_account_with_many_bodies_reads_one_portion_a_round() -> None:
+    async def work() -> None:
+        readings, portions = Readings(), Counter[str]()
+
+        async def send(account: str) -> None:
+            for _ in range(3):
+                turn = readings.turn(account)
+                if turn:
+                    await turn
+                portions[account] += 1
+                await asyncio.sleep(0)
+
+        bodies = [asyncio.ensure_future(send("a")) for _ in range(8)]
+        await send("b")
+        assert portions["a"] <= 6, "eight bodies of one account were read no faster than one of another's"
+        await asyncio.gather(*bodies)
+        await asyncio.sleep(0)
+        assert readings.turn("a") is None, "who is alone does not wait"
+
+    asyncio.run(work())
+
+
+def test_a_body_waits_only_where_its_account_would_delay_another() -> None:
+    async def work() -> None:
+        queue = queue_of()
+        first, second = await queue.enter("a"), await queue.enter("a")
+        assert [first.pause(), second.pause()] == [None, None], "there is nobody else"
+        other = await queue.enter("b")
+        assert [first.pause(), other.pause()] == [None, None]
+        turn = second.pause()
+        assert turn, "the first has read in this round"
+        await turn
 
     asyncio.run(work())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iuserver.settings import Settings, SettingsError, load
+from iuserver.settings import S3Location, Settings, SettingsError, load, s3_location
 
 
 def wrong(tmp_path: Path, toml: str = "", **environ: str) -> str:
@@ -17,6 +17,23 @@ def wrong(tmp_path: Path, toml: str = "", **environ: str) -> str:
         load(file, environ)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+WRONG_PLACES = [
+    "disk:/elsewhere",
+    "gs://bucket",
+    "s3:bucket",
+    "s3://",
+    "s3://B",
+    "s3://bucket/a b",
+    "s3://bucket/a//b",
+    "s3://bucket?regoin=x",
+    "s3://bucket?endpoint",
+    "s3://bucket?endpoint=localhost:9000",
+    "s3://bucket?endpoint=http://key:secret@host",
+    "s3://bucket?region=",
+    "s3://bucket#part",
+]
 
 
 def test_without_a_file_the_defaults_hold() -> None:
@@ -56,6 +73,7 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_both(tmp_path: 
         ("[plans.free]\nstorage_mb = -1", "plans.free.storage_mb"),
         ('[blobs]\nsync = "yes"', "blobs.sync"),
         ('[catalog]\nurl = "oracle:"', "catalog.url"),
+        *((f'[blobs]\nurl = "{url}"', "blobs.url") for url in WRONG_PLACES),
         ("[server\n", "conf.toml"),
     ],
 )
@@ -80,3 +98,10 @@ def test_a_wrong_variable_is_told_by_name(tmp_path: Path, variable: str, value: 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         load(tmp_path / "nowhere.toml", {})
+
+
+def test_a_place_on_s3_is_taken_apart() -> None:
+    assert s3_location("s3://bucket") == S3Location("bucket", "", None, None)
+    url = "s3://my.bucket/a/b/?endpoint=http://[::1]:9000&region=eu-central-1"
+    assert s3_location(url) == S3Location("my.bucket", "a/b", "http://[::1]:9000", "eu-central-1")
+    assert load(None, {"IUSERVER_BLOBS_URL": url}).blobs.url == url

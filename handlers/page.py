@@ -1,0 +1,67 @@
+"""Pages for people: the headers and the frame they share, and refusals as pages."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from handlers import replies, statics
+from handlers.receiving import Receiving
+from iuserver.errors import Fault
+
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+GONE = "There is no picture here"
+GONE_TEXT = (
+    "It may have expired, been deleted, been seen by everyone it was meant for, or the link may not be complete."
+)
+
+
+class Page(Receiving):
+    """A handler that answers in HTML, errors included.
+
+    Nobody is identified by a cookie here, so there is nothing to forge: a cookie of ours shows that its holder knows
+    the password of one image, and browsers send it with no form of another site (SameSite).
+    """
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    def get_template_namespace(self) -> dict[str, Any]:
+        contact = self.services.abuse_contact
+        return {
+            **super().get_template_namespace(),
+            "static": lambda name: self.root() + statics.path_of(name),
+            "site": self._site(),
+            "abuse_url": f"mailto:{contact}" if "@" in contact and ":" not in contact else contact,
+        }
+
+    def root(self) -> str:
+        """The way from this page to the server's root, which a proxy may have put anywhere."""
+        return "../" * (self.request.path.count("/") - 1)
+
+    def _site(self) -> str:
+        try:
+            return urlsplit(self.base_url()).netloc
+        except Fault:  # a page of refusal has a frame as well
+            return ""
+
+    def send_fault(self, fault: Fault) -> None:
+        self.set_status(replies.STATUS[fault.code][0])
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        if fault.retry_after is not None:
+            self.set_header("Retry-After", fault.retry_after)
+        title, text = (GONE, GONE_TEXT) if fault.code == "not_found" else ("This did not work", f"{fault.message}.")
+        self.write(self.render_string("error.html", title=title, text=text))

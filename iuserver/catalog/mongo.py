@@ -1,0 +1,436 @@
+"""The catalog in MongoDB: a client with deadlines, and every method of the port over it.
+
+How a commit and a deletion are made atomic is told by mongo_commits.py, what the documents look like by
+mongo_documents.py. Motor is imported here and nowhere else: PyMongo's own asynchronous client shall take its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import pymongo
+from cachetools import TTLCache
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ReturnDocument
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    InvalidURI,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from iuserver.catalog.mongo_commits import DURABLE, Steps, Transactions
+from iuserver.catalog.mongo_documents import (
+    ACCOUNT_ONLY,
+    INDEXES,
+    Document,
+    Store,
+    account_document,
+    account_of,
+    folded,
+    folder_document,
+    folder_of,
+    image_of,
+    kept_of,
+    key_id,
+)
+from iuserver.catalog.mongo_repair import Repair
+from iuserver.catalog.mongo_rows import Rows
+from iuserver.errors import Fault
+from iuserver.policy import DAY
+from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DATABASE = "iuserver"
+"""Where the URL names none."""
+ANSWER_SECONDS = 4.0
+"""A method answers within this time, whatever happens: an upload's client waits for it. All that it asks of the
+server shares it, waiting for a primary included; an election that takes longer is told as a 502."""
+LOOKUP_SECONDS = 2.0
+"""What a lost answer was, is looked up within this time."""
+SURVEY_SECONDS = 60.0
+"""For what reads or deletes many documents, which only the janitor and commands do; they ask first who is there."""
+SELECT_MS = 2500
+CONNECT_MS = 2000
+"""For the driver's own look at the servers: one that takes longer to accept a connection is away. Once connected,
+the deadlines above are the time that a socket may take."""
+POOL = 50
+"""Connections. Motor never uses more than its threads, five for each processor."""
+KEY_SECONDS = 0.5
+"""For so long an account is known by its key without asking: a key replaced elsewhere must be dead within a second."""
+KEYS = 10_000
+
+
+def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    @functools.wraps(method)
+    async def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            with pymongo.timeout(seconds):
+                return await method(*args, **kwargs)
+        except (ConnectionFailure, OperationFailure) as error:
+            raise Fault("storage_unavailable", "The catalog is not available") from error
+
+    return limited
+
+
+def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """For a method that somebody waits for. A server that is away is a Fault, not the driver's error."""
+    return _within(ANSWER_SECONDS, method)
+
+
+def _survey(
+    method: Callable[Concatenate[MongoCatalog, P], Awaitable[T]],
+) -> Callable[Concatenate[MongoCatalog, P], Coroutine[Any, Any, T]]:
+    """For a method that may have much to read."""
+    surveying = _within(SURVEY_SECONDS, method)
+
+    @functools.wraps(method)
+    async def patient(self: MongoCatalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        await self.ping()
+        return await surveying(self, *args, **kwargs)
+
+    return patient
+
+
+class MongoCatalog:
+    """The port Catalog in a MongoDB database; `open` makes one."""
+
+    def __init__(self, store: Store, transactions: bool, node: str, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._atomic = Transactions(store) if transactions else Steps(store, clock)
+        self._repair = Repair(store, clock)
+        self._rows = Rows(store)
+        self._node = node
+        self._known: TTLCache[bytes, Account] = TTLCache(KEYS, KEY_SECONDS, time.monotonic)
+        self._changes = 0
+
+    @classmethod
+    async def open(
+        cls, url: str, node: str = "", clock: Callable[[], float] = time.time, transactions: bool | None = None
+    ) -> Self:
+        """Connect, find out what the server can do, and make what indexes there are not.
+
+        `node` names the process across its restarts, `clock` gives unix seconds; `transactions` overrides what the
+        server says of itself. Raises Fault("storage_unavailable") with one line that names no password.
+        """
+        try:
+            client = _client(url)
+        except (InvalidURI, ValueError) as error:
+            raise Fault("storage_unavailable", "this is no URL of a MongoDB server") from error
+        except ConfigurationError as error:
+            raise _away(error) from error
+        try:
+            hello = await client.admin.command("hello")
+            # A replica set has transactions, and so have the routers of a sharded cluster.
+            offered = "setName" in hello or hello.get("msg") == "isdbgrid"
+            store = _store(client, offered)
+            await _make_indexes(store)
+        except (ConnectionFailure, OperationFailure) as error:
+            client.close()
+            raise _away(error) from error
+        return cls(store, offered if transactions is None else transactions, node, clock)
+
+    @_prompt
+    async def ping(self) -> None:
+        """Raises Fault("storage_unavailable") where nobody answers."""
+        await self._store.client.admin.command("ping")
+
+    @_prompt
+    async def exists(self) -> bool:
+        """Whether a server has ever run with this database."""
+        return await self._store.secrets.find_one({}) is not None
+
+    @_prompt
+    async def add_account(self, account: Account) -> None:
+        try:
+            await self._store.accounts.insert_one(account_document(account))
+        except DuplicateKeyError:
+            raise Fault("name_taken", f"There is an account with the address {account.email} already") from None
+
+    @_prompt
+    async def account_by_key(self, key_hash: bytes) -> Account | None:
+        known = self._known.get(key_hash)
+        if known:
+            return known
+        changes = self._changes
+        found = await self._store.accounts.find_one({"key_hash": key_hash}, ACCOUNT_ONLY)
+        if found is None:
+            return None
+        account = account_of(found)
+        if changes == self._changes:  # else what was read may be what has been changed
+            self._known[key_hash] = account
+        return account
+
+    @_survey
+    async def accounts(self) -> list[Account]:
+        cursor = self._store.accounts.find({}, ACCOUNT_ONLY).sort([("created_at", 1), ("email", 1)])
+        return [account_of(document) async for document in cursor]
+
+    async def set_plan(self, email: str, plan: str) -> Account:
+        return await self._change(email, {"plan": plan})
+
+    async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
+        return await self._change(email, {"key_hash": key_hash, "key_last4": key_last4})
+
+    async def set_disabled(self, email: str, disabled: bool) -> Account:
+        return await self._change(email, {"disabled": disabled})
+
+    @_prompt
+    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
+        which = {"_id": key_id(account_id, key)}
+        lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
+        free = {**which, "$or": [{"claimed_at": {"$lte": now - DAY}}, lapsed]}
+        claimed = {"account_id": account_id, "claimed_at": now, "lease_until": lease_until, "node": self._node}
+        try:
+            await self._store.keys.replace_one(free, claimed, upsert=True)
+        except DuplicateKeyError:
+            held = await self._store.keys.find_one(which)
+            if held and "fingerprint" in held:
+                return kept_of(held)
+            raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2) from None
+        return await self._atomic.finish_left(account_id, key)
+
+    @_prompt
+    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
+        await self._store.keys.update_one(self._claimed(account_id, key), {"$set": {"lease_until": lease_until}})
+
+    @_prompt
+    async def free_key(self, account_id: str, key: str) -> None:
+        await self._store.keys.delete_one(self._claimed(account_id, key))
+
+    @_prompt
+    async def void_claims(self) -> None:
+        await self._store.keys.delete_many({"node": self._node})
+
+    @_survey
+    async def purge_keys(self, now: int, limit: int) -> int:
+        return await _purge(self._store.keys, {"claimed_at": {"$lte": now - DAY}}, limit)
+
+    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
+        try:
+            return await self._commit_upload(image, charge, claim)
+        except Fault as fault:
+            return await self._looked_up(fault, image, charge)
+        finally:
+            self._forget(charge.key_hash)
+
+    @_prompt
+    async def image(self, slug: str) -> Image | None:
+        found = await self._store.images.find_one({"_id": slug, "blob": {"$exists": True}})
+        return image_of(found) if found else None
+
+    @_prompt
+    async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
+        deleted = await self._atomic.delete_image(slug, blob, keep_slug_until)
+        self._forget()
+        return deleted
+
+    @_survey
+    async def images_of(self, account_id: str) -> list[Image]:
+        return [image_of(document) async for document in self._store.images.find({"account_id": account_id})]
+
+    @_prompt
+    async def add_folder(self, folder: Folder, limit: int) -> None:
+        free = {
+            "_id": folder.account_id,
+            "folders.slug": {"$ne": folder.slug},
+            "folders.name": {"$ne": folder.name},
+            f"folders.{limit - 1}": {"$exists": False},
+        }
+        pushed = await self._store.accounts.update_one(free, {"$push": {"folders": folder_document(folder)}})
+        if not pushed.matched_count:
+            same = {"_id": folder.account_id, "$or": [{"folders.slug": folder.slug}, {"folders.name": folder.name}]}
+            if await self._store.accounts.find_one(same, {"_id": 1}):
+                raise Fault("name_taken", f"There is a folder {folder.name} already")
+            raise Fault("folder_limit", f"An account may have {limit} folders")
+
+    @_prompt
+    async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
+        account = await self._store.accounts.find_one({"_id": account_id}, {"folders": 1})
+        by_folder = [{"$match": {"account_id": account_id}}, {"$group": {"_id": "$folder", "count": {"$sum": 1}}}]
+        grouped = await self._store.images.aggregate(by_folder).to_list(None)
+        counts = {group["_id"]: group["count"] for group in grouped}
+        folders = [folder_of(account_id, document) for document in account["folders"]] if account else []
+        folders.sort(key=lambda folder: (folder.created_at, folder.name))
+        return [(folder, counts.get(folder.slug, 0)) for folder in folders]
+
+    @_survey
+    async def remove_account(self, email: str) -> None:
+        found = await self._store.accounts.find_one({"address": folded(email)}, ACCOUNT_ONLY)
+        if found is None:
+            raise _no_account(email)
+        await self._store.ledger.delete_many({"month": {"$gte": ""}, "account_id": found["_id"]})
+        await self._store.keys.delete_many({"account_id": found["_id"]})
+        await self._store.accounts.delete_one({"_id": found["_id"]})  # the last, so that it can be done again
+        self._forget()
+
+    @_prompt
+    async def secret(self) -> bytes:
+        found = await self._store.secrets.find_one({"_id": "signing"})
+        if found is None:
+            with contextlib.suppress(DuplicateKeyError):  # another process may make it at the same moment
+                await self._store.secrets.insert_one({"_id": "signing", "value": secrets.token_bytes(32)})
+            found = await self._store.secrets.find_one({"_id": "signing"})
+        return bytes(found["value"])
+
+    @_prompt
+    async def ledger(self, account_id: str, month: str) -> int:
+        return int(await self._store.ledger.count_documents({"month": month, "account_id": account_id}))
+
+    @_survey
+    async def images_page(self, after_slug: str, limit: int) -> list[Image]:
+        records = {"_id": {"$gt": after_slug}, "blob": {"$exists": True}}
+        page = await self._store.images.find(records).sort("_id", 1).hint([("_id", 1)]).to_list(limit)
+        return [image_of(document) for document in page]
+
+    @_survey
+    async def blobs_known(self, keys: list[str]) -> set[str]:
+        cursor = self._store.images.find({"blob": {"$in": keys}}, {"_id": 0, "blob": 1})
+        return {document["blob"] async for document in cursor}
+
+    @_survey
+    async def expired(self, now: int, limit: int) -> list[Image]:
+        over = self._store.images.find({"expires_at": {"$lte": now}}).sort("expires_at", 1)
+        return [image_of(document) for document in await over.to_list(limit)]
+
+    @_survey
+    async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
+        return await self._repair.counts(month, after_id, limit)
+
+    @_survey
+    async def mend_counts(self, account_id: str, month: str) -> None:
+        await self._repair.mend_counts(account_id, month)
+        self._forget()
+
+    @_survey
+    async def unsettled(self, before: int) -> int:
+        return await self._repair.unsettled(before)
+
+    @_survey
+    async def settle(self, before: int, limit: int) -> int:
+        return await self._repair.settle(before, limit)
+
+    @_survey
+    async def purge_ledger(self, before_month: str, limit: int) -> int:
+        return await _purge(self._store.ledger, {"month": {"$lt": before_month}}, limit)
+
+    @_survey
+    async def purge_kept_slugs(self, now: int, limit: int) -> int:
+        return await _purge(self._store.images, {"kept_until": {"$lte": now}}, limit)
+
+    @_survey
+    async def size(self, kind: str) -> int:
+        return await self._rows.size(kind)
+
+    @_survey
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        return await self._rows.rows(kind, after, limit)
+
+    @_survey
+    async def last_row(self, kind: str) -> Row | None:
+        return await self._rows.last_row(kind)
+
+    @_survey
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        await self._rows.add_rows(kind, rows)
+
+    async def close(self) -> None:
+        self._store.client.close()
+
+    @_prompt
+    async def _change(self, email: str, values: Document) -> Account:
+        found = await self._store.accounts.find_one_and_update(
+            {"address": folded(email)},
+            {"$set": values},
+            projection=ACCOUNT_ONLY,
+            return_document=ReturnDocument.AFTER,
+        )
+        self._forget()
+        if found is None:
+            raise _no_account(email)
+        return account_of(found)
+
+    @_prompt
+    async def _commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None) -> Account:
+        return await self._atomic.commit_upload(image, charge, claim)
+
+    async def _looked_up(self, fault: Fault, image: Image, charge: Charge) -> Account:
+        """The account, where a commit has happened although its answer was lost. Raises the fault where it has not."""
+        # A short link may be taken by this very upload, where what the driver repeated had been done.
+        lost = fault.code in ("storage_unavailable", "slug_taken")
+        lost = lost and not isinstance(fault.__cause__, ServerSelectionTimeoutError)
+        account = await _within(LOOKUP_SECONDS, self._account_after)(image, charge) if lost else None
+        if account is None:
+            raise fault
+        return account
+
+    async def _account_after(self, image: Image, charge: Charge) -> Account | None:
+        if await self._store.images.find_one({"_id": image.slug, "blob": image.blob}, {"_id": 1}) is None:
+            return None
+        return account_of(await self._store.accounts.find_one({"_id": charge.account_id}, ACCOUNT_ONLY))
+
+    def _claimed(self, account_id: str, key: str) -> Document:
+        return {"_id": key_id(account_id, key), "node": self._node}
+
+    def _forget(self, key_hash: bytes | None = None) -> None:
+        """Read an account anew the next time, or all: it has changed."""
+        self._changes += 1
+        if key_hash is None:
+            self._known.clear()
+        else:
+            self._known.pop(key_hash, None)
+
+
+def _client(url: str) -> AsyncIOMotorClient[Document]:
+    return AsyncIOMotorClient(
+        url,
+        appname="iuserver",
+        serverSelectionTimeoutMS=SELECT_MS,
+        connectTimeoutMS=CONNECT_MS,
+        maxPoolSize=POOL,
+        retryWrites=True,  # single writes, on a replica set: the server knows them by number, so none is done twice
+        retryReads=True,
+    )
+
+
+def _store(client: AsyncIOMotorClient[Document], replicated: bool) -> Store:
+    database = client.get_default_database(
+        DATABASE,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority") if replicated else None,
+        write_concern=DURABLE,
+    )
+    return Store(client, *(database[name] for name in ("accounts", "images", "ledger", "keys", "secrets")))
+
+
+async def _make_indexes(store: Store) -> None:
+    with pymongo.timeout(SURVEY_SECONDS):
+        for name, indexes in INDEXES.items():
+            models = [pymongo.IndexModel(keys, **options) for keys, options in indexes]
+            await getattr(store, name).create_indexes(models)
+
+
+async def _purge(collection: Any, which: Document, limit: int) -> int:
+    ids = [document["_id"] for document in await collection.find(which, {"_id": 1}).to_list(limit)]
+    deleted = await collection.delete_many({"_id": {"$in": ids}, **which}) if ids else None
+    return deleted.deleted_count if deleted else 0
+
+
+def _away(error: Exception) -> Fault:
+    """Why a catalog cannot be opened, in one line: of the driver's sentence the part before the details."""
+    return Fault("storage_unavailable", str(error).partition(" (configured")[0].partition(", full error")[0])
+
+
+def _no_account(email: str) -> Fault:
+    return Fault("not_found", f"There is no account with the address {email}")

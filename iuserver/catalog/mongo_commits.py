@@ -1,0 +1,261 @@
+"""How the Mongo catalog commits an upload and deletes an image: in a transaction, or in steps where there are none.
+
+Both are told step by step in docs/catalog.md, "On MongoDB".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from iuserver.catalog.mongo_documents import (
+    ACCOUNT_ONLY,
+    Document,
+    Store,
+    account_of,
+    answer,
+    chargeable,
+    charging,
+    image_document,
+    image_of,
+    keeping,
+    kept_of,
+    key_id,
+    ledger_document,
+    pending_entry,
+    taking_back,
+)
+from iuserver.errors import Fault
+from iuserver.policy import charged
+from iuserver.records import Account, Charge, Image, Kept
+
+T = TypeVar("T")
+Claim = tuple[str, bytes] | None
+
+DURABLE = WriteConcern("majority", j=True)
+"""What is acknowledged survives the loss of a server, and of power."""
+TRIES = 12
+FIRST_PAUSE = 0.005
+LONGEST_PAUSE = 0.25
+"""Transactions that collided are tried again after a random pause, which doubles up to this; the deadline stands."""
+
+
+class Transactions:
+    """Each as one transaction, tried again where it collided with another."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
+        async def work(session: Any) -> Account:
+            account = await _charge(self._store, image, charge, None, session)
+            await _store_record(self._store, image, session)
+            await self._store.ledger.insert_one(ledger_document(image, charge.month), session=session)
+            if claim:
+                await _keep_answer(self._store, claim, image, account, charge.uploads_limit, session)
+            return account
+
+        # In turn: of those that charge one account at once, the server would let one through and undo the others.
+        async with self._turn(charge.account_id):
+            return await self._transaction(work)
+
+    async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
+        async def work(session: Any) -> Image | None:
+            tombstone = {"kept_until": keep_slug_until}
+            found = await self._store.images.find_one_and_replace(
+                {"_id": slug, "blob": blob}, tombstone, session=session
+            )
+            if found is None:
+                return None
+            giving_back = {"$inc": {"stored_bytes": -found["size"]}}
+            await self._store.accounts.update_one({"_id": found["account_id"]}, giving_back, session=session)
+            return image_of(found)
+
+        return await self._transaction(work)
+
+    async def _transaction(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        for attempt in itertools.count(1):
+            try:
+                return await self._attempt(work)
+            except PyMongoError as error:
+                # The label says that nothing has been committed; without it, that is not known.
+                if attempt == TRIES or not error.has_error_label("TransientTransactionError"):
+                    raise
+            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311  (no secret)
+        raise AssertionError("unreachable")
+
+    async def _attempt(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        async with await self._store.client.start_session() as session:  # its end undoes what is not committed
+            session.start_transaction(ReadConcern("snapshot"), DURABLE, ReadPreference.PRIMARY)
+            result = await work(session)
+            await session.commit_transaction()
+            return result
+
+    async def finish_left(self, account_id: str, key: str) -> Kept | None:
+        """Finish the commit that died with this idempotency key, if there is one: a transaction leaves none."""
+        return None
+
+    def _turn(self, account_id: str) -> asyncio.Lock:
+        lock = self._locks.get(account_id) or asyncio.Lock()
+        self._locks[account_id] = lock
+        return lock
+
+
+class Steps:
+    """Each as updates of single documents, in an order that lets `settle` go on wherever a process died.
+
+    The driver may repeat one whose answer was lost, to a server that does not remember it: none counts twice.
+
+    `clock` gives unix seconds: by them, what was left half done is told from what is under way.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
+        entry = pending_entry(image, charge, claim, int(self._clock()))
+        account = await _charge(self._store, image, charge, entry)
+        row = ledger_document(image, charge.month)
+        await self._store.ledger.replace_one({"_id": row["_id"]}, row, upsert=True)
+        try:
+            await _store_record(self._store, image)
+        except Fault:
+            await take_back(self._store, account.id, entry)
+            raise
+        if not await finish_commit(self._store, account, entry, image):
+            await self._store.images.delete_one({"_id": image.slug, "blob": image.blob})
+            await self._store.ledger.delete_one({"_id": image.blob})
+            raise Fault("invalid_key", "Invalid API key")  # the account has been removed meanwhile
+        return account
+
+    async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
+        going = {
+            "_id": "$_id",
+            "going": "$$ROOT",
+            "going_at": int(self._clock()),
+            "going_until": keep_slug_until,
+        }
+        found = await self._store.images.find_one_and_update({"_id": slug, "blob": blob}, [{"$replaceWith": going}])
+        if found is None:
+            return None
+        await finish_deletion(self._store, found, keep_slug_until)
+        return image_of(found)
+
+    async def finish_left(self, account_id: str, key: str) -> Kept | None:
+        """Finish the commit that died with this idempotency key before the key stood for it, if there is one."""
+        document = await self._store.accounts.find_one({"_id": account_id, "pending.key": key})
+        for entry in document["pending"] if document else []:
+            stored = await record_of(self._store, entry["slug"], entry["blob"]) if entry.get("key") == key else None
+            if stored:
+                await finish_commit(self._store, account_of(document), entry, image_of(stored))
+                return kept_of(await self._store.keys.find_one({"_id": key_id(account_id, key)}))
+        return None
+
+
+# The steps, which both ways share or `settle` goes on with. Each does nothing where it has been done.
+
+
+async def finish_commit(store: Store, account: Account, entry: Document, image: Image) -> bool:
+    """The last steps of a commit whose record is stored; False where there is no such account any more."""
+    if "key" in entry:
+        await _keep_answer(store, (entry["key"], entry["fingerprint"]), image, account, entry["limit"])
+    pulled = await store.accounts.update_one({"_id": account.id}, {"$pull": {"pending": {"blob": entry["blob"]}}})
+    return bool(pulled.matched_count)
+
+
+async def take_back(store: Store, account_id: str, entry: Document) -> None:
+    """Undo a commit whose record is not stored. The entry guards it, so that it happens once."""
+    await store.ledger.delete_one({"_id": entry["blob"]})
+    await store.accounts.update_one({"_id": account_id, "pending.blob": entry["blob"]}, taking_back(entry))
+
+
+async def finish_deletion(store: Store, record: Document, keep_slug_until: int) -> None:
+    """What follows once a record is going: give the bytes back, keep the slug. `settled` guards the bytes.
+
+    An entry that its commit has left pending goes as well: it has been told by its record, which will be no more.
+    """
+    slug, blob = record["_id"], record["blob"]
+    entry = {"slug": slug, "blob": blob}
+    await store.accounts.update_one(
+        {"_id": record["account_id"], "settled.blob": {"$ne": blob}},
+        {
+            "$inc": {"stored_bytes": -record["size"]},
+            "$push": {"settled": entry},
+            "$pull": {"pending": {"blob": blob}},
+        },
+    )
+    await store.images.replace_one({"_id": slug, "going.blob": blob}, {"kept_until": keep_slug_until})
+    await store.accounts.update_one({"_id": record["account_id"]}, {"$pull": {"settled": entry}})
+
+
+async def record_of(store: Store, slug: str, blob: str) -> Document | None:
+    """The record of an upload, if it is stored."""
+    found: Document | None = await store.images.find_one({"_id": slug, "blob": blob})
+    return found
+
+
+async def going_of(store: Store, entry: Document) -> Document | None:
+    """The deletion under way of an entry's record."""
+    found: Document | None = await store.images.find_one({"_id": entry["slug"], "going.blob": entry["blob"]})
+    return found
+
+
+async def _charge(store: Store, image: Image, charge: Charge, entry: Document | None, session: Any = None) -> Account:
+    """Charge the account, if the rule allows it. Raises Fault as `commit_upload` does, but for the slug."""
+    while True:
+        found = await store.accounts.find_one_and_update(
+            chargeable(image, charge, pending=entry is not None),
+            charging(image, charge, entry),
+            projection=ACCOUNT_ONLY,
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        found = found or await _refuse(store, image, charge, session)
+        if found:
+            return account_of(found)
+
+
+async def _refuse(store: Store, image: Image, charge: Charge, session: Any) -> Document | None:
+    """Say why an account is not charged. Returns it where it has been, by a write that the driver repeated.
+
+    Returns None where it would be charged by now: somebody has made room.
+    """
+    found: Document | None = await store.accounts.find_one({"_id": charge.account_id}, session=session)
+    if found and any(entry["blob"] == image.blob for entry in found.get("pending", [])):
+        return found
+    charged(account_of(found) if found else None, charge, image.size)
+    folders = [folder["slug"] for folder in found["folders"]] if found else []
+    if image.folder is not None and image.folder not in folders:
+        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+    return None
+
+
+async def _store_record(store: Store, image: Image, session: Any = None) -> None:
+    """Insert a record, or put it in the place of a tombstone whose time is over. Raises Fault("slug_taken")."""
+    free = {"_id": image.slug, "kept_until": {"$lte": image.created_at}}
+    try:
+        await store.images.replace_one(free, image_document(image), upsert=True, session=session)
+    except DuplicateKeyError:
+        if session is None and await record_of(store, image.slug, image.blob):
+            return  # it is this upload's: stored by a write whose answer was lost, and that the driver repeated
+        raise Fault("slug_taken", "This short link is taken") from None
+
+
+async def _keep_answer(
+    store: Store, claim: tuple[str, bytes], image: Image, account: Account, limit: int, session: Any = None
+) -> None:
+    update = keeping(claim[1], answer(image, account, limit))
+    await store.keys.update_one({"_id": key_id(account.id, claim[0])}, update, session=session)

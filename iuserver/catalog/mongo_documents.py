@@ -1,0 +1,179 @@
+"""The documents of the Mongo catalog: records to documents and back, indexes, the rule of a charge as a filter.
+
+accounts  `_id` is the account's id; its folders stand inside it, so that one guarded update judges and adds one.
+          `pending` has an entry for each commit that is under way, or was when a process died; `settled` one for each
+          deletion whose bytes have been given back but whose record is still there. With transactions both stay empty.
+images    `_id` is the slug. Beside records there are those of deleted images, which nothing but the slug finds:
+          {kept_until} keeps a slug from being used again, {going, going_at, going_until} is a deletion under way.
+ledger    `_id` is the upload's blob: unlike a slug it is never used again.
+keys      `_id` is "ACCOUNT KEY"; `node` is there while the key is claimed, `fingerprint` and `answer` afterwards.
+secrets   `_id` is the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+import orjson
+
+from iuserver.records import Account, Charge, Folder, Image, Kept, Quota, Stored
+
+Document = dict[str, Any]
+
+IMAGE_FIELDS = [f.name for f in fields(Image)]
+IMAGE_NOTHING: Document = {f.name: None for f in fields(Image) if f.default is MISSING}
+ACCOUNT_FIELDS = [f.name for f in fields(Account)]
+ACCOUNT_ONLY = {name: 1 for name in ACCOUNT_FIELDS if name != "id"}
+"""A projection: the account without what grows in it."""
+
+INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
+    "accounts": [
+        ([("address", 1)], {"unique": True}),
+        ([("key_hash", 1)], {"unique": True}),
+        ([("pending.at", 1)], {"sparse": True}),
+        ([("settled.slug", 1)], {"sparse": True}),
+    ],
+    # Sparse: no tombstone is in them. None but `_id` is unique, so that the slug can be the key of shards.
+    "images": [
+        ([("blob", 1)], {"sparse": True}),
+        ([("account_id", 1), ("created_at", 1)], {"sparse": True}),
+        ([("account_id", 1), ("folder", 1), ("size", 1)], {"sparse": True}),
+        ([("expires_at", 1)], {"sparse": True}),
+        ([("kept_until", 1)], {"sparse": True}),
+        ([("going_at", 1)], {"sparse": True}),
+        ([("going.account_id", 1)], {"sparse": True}),
+    ],
+    "ledger": [([("month", 1), ("account_id", 1), ("_id", 1)], {})],
+    "keys": [
+        ([("claimed_at", 1)], {}),
+        ([("account_id", 1)], {}),
+        ([("node", 1)], {"sparse": True}),
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The collections, and the client for its sessions. They are Motor's, which mongo.py alone imports."""
+
+    client: Any
+    accounts: Any
+    images: Any
+    ledger: Any
+    keys: Any
+    secrets: Any
+
+
+def folded(email: str) -> str:
+    """An address as it is compared: ASCII letters without case, as SQLite does it."""
+    return email.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def account_document(account: Account) -> Document:
+    """A new account."""
+    values = asdict(account)
+    return {"_id": values.pop("id"), "address": folded(account.email), **values, "folders": []}
+
+
+def account_of(document: Document) -> Account:
+    values = {name: document[name] for name in ACCOUNT_FIELDS if name in document}
+    return Account(id=document["_id"], **values)
+
+
+def image_document(image: Image) -> Document:
+    """A record, without what it does not have: sparse indexes pass over it then."""
+    values = {name: value for name, value in asdict(image).items() if value is not None}
+    return {"_id": values.pop("slug"), **values}
+
+
+def image_of(document: Document) -> Image:
+    values = {name: document[name] for name in IMAGE_FIELDS if name in document}
+    return Image(**{**IMAGE_NOTHING, **values, "slug": document["_id"]})
+
+
+def ledger_document(image: Image, month: str) -> Document:
+    return {"_id": image.blob, "slug": image.slug, "account_id": image.account_id, "month": month}
+
+
+def folder_document(folder: Folder) -> Document:
+    """A folder inside its account."""
+    return {"slug": folder.slug, "name": folder.name, "created_at": folder.created_at}
+
+
+def folder_of(account_id: str, document: Document) -> Folder:
+    return Folder(account_id, document["slug"], document["name"], document["created_at"])
+
+
+def key_id(account_id: str, key: str) -> str:
+    """No account's id has a space in it."""
+    return f"{account_id} {key}"
+
+
+def kept_of(document: Document) -> Kept:
+    told = orjson.loads(document["answer"])
+    stored = Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True)
+    return Kept(document["fingerprint"], stored)
+
+
+def answer(image: Image, account: Account, uploads_limit: int) -> bytes:
+    """What an idempotency key stands for from now on."""
+    return orjson.dumps(Stored(image, Quota(account.used, uploads_limit, account.plan)))
+
+
+def keeping(fingerprint: bytes, told: bytes) -> Document:
+    """The update of a claimed key that stands for an upload from now on."""
+    return {"$set": {"fingerprint": fingerprint, "answer": told}, "$unset": {"node": 1}}
+
+
+def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
+    """The filter that finds the account only if it may be charged: the rule of `policy.charged`, and the folder's.
+
+    With `pending`, it is not found either where it has been charged for this upload.
+    """
+    rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
+    if charge.uploads_limit:
+        rule["$or"] = [{"month": {"$ne": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
+    if charge.storage_limit:
+        rule["stored_bytes"] = {"$lte": charge.storage_limit - image.size}
+    if image.folder is not None:
+        rule["folders.slug"] = image.folder
+    if pending:
+        rule["pending.blob"] = {"$ne": image.blob}
+    return rule
+
+
+def charging(image: Image, charge: Charge, entry: Document | None = None) -> list[Document]:
+    """The update that charges an account, and adds an entry to what is pending."""
+    used = {"$cond": [{"$eq": ["$month", charge.month]}, "$used", 0]}
+    values: Document = {
+        "used": {"$add": [used, 1]},
+        "month": charge.month,
+        "stored_bytes": {"$add": ["$stored_bytes", image.size]},
+    }
+    if entry:
+        values["pending"] = {"$concatArrays": [{"$ifNull": ["$pending", []]}, [{"$literal": entry}]]}
+    return [{"$set": values}]
+
+
+def pending_entry(image: Image, charge: Charge, claim: tuple[str, bytes] | None, now: int) -> Document:
+    """What is pending while a commit takes its steps: enough to go on, or to take it back."""
+    entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
+    if claim:
+        entry |= {"key": claim[0], "fingerprint": claim[1], "limit": charge.uploads_limit}
+    return entry
+
+
+def taking_back(entry: Document) -> list[Document]:
+    """The update that takes a charge back, and its entry away."""
+    in_its_month = {"$eq": ["$month", entry["month"]]}
+    others = {"$filter": {"input": "$pending", "cond": {"$ne": ["$$this.blob", entry["blob"]]}}}
+    return [
+        {
+            "$set": {
+                "used": {"$cond": [in_its_month, {"$subtract": ["$used", 1]}, "$used"]},
+                "stored_bytes": {"$subtract": ["$stored_bytes", entry["size"]]},
+                "pending": others,
+            }
+        }
+    ]

@@ -1,0 +1,138 @@
+"""What is settled and mended in the Mongo catalog: steps that died half way, and counts that are off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from iuserver.catalog.mongo_commits import finish_commit, finish_deletion, going_of, record_of, take_back
+from iuserver.catalog.mongo_documents import ACCOUNT_ONLY, Document, Store, account_of, image_of
+from iuserver.records import AccountCounts
+
+UNSETTLED = {**ACCOUNT_ONLY, "pending": 1, "settled": 1}
+"""A projection: the account, and what is under way."""
+
+
+class Repair:
+    """`clock` gives unix seconds."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def unsettled(self, before: int) -> int:
+        """How many commits and deletions `settle` would find."""
+        counting = [
+            {"$match": {"pending.at": {"$lt": before}}},
+            {"$unwind": "$pending"},
+            {"$match": {"pending.at": {"$lt": before}}},
+            {"$group": {"_id": None, "n": {"$sum": 1}}},
+        ]
+        commits = await self._store.accounts.aggregate(counting).to_list(1)
+        deletions = await self._store.images.count_documents({"going_at": {"$lt": before}})
+        return (commits[0]["n"] if commits else 0) + int(deletions)
+
+    async def settle(self, before: int, limit: int) -> int:
+        """Go on with up to `limit` of each kind of what began before a time, and tell how many there were."""
+        return (
+            await self._settle_commits(before, limit)
+            + await self._settle_deletions(before, limit)
+            + await self._forget_settled(limit)
+        )
+
+    async def _settle_commits(self, before: int, limit: int) -> int:
+        """A commit whose record is there has happened; any other one has not."""
+        count = 0
+        async for account in self._store.accounts.find({"pending.at": {"$lt": before}}, UNSETTLED).limit(limit):
+            for entry in [entry for entry in account["pending"] if entry["at"] < before]:
+                stored = await record_of(self._store, entry["slug"], entry["blob"])
+                if stored:
+                    await finish_commit(self._store, account_of(account), entry, image_of(stored))
+                elif await going_of(self._store, entry):
+                    continue  # it was stored and counts: the deletion takes the entry away
+                else:
+                    await take_back(self._store, account["_id"], entry)
+                count += 1
+        return count
+
+    async def _settle_deletions(self, before: int, limit: int) -> int:
+        count = 0
+        async for going in self._store.images.find({"going_at": {"$lt": before}}).limit(limit):
+            count += await self._take_over(going, before)
+        return count
+
+    async def _take_over(self, going: Document, before: int) -> bool:
+        """Finish a deletion, unless somebody else has taken it over."""
+        mine = {"$set": {"going_at": int(self._clock())}}
+        found = await self._store.images.find_one_and_update({"_id": going["_id"], "going_at": {"$lt": before}}, mine)
+        if found:
+            await finish_deletion(self._store, found["going"], found["going_until"])
+        return found is not None
+
+    async def _forget_settled(self, limit: int) -> int:
+        """Take away what guarded deletions that have ended."""
+        count = 0
+        async for account in self._store.accounts.find({"settled.slug": {"$gt": ""}}, UNSETTLED).limit(limit):
+            for entry in account["settled"]:
+                if not await going_of(self._store, entry):
+                    await self._store.accounts.update_one({"_id": account["_id"]}, {"$pull": {"settled": entry}})
+                    count += 1
+        return count
+
+    # Counts. An account that has changed between two looks, or has something under way, is told as true: the next
+    # sweep sees it again. Two equal looks have nothing in between, as a commit always counts up and a deletion down.
+
+    async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
+        page = await self._accounts({"_id": {"$gt": after_id}}, limit)
+        true = await self._true(page, month)
+        again = {account["_id"]: account for account in await self._accounts({"_id": {"$in": list(true)}}, limit)}
+        busy = await self._going(true)
+        told = []
+        for account in page:
+            key, used = account["_id"], account["used"] if account["month"] >= month else 0
+            kept = (account["stored_bytes"], used)
+            still = key not in busy and again.get(key) == account and not _under_way(account)
+            true_bytes, true_used = true[key] if still else kept
+            told.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used))
+        return told
+
+    async def mend_counts(self, account_id: str, month: str) -> None:
+        page = await self._accounts({"_id": account_id}, 1)
+        true = await self._true(page, month)
+        if not page or _under_way(page[0]) or await self._going(true):
+            return
+        unchanged = {name: page[0][name] for name in ("_id", "stored_bytes", "used", "month")}
+        unchanged["pending.blob"] = unchanged["settled.blob"] = {"$exists": False}
+        stored_bytes, used = true[account_id]
+        mended = {"stored_bytes": stored_bytes, "used": used, "month": max(page[0]["month"], month)}
+        await self._store.accounts.update_one(unchanged, {"$set": mended})
+
+    async def _accounts(self, which: Document, limit: int) -> list[Document]:
+        found: list[Document] = await self._store.accounts.find(which, UNSETTLED).sort("_id", 1).to_list(limit)
+        return found
+
+    async def _true(self, accounts: list[Document], month: str) -> dict[str, tuple[int, int]]:
+        """Stored bytes by the records and uploads by the ledger, by account."""
+        months = {account["_id"]: max(account["month"], month) for account in accounts}
+        sums = await self._grouped(
+            self._store.images, {"account_id": {"$in": list(months)}}, "$account_id", {"$sum": "$size"}
+        )
+        in_months = {"month": {"$in": sorted(set(months.values()))}, "account_id": {"$in": list(months)}}
+        rows = await self._grouped(self._store.ledger, in_months, {"a": "$account_id", "m": "$month"}, {"$sum": 1})
+        counts = {(row["_id"]["a"], row["_id"]["m"]): row["n"] for row in rows}
+        sizes = {row["_id"]: row["n"] for row in sums}
+        return {key: (sizes.get(key, 0), counts.get((key, own), 0)) for key, own in months.items()}
+
+    async def _grouped(self, collection: Any, which: Document, by: Any, summed: Document) -> list[Document]:
+        pipeline = [{"$match": which}, {"$group": {"_id": by, "n": summed}}]
+        found: list[Document] = await collection.aggregate(pipeline).to_list(None)
+        return found
+
+    async def _going(self, account_ids: Iterable[str]) -> set[str]:
+        """Which of these accounts have a deletion under way."""
+        found = self._store.images.find({"going.account_id": {"$in": list(account_ids)}}, {"going.account_id": 1})
+        return {document["going"]["account_id"] async for document in found}
+
+
+def _under_way(account: Document) -> bool:
+    return bool(account.get("pending") or account.get("settled"))

@@ -1,0 +1,130 @@
+"""The rows of a Mongo catalog, as they are copied: what becomes of each kind's documents, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pymongo import ReplaceOne
+
+from iuserver.catalog.mongo_documents import (
+    Document,
+    Store,
+    account_document,
+    account_of,
+    image_document,
+    image_of,
+    key_id,
+)
+from iuserver.records import ROW_KEYS, Account, Image, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where a kind's rows are, what tells its documents from others there, and how they become rows and back."""
+
+    collection: str
+    which: Document
+    row: Callable[[Document], Row]
+    document: Callable[[Row], Document]
+
+
+def _account_row(document: Document) -> Row:
+    folders = [dict(folder) for folder in document["folders"]]
+    return {**asdict(account_of(document)), "folders": sorted(folders, key=lambda folder: folder["slug"])}
+
+
+def _account_document(row: Row) -> Document:
+    account = Account(**{name: value for name, value in row.items() if name != "folders"})
+    return {**account_document(account), "folders": row["folders"]}
+
+
+def _image_row(document: Document) -> Row:
+    image = image_of(document)
+    return {name: getattr(image, name) for name in Image.__slots__}
+
+
+def _key_document(row: Row) -> Document:
+    return {"_id": key_id(row["account_id"], row["key"]), **row}
+
+
+def _without_id(document: Document) -> Row:
+    return {name: value for name, value in document.items() if name != "_id"}
+
+
+KINDS = {
+    "secrets": Kind(
+        "secrets",
+        {},
+        lambda document: {"name": document["_id"], "value": document["value"]},
+        lambda row: {"_id": row["name"], "value": row["value"]},
+    ),
+    "accounts": Kind("accounts", {}, _account_row, _account_document),
+    "images": Kind("images", {"blob": {"$exists": True}}, _image_row, lambda row: image_document(Image(**row))),
+    "ledger": Kind(
+        "ledger",
+        {},
+        lambda document: {**_without_id(document), "blob": document["_id"]},
+        lambda row: {"_id": row["blob"], **{name: row[name] for name in ("slug", "account_id", "month")}},
+    ),
+    "kept_slugs": Kind(
+        "images",
+        {"kept_until": {"$exists": True}},
+        lambda document: {"slug": document["_id"], "until": document["kept_until"]},
+        lambda row: {"_id": row["slug"], "kept_until": row["until"]},
+    ),
+    "idempotency_keys": Kind("keys", {"fingerprint": {"$exists": True}}, _without_id, _key_document),
+}
+
+
+class Rows:
+    """The ability Copyable, without its deadlines."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def size(self, kind: str) -> int:
+        return int(await self._collection(kind).count_documents(KINDS[kind].which))
+
+    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+        behind = _behind(kind, after) if after else {}
+        cursor = self._collection(kind).find({**KINDS[kind].which, **behind}).sort(_order(kind, 1))
+        return [KINDS[kind].row(document) for document in await cursor.to_list(limit)]
+
+    async def last_row(self, kind: str) -> Row | None:
+        cursor = self._collection(kind).find(KINDS[kind].which).sort(_order(kind, -1))
+        found = await cursor.to_list(1)
+        return KINDS[kind].row(found[0]) if found else None
+
+    async def add_rows(self, kind: str, rows: list[Row]) -> None:
+        documents = [KINDS[kind].document(row) for row in rows]
+        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+        # In order: whatever becomes of it, there is no gap before the last one that is stored.
+        await self._collection(kind).bulk_write(writes, ordered=True)
+
+    def _collection(self, kind: str) -> Any:
+        return getattr(self._store, KINDS[kind].collection)
+
+
+def _fields(kind: str) -> list[str]:
+    """What the documents of a kind are ordered by: the same as the row's keys, but an index has it."""
+    return ["month", "account_id", "_id"] if kind == "ledger" else ["_id"]
+
+
+def _order(kind: str, direction: int) -> list[tuple[str, int]]:
+    return [(name, direction) for name in _fields(kind)]
+
+
+def _behind(kind: str, row: Row) -> Document:
+    """The filter of what stands behind a row, field by field as in a dictionary."""
+    document = KINDS[kind].document(row)
+    names = _fields(kind)
+    steps: list[Document] = []
+    for number, name in enumerate(names):
+        same = {before: document[before] for before in names[:number]}
+        steps.append({**same, name: {"$gt": document[name]}})
+    return {"$or": steps} if len(steps) > 1 else steps[0]
+
+
+assert KINDS.keys() == ROW_KEYS.keys()

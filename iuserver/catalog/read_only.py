@@ -1,0 +1,50 @@
+"""A catalog that is only read: whatever would change it is refused. For a server whose data are being copied."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, cast
+
+from iuserver import policy
+from iuserver.ports import Catalog
+
+READING = frozenset(
+    {
+        "account_by_key",
+        "accounts",
+        "image",
+        "images_of",
+        "list_images",
+        "has_grant",
+        "to_bury",
+        "folders",
+        "secret",  # made once, where it is not yet
+        "ledger",
+        "images_page",
+        "blobs_known",
+        "expired",
+        "counts",
+        "unsettled",
+        "blocks",
+        "has_blocks",
+        "is_blocked",
+        "close",
+    }
+)
+"""The methods that change nothing; any other one is refused, also one that is not known here."""
+
+
+def read_only(catalog: Catalog) -> Catalog:
+    """The same catalog; what would change it raises Fault("read_only")."""
+    return cast(Catalog, _ReadOnly(catalog))
+
+
+class _ReadOnly:
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalog, name) if name in READING else _refuse
+
+
+async def _refuse(*_: object) -> NoReturn:
+    raise policy.read_only()

@@ -1,0 +1,348 @@
+"""What only the Mongo catalog has to fear: a process that dies between two steps, a server that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iuserver.catalog import mongo
+from iuserver.catalog.mongo import MongoCatalog
+from iuserver.catalog.mongo_documents import Store
+from iuserver.errors import Fault
+from iuserver.records import Folder
+from tests.conftest import LogGuard
+from tests.contracts.test_catalog import ACCOUNT, CHARGE, IMAGE, image, outcome, refusal
+from tests.mongo_server import MongoServer, mongo_server
+
+FAR = 4_000_000_000  # a time by which all that is half done is old
+WRITES = {"insert_one", "update_one", "replace_one", "delete_one", "find_one_and_update", "find_one_and_replace"}
+FOREVER = replace(CHARGE, uploads_limit=0)
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class Dying:
+    """A collection, and a process that ends instead of its n-th write; `writes_left` is shared by all collections."""
+
+    def __init__(self, collection: Any, writes_left: list[int]) -> None:
+        self._collection = collection
+        self._writes_left = writes_left
+
+    def __getattr__(self, name: str) -> Any:
+        if name in WRITES:
+            self._writes_left[0] -= 1
+            if self._writes_left[0] < 0:
+                raise Died
+        return getattr(self._collection, name)
+
+
+def die_after(catalog: MongoCatalog, writes: int) -> None:
+    """Let a catalog's process end after so many writes of its commits and deletions."""
+    left = [writes]
+    store = catalog._store
+    dying = {
+        field.name: Dying(getattr(store, field.name), left)
+        for field in dataclasses.fields(Store)
+        if field.name != "client"
+    }
+    catalog._atomic._store = replace(store, **dying)
+
+
+async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
+    """Uploads and stored bytes of the one account, which are also what ledger and records say."""
+    assert await catalog.unsettled(FAR) == 0
+    (counts,) = await catalog.counts("2026-11", "", 9)
+    assert not counts.bent
+    images = await catalog.images_page("", 10_000)
+    assert counts.stored_bytes == sum(image.size for image in images)
+    document = await catalog._store.accounts.find_one({})
+    assert not document.get("pending")
+    assert not document.get("settled")
+    return counts.used, counts.stored_bytes
+
+
+@pytest.fixture
+def with_steps(mongo_database: str) -> Callable[[Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]], Any]:
+    """Runs work on two catalogs without transactions: of a process that will die, and of another one."""
+
+    def run(work: Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]) -> Any:
+        async def opened() -> Any:
+            one, two = [await MongoCatalog.open(mongo_database, "node", transactions=False) for _ in range(2)]
+            try:
+                await one.add_account(ACCOUNT)
+                return await work(one, two)
+            finally:
+                await one.close()
+                await two.close()
+
+        return asyncio.run(opened())
+
+    return run
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_commit_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
+    """Charge, ledger row, record, idempotency key, end: the record decides."""
+
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.commit_upload(image(1), CHARGE)
+        await dying.claim_key("a1", "key", 1000, 1100)
+        die_after(dying, writes)
+        with pytest.raises(Died):
+            await dying.commit_upload(image(2), CHARGE, claim=("key", b"fingerprint"))
+        stored = await other.image("slug0002")
+        assert (stored is not None) == (writes > 2)
+        (counts,) = await other.counts("2026-11", "", 9)
+        assert not counts.bent, "what is under way is no difference"
+        await other.mend_counts("a1", "2026-11")
+        assert await other.settle(0, 9) == 0, "it is not old yet"
+        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes else 0)
+        assert await other.settle(FAR, 9) == 0
+        assert await in_step(other) == ((2, 2000) if stored else (1, 1000))
+        kept = await other.claim_key("a1", "key", 2000, 2100)
+        assert (kept.stored.image if kept else None) == stored
+
+    with_steps(work)
+
+
+@pytest.mark.parametrize("writes", [3, 4])
+def test_a_repeat_finds_the_upload_whose_process_died_before_it_was_settled(with_steps: Any, writes: int) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await dying.claim_key("a1", "key", 1000, 1100)
+        die_after(dying, writes)
+        with pytest.raises(Died):
+            await dying.commit_upload(IMAGE, CHARGE, claim=("key", b"fingerprint"))
+        await other.void_claims()  # as it does at the next start of the same node
+        kept = await other.claim_key("a1", "key", 1010, 1110)
+        assert kept
+        assert (kept.fingerprint, kept.stored.image, kept.stored.quota.used) == (b"fingerprint", IMAGE, 1)
+        await other.settle(FAR, 9)
+        assert await in_step(other) == (1, 1000)
+
+    with_steps(work)
+
+
+def test_of_two_that_settle_at_once_one_does_it(with_steps: Any) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.commit_upload(image(1), CHARGE)
+        await other.commit_upload(image(3), CHARGE)
+        die_after(dying, 2)
+        with pytest.raises(Died):
+            await dying.commit_upload(image(2), CHARGE)
+        die_after(dying, 1)
+        with pytest.raises(Died):
+            await dying.delete_image("slug0003", image(3).blob, 300)
+        await asyncio.gather(*(other.settle(FAR, 9) for _ in range(8)))
+        assert await in_step(other) == (2, 1000)
+
+    with_steps(work)
+
+
+@pytest.mark.parametrize("writes", range(1, 4))
+def test_a_deletion_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
+    """The mark, the bytes given back, the tombstone, the end: from the mark on it is deleted."""
+
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.commit_upload(image(1), CHARGE)
+        await other.commit_upload(image(2), CHARGE)
+        die_after(dying, writes)
+        with pytest.raises(Died):
+            await dying.delete_image("slug0001", image(1).blob, 300)
+        assert await other.image("slug0001") is None
+        assert await other.images_page("", 9) == await other.images_of("a1") == [image(2)]
+        assert await other.blobs_known([image(1).blob, image(2).blob]) == {image(2).blob}
+        assert await other.delete_image("slug0001", image(1).blob, 300) is None
+        await other.mend_counts("a1", "2026-11")
+        assert await other.settle(0, 9) == (1 if writes == 3 else 0), "only what guarded it goes at once"
+        await other.settle(FAR, 9)
+        assert await in_step(other) == (2, 1000)
+        again = replace(image(1), blob="c" * 32)
+        assert await refusal(other.commit_upload(replace(again, created_at=299), CHARGE)) == "slug_taken"
+        await other.commit_upload(replace(again, created_at=300), CHARGE)
+        assert await in_step(other) == (3, 2000)
+
+    with_steps(work)
+
+
+def test_an_image_that_is_deleted_before_its_dead_commit_is_settled_stays_counted(with_steps: Any) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        die_after(dying, 3)
+        with pytest.raises(Died):
+            await dying.commit_upload(image(1), CHARGE)
+        assert await other.delete_image("slug0001", image(1).blob, 300) == image(1)
+        await other.settle(FAR, 9)
+        assert await in_step(other) == (1, 0)
+
+    with_steps(work)
+
+
+def test_an_account_that_is_removed_during_a_commit_keeps_nothing(with_steps: Any) -> None:
+    async def work(slow: MongoCatalog, other: MongoCatalog) -> None:
+        removed = []
+
+        class Removing(Dying):
+            def __getattr__(self, name: str) -> Any:
+                async def replace_one(*args: Any, **kwargs: Any) -> Any:
+                    removed.append(await other.remove_account(ACCOUNT.email))
+                    return await self._collection.replace_one(*args, **kwargs)
+
+                return replace_one if name == "replace_one" else getattr(self._collection, name)
+
+        slow._atomic._store = replace(slow._store, images=Removing(slow._store.images, []))
+        assert await refusal(slow.commit_upload(IMAGE, CHARGE)) == "invalid_key"
+        assert removed
+        assert await other.images_page("", 9) == []
+        assert await other.ledger("a1", "2026-11") == 0
+
+    with_steps(work)
+
+
+def test_counts_are_mended_without_transactions_too(with_steps: Any) -> None:
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        await one.commit_upload(image(1), CHARGE)
+        await one._store.accounts.update_one({}, {"$inc": {"used": 3, "stored_bytes": -1}})
+        (bent,) = await one.counts("2026-11", "", 9)
+        assert bent.bent
+        await other.mend_counts("a1", "2026-11")
+        assert await in_step(other) == (1, 1000)
+
+    with_steps(work)
+
+
+# A server that goes away
+
+
+@pytest.fixture(params=[True, False], ids=["transactions", "steps"])
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[MongoServer, bool]]:
+    with mongo_server(tmp_path / "mongo") as server:
+        yield server, request.param
+
+
+def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
+    """A call of every method of the port but `close`."""
+    return [
+        catalog.add_account(ACCOUNT),
+        catalog.account_by_key(b"unknown"),
+        catalog.accounts(),
+        catalog.set_plan(ACCOUNT.email, "pro"),
+        catalog.set_key(ACCOUNT.email, b"n" * 32, "wxyz"),
+        catalog.set_disabled(ACCOUNT.email, True),
+        catalog.claim_key("a1", "key", 1, 2),
+        catalog.renew_key("a1", "key", 3),
+        catalog.free_key("a1", "key"),
+        catalog.void_claims(),
+        catalog.purge_keys(1, 9),
+        catalog.commit_upload(image(2), CHARGE),
+        catalog.image("slugslug"),
+        catalog.delete_image(IMAGE.slug, IMAGE.blob, 300),
+        catalog.images_of("a1"),
+        catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9),
+        catalog.folders("a1"),
+        catalog.remove_account(ACCOUNT.email),
+        catalog.secret(),
+        catalog.ledger("a1", "2026-11"),
+        catalog.images_page("", 9),
+        catalog.blobs_known(["x"]),
+        catalog.expired(1, 9),
+        catalog.counts("2026-11", "", 9),
+        catalog.mend_counts("a1", "2026-11"),
+        catalog.unsettled(1),
+        catalog.settle(1, 9),
+        catalog.purge_ledger("2026-11", 9),
+        catalog.purge_kept_slugs(1, 9),
+    ]
+
+
+def test_while_the_server_is_away_every_method_says_so_soon_and_works_when_it_is_back(
+    own_server: tuple[MongoServer, bool], log_guard: LogGuard
+) -> None:
+    log_guard.allow("^MongoClient background task encountered an error")
+    server, transactions = own_server
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(server.url, transactions=transactions)
+        try:
+            await catalog.add_account(ACCOUNT)
+            await catalog.commit_upload(IMAGE, CHARGE)
+            server.kill()
+            since = time.monotonic()
+            told = await asyncio.gather(*map(refusal, everything(catalog)))
+            assert set(told) == {"storage_unavailable"}
+            assert time.monotonic() - since < mongo.ANSWER_SECONDS + 2
+            await asyncio.to_thread(server.start)
+            since = time.monotonic()
+            assert await catalog.image(IMAGE.slug) == IMAGE
+            assert (await catalog.commit_upload(image(2), CHARGE)).used == 2
+            assert time.monotonic() - since < 3
+        finally:
+            await catalog.close()
+
+    asyncio.run(work())
+
+
+def test_what_is_acknowledged_survives_the_servers_death_and_all_is_in_step_afterwards(
+    own_server: tuple[MongoServer, bool], log_guard: LogGuard
+) -> None:
+    """Eight that commit and delete while the server is killed and comes back."""
+    log_guard.allow("^MongoClient background task encountered an error")  # the driver's own word on it
+    server, transactions = own_server
+    stored: dict[int, bool] = {}
+    numbers = iter(range(10**6))
+    stop = asyncio.Event()
+
+    async def client(catalog: MongoCatalog) -> None:
+        while not stop.is_set():
+            number = next(numbers)
+            told = await outcome(catalog.commit_upload(image(number), FOREVER))
+            assert told in ("stored", "storage_unavailable")
+            stored[number] = told == "stored"
+            if stored[number] and number % 3 == 0:
+                del stored[number]
+                await outcome(catalog.delete_image(image(number).slug, image(number).blob, 300))
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(server.url, transactions=transactions)
+        await catalog.add_account(ACCOUNT)
+        clients = [asyncio.create_task(client(catalog)) for _ in range(8)]
+        await reached(50)
+        server.kill()
+        await asyncio.to_thread(server.start)
+        await reached(len(stored) + 50)
+        stop.set()
+        await asyncio.gather(*clients)
+        while await catalog.settle(FAR, 500):
+            pass
+        await in_step(catalog)
+        for number in [number for number, acknowledged in stored.items() if acknowledged]:
+            assert await catalog.image(image(number).slug) == image(number)
+        await catalog.close()
+
+    async def reached(count: int) -> None:
+        end = time.monotonic() + 20
+        while sum(stored.values()) < count:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.01)
+
+    asyncio.run(work())
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password() -> None:
+    async def opening(url: str) -> str:
+        with pytest.raises(Fault) as caught:
+            await MongoCatalog.open(url)
+        assert "\n" not in caught.value.message
+        return caught.value.message
+
+    for url in ("mongodb://me:s3cret@127.0.0.1:1/db", "mongodb://me:s3cret/@x@127.0.0.1", "mongodb://"):
+        told = asyncio.run(opening(url))
+        assert "s3cret" not in told
+        assert told
