@@ -25,6 +25,7 @@ from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
 from iuserver.records import Caller
+from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
@@ -33,6 +34,8 @@ access_log = logging.getLogger("iuserver.access")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+TICKET = re.compile(r"^/u/.*")
+"""A path that is a secret: it is not written down."""
 HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -69,9 +72,11 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    tickets: Tickets
     viewing: Viewing
     clock: Callable[[], float]
     public_url: str
+    mcp_origins: tuple[str, ...]
     abuse_contact: str
     trusted_proxies: tuple[Network, ...]
     drain_bytes: int
@@ -235,7 +240,7 @@ def log_request(handler: RequestHandler) -> None:
         extra={
             "request_id": getattr(handler, "request_id", None),
             "method": request.method,
-            "path": request.path,
+            "path": TICKET.sub("/u/...", request.path),
             "status": handler.get_status(),
             "ms": round(1000 * request.request_time(), 1),
             "client": masked(address),

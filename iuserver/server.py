@@ -39,8 +39,9 @@ from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
-from iuserver.records import MB
+from iuserver.records import MB, Door
 from iuserver.settings import Settings, SettingsError, s3_location
+from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 
@@ -227,9 +228,15 @@ def is_served(data: Path) -> bool:
     return False
 
 
+def per_minute(settings: Settings) -> dict[Door, int]:
+    """The calls a minute that an account has by each door."""
+    return {"api": settings.limits.api_per_minute, "mcp": settings.limits.mcp_per_minute}
+
+
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
     """The use case of accounts over a catalog."""
-    return Accounts(catalog, settings.plan_records(), TokenBuckets(settings.limits.api_per_minute, clock), clock)
+    buckets = {door: TokenBuckets(rate, clock) for door, rate in per_minute(settings).items()}
+    return Accounts(catalog, settings.plan_records(), buckets, clock)
 
 
 class Server:
@@ -265,7 +272,7 @@ class Server:
 
     def reload(self, settings: Settings) -> None:
         """Go by other plans and limits from now on; every other setting stays as it was at the start."""
-        self._services.accounts.set_rules(settings.plan_records(), settings.limits.api_per_minute)
+        self._services.accounts.set_rules(settings.plan_records(), per_minute(settings))
 
     @property
     def accounts(self) -> Accounts:
@@ -315,9 +322,11 @@ class Server:
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
             library=Library(catalog, blobs, secret, self._clock),
+            tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            mcp_origins=settings.server.mcp_origins,
             abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
             drain_bytes=settings.server.drain_mb * MB,

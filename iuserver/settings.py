@@ -128,6 +128,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    mcp_origins: tuple[str, ...] = ()
     abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
@@ -140,6 +141,7 @@ class ServerSettings:
 @dataclass(frozen=True)
 class LimitsSettings:
     api_per_minute: int = _number(60)
+    mcp_per_minute: int = _number(120)
 
 
 @dataclass(frozen=True)

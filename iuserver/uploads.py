@@ -20,7 +20,7 @@ from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
 from iuserver.metrics import Metrics
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Caller, Facts, Image, Kept, Source, Stored
+from iuserver.records import MB, Caller, Facts, Image, Kept, Plan, Source, Stored
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
@@ -67,14 +67,23 @@ class Uploads:
             raise policy.read_only()
         session = UploadSession(self, caller, source)
         try:
-            if repeat_key:
-                await session.claim(repeat_key)
-            session.reserve_month()
+            await session.admit(repeat_key)
             await session.take_slot()
             policy.check_request_size(declared_size or 0, caller.plan)
         except BaseException:  # a bug, too, gives back what was taken
             session.close()
             raise
+        return session
+
+    async def receive(self, caller: Caller, source: Source) -> UploadSession:
+        """Let a caller send a picture whose idempotency key comes only behind it: `admit` must follow, then `finish`.
+
+        Raises Fault: read_only, overloaded.
+        """
+        if self.read_only:
+            raise policy.read_only()
+        session = UploadSession(self, caller, source)
+        await session.take_slot()
         return session
 
 
@@ -98,6 +107,18 @@ class UploadSession:
         self._stage_began = time.monotonic()
 
     # Beginning: what is taken here is given back by _release, however far it came.
+
+    async def admit(self, repeat_key: str | None) -> None:
+        """Hold the idempotency key, if there is one, and a place in the month. Raises Fault: in_progress,
+        quota_exceeded."""
+        if repeat_key:
+            await self.claim(repeat_key)
+        self.reserve_month()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its idempotency key stands for an upload already."""
+        return self._kept is not None
 
     async def claim(self, key: str) -> None:
         """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""
@@ -149,10 +170,8 @@ class UploadSession:
             fingerprint = await self._fingerprint(fields, filename)
             if self._kept:
                 return self._replay(self._kept, fingerprint)
-            form = forms.upload(fields, filename)
             now = int(self._uploads.clock())
-            expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
-            policy.check_slug(form.custom_slug, self._caller.plan)
+            form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
@@ -258,6 +277,14 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def terms(plan: Plan, fields: Mapping[str, str], filename: str, now: int) -> tuple[forms.UploadForm, int | None]:
+    """What is to become of a picture that is uploaded now, and when it goes. Raises Fault: bad_field, plan_required."""
+    form = forms.upload(fields, filename)
+    expires_at = policy.expires_at(form.expiration, form.expires_at, plan, now)
+    policy.check_slug(form.custom_slug, plan)
+    return form, expires_at
 
 
 _background: set[asyncio.Task[None]] = set()

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _seed(settings: Settings, options: argparse.Namespace) -> dict[str, list[str]]:
-    catalog, blobs = open_catalog(settings), open_blobs(settings)
+    catalog, blobs = await open_catalog(settings), await open_blobs(settings)
     data = Path(settings.server.data)
     try:
         accounts = accounts_of(catalog, settings)
@@ -99,8 +99,8 @@ def _insert(catalog: Path, images: list[Image]) -> None:
             [[getattr(image, column) for column in columns] for image in images],
         )
         connection.executemany(
-            "INSERT INTO ledger (slug, account_id, month) VALUES (?, ?, ?)",
-            [(image.slug, image.account_id, month) for image in images],
+            "INSERT INTO ledger (month, account_id, blob, slug) VALUES (?, ?, ?, ?)",
+            [(month, image.account_id, image.blob, image.slug) for image in images],
         )
 
 

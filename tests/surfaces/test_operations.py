@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from handlers import upload
+from handlers import receiving
 from handlers.library import FoldersHandler
 from tests import pictures
 from tests.conftest import LogGuard
@@ -95,9 +95,9 @@ def test_a_small_body_that_never_comes_ends_its_connection(
 
 
 def test_a_body_that_takes_too_long_in_all_is_cut_off(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "PACE_SECONDS", 0.05)
-    monkeypatch.setattr(upload, "BODY_SECONDS", 0)
-    monkeypatch.setattr(upload, "BODY_RATE", 1 << 40)
+    monkeypatch.setattr(receiving, "PACE_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "BODY_SECONDS", 0)
+    monkeypatch.setattr(receiving, "BODY_RATE", 1 << 40)
     body, headers = multipart(pictures.jpeg())
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:
         connection.sendall(request_head(server.new_key(), headers, len(body)) + body[:-1])
