@@ -185,12 +185,12 @@ async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
-        pool = await started_pool(settings, 1, stack)
+        pool = await started_pool(settings, 1, folder, stack)
         await pool.submit(copy, f"{folder}/out")
         yield f"{folder}/out"
 
 
-async def started_pool(settings: Settings, workers: int, stack: contextlib.AsyncExitStack) -> Pool:
+async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
     """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
     imaging = settings.imaging
     limits = Limits(
@@ -201,7 +201,7 @@ async def started_pool(settings: Settings, workers: int, stack: contextlib.Async
         max_scans=imaging.max_scans,
     )
     rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-    pool = Pool(workers, rules)
+    pool = Pool(workers, rules, spool)
     stack.push_async_callback(pool.close)
     try:
         await pool.start()
@@ -295,7 +295,8 @@ class Server:
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
-        pool = await started_pool(settings, self._workers(), stack)
+        spool = self._new_spool(stack)
+        pool = await started_pool(settings, self._workers(), spool, stack)
         _add_gauges(metrics, queue, pool)
         uploads = Uploads(
             catalog=catalog,
@@ -303,7 +304,7 @@ class Server:
             imaging=pool,
             queue=queue,
             months=MonthPlaces(),
-            spool_folder=self._new_spool(stack),
+            spool_folder=spool,
             hash_password=passwords.hash,
             check_blocked=Moderation(catalog, blobs, self._clock).check,
             metrics=metrics,
@@ -412,7 +413,7 @@ class Server:
             "catalog": catalog,
             "blobs": blobs,
             "queue": not uploads.queue.full,
-            "workers": bool(uploads.imaging.pids),
+            "workers": uploads.imaging.healthy,
             "accepting": not self._stopping,
         }
 
