@@ -165,8 +165,14 @@ class Handler(RequestHandler):
 
     def send_fault(self, fault: Fault) -> None:
         """Put a refusal together."""
+        self.describe_fault(fault)
+        self.send_json(replies.error(fault), self.get_status())
+
+    def describe_fault(self, fault: Fault) -> None:
+        """Count a refusal, and set its status and headers."""
         status = replies.STATUS[fault.code][0]
         self.services.metrics.refusal(fault.code)
+        self.set_status(status)
         if status == 401:
             key = fault.code in ("missing_key", "invalid_key")
             self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
@@ -178,7 +184,6 @@ class Handler(RequestHandler):
         if fault.quota:
             for name, value in replies.quota_headers(fault.quota).items():
                 self.set_header(name, value)
-        self.send_json(replies.error(fault), status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
