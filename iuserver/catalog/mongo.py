@@ -10,7 +10,7 @@ import contextlib
 import functools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import pymongo
@@ -191,9 +191,9 @@ class MongoCatalog:
         which = {"_id": key_id(account_id, key)}
         lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
         free = {**which, "$or": [{"claimed_at": {"$lte": now - DAY}}, lapsed]}
-        claimed = {"account_id": account_id, "claimed_at": now, "lease_until": lease_until, "node": self._node}
+        claimed = {"account_id": account_id, "key": key, "claimed_at": now, "lease_until": lease_until}
         try:
-            await self._store.keys.replace_one(free, claimed, upsert=True)
+            await self._store.keys.replace_one(free, {**claimed, "node": self._node}, upsert=True)
         except DuplicateKeyError:
             held = await self._store.keys.find_one(which)
             if held and "fingerprint" in held:
@@ -291,7 +291,7 @@ class MongoCatalog:
     @_survey
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
         records = {"_id": {"$gt": after_slug}, "blob": {"$exists": True}}
-        page = await self._store.images.find(records).sort("_id", 1).hint([("_id", 1)]).to_list(limit)
+        page = await self._store.images.find(records).sort("_id", 1).hint([("_id", 1)]).limit(limit).to_list(None)
         return [image_of(document) for document in page]
 
     @_survey
@@ -301,8 +301,8 @@ class MongoCatalog:
 
     @_survey
     async def expired(self, now: int, limit: int) -> list[Image]:
-        over = self._store.images.find({"expires_at": {"$lte": now}}).sort("expires_at", 1)
-        return [image_of(document) for document in await over.to_list(limit)]
+        over = self._store.images.find({"expires_at": {"$lte": now}}).sort("expires_at", 1).limit(limit)
+        return [image_of(document) async for document in over]
 
     @_survey
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
@@ -333,9 +333,10 @@ class MongoCatalog:
     async def size(self, kind: str) -> int:
         return await self._rows.size(kind)
 
-    @_survey
-    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
-        return await self._rows.rows(kind, after, limit)
+    async def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
+        cursor = self._rows.cursor(kind, after, batch)
+        while documents := await self._next(cursor, batch):
+            yield self._rows.of(kind, documents)
 
     @_survey
     async def last_row(self, kind: str) -> Row | None:
@@ -380,6 +381,11 @@ class MongoCatalog:
             return None
         return account_of(await self._store.accounts.find_one({"_id": charge.account_id}, ACCOUNT_ONLY))
 
+    @_survey
+    async def _next(self, cursor: Any, batch: int) -> list[Document]:
+        documents: list[Document] = await cursor.to_list(batch)
+        return documents
+
     def _claimed(self, account_id: str, key: str) -> Document:
         return {"_id": key_id(account_id, key), "node": self._node}
 
@@ -422,7 +428,7 @@ async def _make_indexes(store: Store) -> None:
 
 
 async def _purge(collection: Any, which: Document, limit: int) -> int:
-    ids = [document["_id"] for document in await collection.find(which, {"_id": 1}).to_list(limit)]
+    ids = [document["_id"] async for document in collection.find(which, {"_id": 1}).limit(limit)]
     deleted = await collection.delete_many({"_id": {"$in": ids}, **which}) if ids else None
     return deleted.deleted_count if deleted else 0
 

@@ -108,7 +108,9 @@ class Repair:
         await self._store.accounts.update_one(unchanged, {"$set": mended})
 
     async def _accounts(self, which: Document, limit: int) -> list[Document]:
-        found: list[Document] = await self._store.accounts.find(which, UNSETTLED).sort("_id", 1).to_list(limit)
+        found: list[Document] = (
+            await self._store.accounts.find(which, UNSETTLED).sort("_id", 1).limit(limit).to_list(None)
+        )
         return found
 
     async def _true(self, accounts: list[Document], month: str) -> dict[str, tuple[int, int]]:
