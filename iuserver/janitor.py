@@ -310,4 +310,5 @@ def _unlinking(path: Path) -> Callable[[], Awaitable[object]]:
 def _described(counts: AccountCounts) -> str:
     bytes_told = f"stored bytes {counts.stored_bytes}, by the records {counts.true_stored_bytes}"
     used_told = f"uploads {counts.used}, by the ledger {counts.true_used}"
-    return f"account {counts.email}: {bytes_told}; {used_told}"
+    folders_told = f"; {counts.misplaced} images too many or too few in its folders" if counts.misplaced else ""
+    return f"account {counts.email}: {bytes_told}; {used_told}{folders_told}"
