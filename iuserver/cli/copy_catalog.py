@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 from tqdm import tqdm
 
+from iuserver.backends import StartError, open_catalog_at
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.ports import Copyable
 from iuserver.records import ROW_KEYS, Row
-from iuserver.server import StartError, open_catalog_at
 from iuserver.settings import Settings
 
 BATCH = 500

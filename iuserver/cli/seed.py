@@ -19,11 +19,12 @@ from pathlib import Path
 
 import orjson
 
+from iuserver.backends import StartError, open_blobs, open_catalog
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.policy import DAY, month_of
 from iuserver.records import Account, Image
-from iuserver.server import StartError, accounts_of, open_blobs, open_catalog
+from iuserver.server import accounts_of
 from iuserver.settings import Settings
 
 PLAN = "business"

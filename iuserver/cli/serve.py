@@ -12,10 +12,11 @@ import sys
 
 import uvloop
 
+from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.cli.logs import configure_logs
 from iuserver.errors import Fault
-from iuserver.server import Server, StartError
+from iuserver.server import Server
 from iuserver.settings import Settings, SettingsError
 
 log = logging.getLogger("iuserver")

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.ports import Copyable
 from iuserver.records import ROW_KEYS, Account, Charge, Folder, Image, Row
-from iuserver.server import open_catalog_at
 from iuserver.settings import Settings
 from tests import pictures
 from tests.running import running
