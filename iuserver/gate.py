@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
@@ -194,29 +193,30 @@ class Slot:
         self._account_id = account_id
         self._receiving = True
         self._size: int | None = None
+        self._turn_began = 0.0
 
     def pause(self) -> asyncio.Future[None] | None:
         """What to wait for before more of the body is read, where one account's bodies would delay another's."""
         queue = self._queue
         return queue._readings.turn(self._account_id) if queue._places.crowded_by(self._account_id) else None
 
-    @contextlib.asynccontextmanager
-    async def work(self, size: int) -> AsyncIterator[None]:
-        """The body is here: give back the place to send, and wait for a turn at a worker, held inside the context.
+    async def begin_work(self, size: int) -> None:
+        """The body is here: give back the place to send, and wait for a turn at a worker. Raises Fault("overloaded").
 
-        Raises Fault("overloaded"). What was received counts until the release: it is still to be stored.
+        What was received counts until the release: it is still to be stored.
         """
         self._leave()
         queue = self._queue
         queue._begin_work(self._account_id, size)
         self._size = size
         await queue._turns.take(self._account_id)
-        began = queue._now()
-        try:
-            yield
-        finally:
-            queue._turns.give_back(self._account_id)
-            queue._measure(queue._now() - began, size)
+        self._turn_began = queue._now()
+
+    def end_work(self) -> None:
+        """Give the turn back: the worker has done its part."""
+        queue = self._queue
+        queue._turns.give_back(self._account_id)
+        queue._measure(queue._now() - self._turn_began, self._size or 0)
 
     def release(self) -> None:
         """Give back whatever is held."""

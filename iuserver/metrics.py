@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -37,9 +38,13 @@ class Metrics:
             registry=registry,
         )
 
+        # To look a child up by its labels takes longer than to count, so those that every request needs are kept.
+        self._stage = functools.cache(self._stages.labels)
+        self._request = functools.cache(lambda route, status: self._requests.labels(route, str(status)))
+
     def request(self, route: str, status: int) -> None:
         """Count a request that was answered."""
-        self._requests.labels(route, str(status)).inc()
+        self._request(route, status).inc()
 
     def refusal(self, code: str) -> None:
         """Count a refusal."""
@@ -47,7 +52,7 @@ class Metrics:
 
     def stage(self, name: str, seconds: float) -> None:
         """Measure a stage of an upload: receive, work, store, commit."""
-        self._stages.labels(name).observe(seconds)
+        self._stage(name).observe(seconds)
 
     def uploaded(self, received: int, stored: int) -> None:
         """Count the bytes of an upload that has been stored."""

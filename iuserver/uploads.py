@@ -213,11 +213,14 @@ class UploadSession:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
         assert self._slot
-        async with self._slot.work(self._spool.size):
+        await self._slot.begin_work(self._spool.size)
+        try:
             with _storage():
                 contents = self._spool.contents()
             self._target_made = True
             return await self._uploads.imaging.submit(contents, self._target)
+        finally:
+            self._slot.end_work()
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(
