@@ -92,6 +92,17 @@ class UploadBody:
             raise Fault("bad_field", f"A field may have {MAX_FIELD} bytes")
 
 
+class RawBody:
+    """A body that is the file and nothing else, by the same methods."""
+
+    def __init__(self, filename: str, on_file: Callable[[bytes], None]) -> None:
+        self.feed = on_file
+        self._filename = filename
+
+    def close(self) -> tuple[dict[str, str], str]:
+        return {}, self._filename
+
+
 def _ignore(chunk: bytes) -> None:
     """Where unknown files go."""
 

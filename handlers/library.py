@@ -16,15 +16,7 @@ class ImagesHandler(ApiHandler):
     async def get(self) -> None:
         query = forms.listing({name: self.get_query_argument(name, "") for name in ("folder", "limit", "offset")})
         images, total = await self.services.library.images(self.caller, query)
-        base_url, token = self.base_url(), self.services.library.delete_token
-        self.send_json(
-            {
-                "images": [replies.listed(image, base_url, token(image)) for image in images],
-                "total": total,
-                "limit": query.limit,
-                "offset": query.offset,
-            }
-        )
+        self.send_json(replies.page(images, total, query, self.base_url(), self.services.library.delete_token))
 
 
 class ImageRecordHandler(ApiHandler):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable
 from typing import Any
 
@@ -20,23 +21,38 @@ from handlers.base import Handler, Services
 from iuserver.errors import Fault
 
 NO_LIMIT = 1 << 62
+PACE_SECONDS = 10
+BODY_SECONDS = 60
+BODY_RATE = 16 * 1024
+"""Bytes a second, on the average of a whole body, below which it is cut off after its first minute."""
 SMALL_BODY = 64 * 1024
 """What a request may have as its body; an upload has limits of its own."""
 
 
 @stream_request_body
 class Receiving(Handler):
-    """A handler that looks at a request before its body comes: `admit` says whether it may go on."""
+    """A handler that looks at a request before its body comes: `admit` says whether it may go on.
+
+    A body that takes longer than `body_seconds` (None: as the handler says) ends its connection.
+    """
+
+    body_seconds: float | None = 30
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self.refused = False
         self.body = bytearray()
+        self.received = 0
+        self._began = asyncio.get_running_loop().time()
+        self.released = False
+        self._pace: asyncio.TimerHandle | None = None
         self._discarded = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
-        self._accept_any_size()
+        connection: Any = self.request.connection
+        connection.set_max_body_size(NO_LIMIT)  # what is too large we say ourselves: Tornado would append a 400
+        connection.set_body_timeout(self.body_seconds)
         try:
             if self.request.method not in self.allowed_methods():
                 raise Fault("method_not_allowed", "This method is not allowed here")
@@ -54,10 +70,46 @@ class Receiving(Handler):
         if self.refused:
             self.discard(chunk)
             return None
+        self.received += len(chunk)
+        try:
+            return self.take(chunk)
+        except Fault as fault:
+            return self.refuse(fault)
+        except Exception:  # Tornado would drop the connection over it: a bug is answered too
+            self.log_exception(*sys.exc_info())
+            return self.refuse(Fault("internal", "Internal server error"))
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Take a portion of the body. Raises Fault."""
         self.body += chunk
         if len(self.body) > SMALL_BODY:
-            return self.refuse(Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes"))
+            raise Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes")
         return None
+
+    def watch_pace(self, before: int | None = None) -> None:
+        """From now on refuse a body of which too little has come since this looked the last time, or that takes too
+        long in all."""
+        loop = asyncio.get_running_loop()
+        slow = before is not None and self.received - before < self.services.min_rate * PACE_SECONDS
+        if slow or loop.time() > self._due():
+            self._cutting_off = loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
+        else:
+            self._pace = loop.call_later(PACE_SECONDS, self.watch_pace, self.received)
+
+    def _due(self) -> float:
+        """When the body must have come: within a minute, and more for what it says it has, or has had so far."""
+        return self._began + BODY_SECONDS + (self.declared_size() or self.received) / BODY_RATE
+
+    def stop_watching(self) -> None:
+        """The body is here, or must wait; safe to repeat."""
+        if self._pace:
+            self._pace.cancel()
+            self._pace = None
+
+    def declared_size(self) -> int | None:
+        """How long the client says that the body is, if it does."""
+        length = self.request.headers.get("Content-Length", "")
+        return int(length[:18]) if length.isascii() and length.isdigit() else None
 
     def form_field(self, name: str) -> str:
         """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
@@ -92,11 +144,6 @@ class Receiving(Handler):
         if not hasattr(self, "caller") and self._discarded > self.services.drain_bytes:
             self._give_up()
 
-    def _accept_any_size(self) -> None:
-        """Take the judgement of Content-Length from Tornado, which would append a 400 to an answer of ours."""
-        connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)
-
     def _has_body(self) -> bool:
         """Whether a client is sending one, or about to (RFC 9112, section 6)."""
         headers = self.request.headers
@@ -112,6 +159,8 @@ class Receiving(Handler):
 
     def release(self) -> None:
         """Let go of what the request held; safe to repeat. Handlers add their own."""
+        self.released = True
+        self.stop_watching()
         if self._timer:
             self._timer.cancel()
             self._timer = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from typing import Any
 
 from iuserver.errors import Code, Fault
+from iuserver.forms import ListForm
 from iuserver.policy import month_end
 from iuserver.records import Caller, Folder, Image, Quota
 
@@ -40,6 +42,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "name_taken": (409, -32602),
     "idempotency_conflict": (409, -32602),
     "in_progress": (409, -32602),
+    "ticket_used": (409, -32602),
     "timeout": (408, -32000),
     "storage_unavailable": (502, -32004),
     "internal": (500, -32000),
@@ -107,6 +110,30 @@ def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
         "created_at": image.created_at,
         "viewed_at": image.viewed_at,
         "views": None if image.max_views is None else image.views,
+    }
+
+
+def ticket(id_: str, until: int, word: str, base_url: str) -> dict[str, Any]:
+    """An upload ticket, and the ways to use it."""
+    url = f"{base_url}/u/{word}"
+    return {
+        "ok": True,
+        "ticket": id_,
+        "upload_url": url,
+        "expires_at": until,
+        "curl": f'curl -F "file=@photo.jpg" {url}',
+    }
+
+
+def page(
+    images: list[Image], total: int, query: ListForm, base_url: str, delete_token: Callable[[Image], str]
+) -> dict[str, Any]:
+    """A page of the caller's images, and how many there are."""
+    return {
+        "images": [listed(image, base_url, delete_token(image)) for image in images],
+        "total": total,
+        "limit": query.limit,
+        "offset": query.offset,
     }
 
 

@@ -8,12 +8,14 @@ KB = 1024
 
 
 def size_text(size: int) -> str:
-    """Bytes, as in "840 bytes", "12 KB", "3.4 MB"."""
+    """Bytes, as in "840 bytes", "12 KB", "3.4 MB", "500.0 GB"."""
     if size < KB:
         return f"{size} bytes"
     if size < KB * KB:
         return f"{size / KB:.0f} KB"
-    return f"{size / KB / KB:.1f} MB"
+    if size < KB**3:
+        return f"{size / KB**2:.1f} MB"
+    return f"{size / KB**3:.1f} GB"
 
 
 def time_texts(at: int) -> tuple[str, str]:

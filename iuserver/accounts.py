@@ -12,7 +12,7 @@ from string import ascii_letters, digits
 from iuserver.errors import Fault
 from iuserver.gate import TokenBuckets
 from iuserver.ports import Catalog
-from iuserver.records import Account, Allowance, Caller, Plan
+from iuserver.records import Account, Allowance, Caller, Door, Plan
 
 KEY_PREFIX = "iu_live_"
 KEY_CHARACTERS = 38
@@ -29,15 +29,25 @@ class NewKey:
 
 
 class Accounts:
-    """What can be asked of accounts. `buckets` limits the calls of each, `clock` gives unix seconds."""
+    """What can be asked of accounts. `buckets` limits the calls of each by door, `clock` gives unix seconds."""
 
     def __init__(
-        self, catalog: Catalog, plans: Mapping[str, Plan], buckets: TokenBuckets, clock: Callable[[], float]
+        self,
+        catalog: Catalog,
+        plans: Mapping[str, Plan],
+        buckets: Mapping[Door, TokenBuckets],
+        clock: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._plans = plans
         self._buckets = buckets
         self._clock = clock
+
+    def set_rules(self, plans: Mapping[str, Plan], per_minute: Mapping[Door, int]) -> None:
+        """Go by other plans and limits from now on."""
+        self._plans = plans
+        for door, calls in per_minute.items():
+            self._buckets[door].per_minute = calls
 
     async def identify(self, key: str | None) -> Caller:
         """The caller whose key this is. Raises Fault: missing_key, invalid_key.
@@ -46,18 +56,22 @@ class Accounts:
         """
         if not key:
             raise Fault("missing_key", "Missing API key")
-        account = await self._catalog.account_by_key(hash_key(key))
+        return await self.caller_of(hash_key(key))
+
+    async def caller_of(self, key_hash: bytes) -> Caller:
+        """The caller whose key has this hash. Raises Fault("invalid_key")."""
+        account = await self._catalog.account_by_key(key_hash)
         if account is None or account.disabled:
             raise Fault("invalid_key", "Invalid API key")
         return Caller(account, self._plans[account.plan])
 
-    def count_failure(self, address: str) -> Allowance:
+    def count_stranger(self, address: str, door: Door) -> Allowance:
         """Count a call without a right key, by the address it came from."""
-        return self._buckets.take(("address", address))
+        return self._buckets[door].take(("address", address))
 
-    def count_call(self, caller: Caller) -> Allowance:
-        """Count a call of the API; `policy.check_rate` says whether it may go on."""
-        return self._buckets.take(caller.account.id)
+    def count_call(self, caller: Caller, door: Door) -> Allowance:
+        """Count a call by a door of the API; `policy.check_rate` says whether it may go on."""
+        return self._buckets[door].take(caller.account.id)
 
     async def add(self, email: str, plan: str) -> NewKey:
         """Make an account. Raises Fault: bad_field, name_taken."""

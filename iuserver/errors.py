@@ -34,6 +34,7 @@ Code = Literal[
     "name_taken",
     "idempotency_conflict",
     "in_progress",
+    "ticket_used",
     "timeout",
     "storage_unavailable",
     "internal",

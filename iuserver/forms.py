@@ -1,4 +1,7 @@
-"""Forms: untrusted input, checked and typed. Every interface fills in the same ones."""
+"""Forms: untrusted input, checked and typed. Every interface fills in the same ones.
+
+What a field may hold is told by its JSON Schema here, made of the very bounds that the checks below go by.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from string import ascii_lowercase, digits
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from iuserver.errors import Fault
 from iuserver.records import Expiration
 
 EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
-UPLOAD_FIELDS = ("expiration", "view_limit", "password", "folder", "expires_at", "custom_slug")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
@@ -44,6 +46,66 @@ _KEY = re.compile(r"[!-~]{1,255}")
 _WORDS = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _SEPARATORS = re.compile(r"[/\\]")
+
+Schema = dict[str, Any]
+
+UPLOAD_FIELDS: dict[str, Schema] = {
+    "expiration": {
+        "type": "string",
+        "enum": list(EXPIRATIONS),
+        "description": "How long the image lives: 1d (the default), 1w and 1mo are a day, a week, 30 days; burn "
+        "deletes it after the first view, views after view_limit different viewers; forever needs a paid plan.",
+    },
+    "view_limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_VIEWS,
+        "description": "How many different viewers may see it; required with expiration=views, ignored otherwise.",
+    },
+    "password": {
+        "type": "string",
+        "maxLength": MAX_PASSWORD,
+        "description": "What viewers must know. Tell it to the user; it cannot be read back.",
+    },
+    "folder": {
+        "type": "string",
+        "description": "The slug of one of the account's folders; leave it out for the root.",
+    },
+    "expires_at": {
+        "type": "string",
+        "description": "A time of one's own in place of expiration: RFC 3339, as in 2026-12-31T23:59:59Z, or unix "
+        "seconds. Pro and Business plans.",
+    },
+    "custom_slug": {
+        "type": "string",
+        "pattern": f"^{_SLUG.pattern}$",
+        "description": "A short link of one's own. Pro and Business plans.",
+    },
+}
+LIST_FIELDS: dict[str, Schema] = {
+    "folder": {
+        "type": "string",
+        "description": 'The slug of a folder, or "unsorted" for the root; leave it out for all images.',
+    },
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+}
+FOLDER_FIELDS: dict[str, Schema] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": MAX_FOLDER_NAME, "description": "Visible characters."},
+}
+
+
+def texts(values: Mapping[str, object], fields: Mapping[str, Schema]) -> dict[str, str]:
+    """The values of some fields as the texts that a form would hold; null is absent. Raises Fault("bad_field")."""
+    return {name: _as_text(name, values[name]) for name in fields if values.get(name) is not None}
+
+
+def _as_text(name: str, value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 5.0 is a whole one
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    raise Fault("bad_field", f"{name} must be a text or a number")
 
 
 @dataclass(frozen=True, slots=True)

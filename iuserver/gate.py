@@ -38,24 +38,24 @@ class TokenBuckets:
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._clock = clock
         self._buckets: LRUCache[Hashable, _Bucket] = LRUCache(MAX_BUCKETS)
 
     def take(self, key: Hashable) -> Allowance:
         """Take a token if there is one, and tell how many are left."""
-        if not self._per_minute:
+        if not self.per_minute:
             return Allowance(0, 0, 0, True)
-        now, rate = self._clock(), self._per_minute / 60
+        now, rate = self._clock(), self.per_minute / 60
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = _Bucket(self._per_minute, now)
-        bucket.tokens = min(self._per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
+            bucket = self._buckets[key] = _Bucket(self.per_minute, now)
+        bucket.tokens = min(self.per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
         bucket.filled_at = now
         taken = bucket.tokens >= 1
         bucket.tokens -= taken
-        missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
-        return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
+        missing = max(0.0, 1 - bucket.tokens) if not taken else self.per_minute - bucket.tokens
+        return Allowance(self.per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 
 
 class Guesses:
@@ -131,6 +131,11 @@ class UploadQueue:
     def waiting(self) -> int:
         """How many callers wait for a place to send."""
         return self._places.waiting
+
+    @property
+    def full(self) -> bool:
+        """Whether one more caller would have to wait for a place, or be refused."""
+        return self.receiving >= self._bounds.max_uploads or self.working >= self._bounds.max_jobs
 
     @property
     def working(self) -> int:

@@ -84,6 +84,7 @@ class Janitor:
     spool_folder: Path
     serving: Callable[[], bool]
     clock: Callable[[], float]
+    observe: Callable[[Report], None] = lambda report: None
 
     async def run_forever(self) -> None:
         """Sweep until cancelled. However long it takes to look at every blob, expired images go meanwhile."""
@@ -96,6 +97,7 @@ class Janitor:
             try:
                 if report := await step():
                     log.info("swept: %s", report)
+                    self.observe(report)
             except Exception:
                 log.exception("a step of the janitor failed")
             await asyncio.sleep(PAUSE * pauses)

@@ -105,6 +105,13 @@ def check_request_size(size: int, plan: Plan) -> None:
         check_size(size, plan)
 
 
+def check_encoded_size(size: int, plan: Plan) -> None:
+    """Raises Fault("too_large") for a request that no file the plan allows can fill in base64, with line ends and
+    characters escaped as some clients do."""
+    if size > plan.max_file_bytes * 144 // 100 + ENVELOPE:
+        check_size(size * 100 // 144, plan)
+
+
 def overloaded(retry_after: int = RETRY_SECONDS) -> Fault:
     """The answer where there is no place, or no worker, for an upload; seconds until it is worth another try."""
     return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=retry_after)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
+Door = Literal["api", "mcp"]
+"""By which interface a call comes; each has a rate of its own."""
 
 MB = 1024 * 1024
 

@@ -57,6 +57,12 @@ def _contact(value: str) -> str | None:
     return None if usable else "must be an e-mail address or a link that starts with http:// or https://"
 
 
+def _listen(value: str) -> str | None:
+    host, _, port = value.rpartition(":")
+    usable = value == "" or (host and port.isascii() and port.isdigit() and int(port) < 65536)
+    return None if usable else "must be HOST:PORT"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
@@ -122,17 +128,20 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    mcp_origins: tuple[str, ...] = ()
     abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
+    max_connections: int = _number(4096)
     read_only: bool = False
 
 
 @dataclass(frozen=True)
 class LimitsSettings:
     api_per_minute: int = _number(60)
+    mcp_per_minute: int = _number(120)
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,12 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True)
+class MetricsSettings:
+    listen: str = _checked("", _listen)
+    token: str = ""
+
+
+@dataclass(frozen=True)
 class CatalogSettings:
     url: str = field(default="sqlite:", metadata={"check": _catalog_url, "private": True})
 
@@ -209,6 +224,7 @@ class Settings:
     queue: QueueSettings = QueueSettings()
     imaging: ImagingSettings = ImagingSettings()
     delivery: DeliverySettings = DeliverySettings()
+    metrics: MetricsSettings = MetricsSettings()
     catalog: CatalogSettings = CatalogSettings()
     blobs: BlobsSettings = BlobsSettings()
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2s, sha256
 
 from iuserver.records import Image
+
+NAME_BYTES = 12
+TAG_BYTES = 16
 
 
 def delete_token(secret: bytes, image: Image) -> str:
@@ -56,6 +60,40 @@ def new_grant() -> str:
 def grant_hash(word: str) -> bytes:
     """The form in which a grant is stored. It is random, so a plain hash gives nothing to guess at."""
     return sha256(word.encode("utf-8", "surrogatepass")).digest()
+
+
+def seal(secret: bytes, name: bytes, content: bytes) -> str:
+    """Words for somebody to keep for us: nobody but us can read or change them.
+
+    `name` (12 bytes) stands in front for everybody to see, and must never be the same for two contents. Encrypted with
+    BLAKE2s as a stream of blocks, then signed.
+    """
+    hidden = _mixed(secret, name, content)
+    return urlsafe_b64encode(name + hidden + _tag(secret, name + hidden)).rstrip(b"=").decode()
+
+
+def unseal(secret: bytes, word: str) -> tuple[bytes, bytes] | None:
+    """The name and the content that were sealed, or None where this is not what `seal` returned."""
+    try:
+        sealed = urlsafe_b64decode(word.encode("ascii") + b"=" * (-len(word) % 4))
+    except ValueError:
+        return None
+    body, tag = sealed[:-TAG_BYTES], sealed[-TAG_BYTES:]
+    if len(body) < NAME_BYTES or not hmac.compare_digest(_tag(secret, body), tag):
+        return None
+    return body[:NAME_BYTES], _mixed(secret, body[:NAME_BYTES], body[NAME_BYTES:])
+
+
+def _mixed(secret: bytes, name: bytes, content: bytes) -> bytes:
+    """The content with the stream of this name added, or taken away again."""
+    size = len(content)
+    blocks = (blake2s(name + number.to_bytes(4), key=secret, person=b"hide") for number in range(size // 32 + 1))
+    stream = b"".join(block.digest() for block in blocks)[:size]
+    return (int.from_bytes(content) ^ int.from_bytes(stream)).to_bytes(size)
+
+
+def _tag(secret: bytes, body: bytes) -> bytes:
+    return blake2s(body, key=secret, digest_size=TAG_BYTES, person=b"seal").digest()
 
 
 def _signed(secret: bytes, *words: str) -> str:

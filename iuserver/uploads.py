@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from string import ascii_letters, digits
@@ -17,8 +18,9 @@ from iuserver.errors import Fault
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
+from iuserver.metrics import Metrics
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Caller, Facts, Image, Kept, Source, Stored
+from iuserver.records import MB, Caller, Facts, Image, Kept, Plan, Source, Stored
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
@@ -49,6 +51,7 @@ class Uploads:
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
     check_blocked: Callable[[str], Awaitable[None]]
+    metrics: Metrics
     clock: Callable[[], float]
     read_only: bool = False
 
@@ -64,14 +67,23 @@ class Uploads:
             raise policy.read_only()
         session = UploadSession(self, caller, source)
         try:
-            if repeat_key:
-                await session.claim(repeat_key)
-            session.reserve_month()
+            await session.admit(repeat_key)
             await session.take_slot()
             policy.check_request_size(declared_size or 0, caller.plan)
         except BaseException:  # a bug, too, gives back what was taken
             session.close()
             raise
+        return session
+
+    async def receive(self, caller: Caller, source: Source) -> UploadSession:
+        """Let a caller send a picture whose idempotency key comes only behind it: `admit` must follow, then `finish`.
+
+        Raises Fault: read_only, overloaded.
+        """
+        if self.read_only:
+            raise policy.read_only()
+        session = UploadSession(self, caller, source)
+        await session.take_slot()
         return session
 
 
@@ -92,8 +104,21 @@ class UploadSession:
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
         self._target_made = False
         self._finishing = False
+        self._stage_began = time.monotonic()
 
     # Beginning: what is taken here is given back by _release, however far it came.
+
+    async def admit(self, repeat_key: str | None) -> None:
+        """Hold the idempotency key, if there is one, and a place in the month. Raises Fault: in_progress,
+        quota_exceeded."""
+        if repeat_key:
+            await self.claim(repeat_key)
+        self.reserve_month()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its idempotency key stands for an upload already."""
+        return self._kept is not None
 
     async def claim(self, key: str) -> None:
         """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""
@@ -113,7 +138,9 @@ class UploadSession:
         self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
 
     async def take_slot(self) -> None:
-        """Wait for a place to send. Raises Fault("overloaded")."""
+        """Wait for a place to send. Raises Fault("overloaded"), at once where no worker would take the picture."""
+        if not self._uploads.imaging.healthy:
+            raise policy.overloaded()
         self._slot = await self._uploads.queue.enter(self._caller.account.id)
 
     # Sending.
@@ -138,21 +165,30 @@ class UploadSession:
     async def finish(self, fields: Mapping[str, str], filename: str) -> Stored:
         """Check, clean, store and count the picture. Nothing of it is left behind when this raises Fault."""
         self._finishing = True
+        self._end_stage("receive")
         try:
             fingerprint = await self._fingerprint(fields, filename)
             if self._kept:
                 return self._replay(self._kept, fingerprint)
-            form = forms.upload(fields, filename)
             now = int(self._uploads.clock())
-            expires_at = policy.expires_at(form.expiration, form.expires_at, self._caller.plan, now)
-            policy.check_slug(form.custom_slug, self._caller.plan)
+            form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
+            self._end_stage("work")
             await self._uploads.blobs.put(image.blob, self._target)
-            return await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("store")
+            stored = await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("commit")
+            self._uploads.metrics.uploaded(self._spool.size, image.size)
+            return stored
         finally:
             self._release()
+
+    def _end_stage(self, name: str) -> None:
+        now = time.monotonic()
+        self._uploads.metrics.stage(name, now - self._stage_began)
+        self._stage_began = now
 
     def _replay(self, kept: Kept, fingerprint: bytes) -> Stored:
         """The first answer again, if this is the same upload again."""
@@ -241,6 +277,14 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def terms(plan: Plan, fields: Mapping[str, str], filename: str, now: int) -> tuple[forms.UploadForm, int | None]:
+    """What is to become of a picture that is uploaded now, and when it goes. Raises Fault: bad_field, plan_required."""
+    form = forms.upload(fields, filename)
+    expires_at = policy.expires_at(form.expiration, form.expires_at, plan, now)
+    policy.check_slug(form.custom_slug, plan)
+    return form, expires_at
 
 
 _background: set[asyncio.Task[None]] = set()

@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 DATABASE = "iuserver"
 """Where the URL names none."""
-ANSWER_SECONDS = 4.0
+ANSWER_SECONDS = 5.0
 """A method answers within this time, whatever happens: an upload's client waits for it. All that it asks of the
 server shares it, waiting for a primary included; an election that takes longer is told as a 502."""
 LOOKUP_SECONDS = 2.0

@@ -26,6 +26,10 @@ WRITES = {"insert_one", "update_one", "replace_one", "delete_one", "find_one_and
 FOREVER = replace(CHARGE, uploads_limit=0)
 
 
+def hours_ago() -> float:
+    return time.time() - 7200
+
+
 class Died(BaseException):
     """The process is no more."""
 
@@ -72,11 +76,12 @@ async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
 
 @pytest.fixture
 def with_steps(mongo_database: str) -> Callable[[Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]], Any]:
-    """Runs work on two catalogs without transactions: of a process that will die, and of another one."""
+    """Runs work on two catalogs without transactions: of a process that will die, two hours ago, and of another one."""
 
     def run(work: Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]) -> Any:
         async def opened() -> Any:
-            one, two = [await MongoCatalog.open(mongo_database, "node", transactions=False) for _ in range(2)]
+            one = await MongoCatalog.open(mongo_database, "node", clock=hours_ago, transactions=False)
+            two = await MongoCatalog.open(mongo_database, "node", transactions=False)
             try:
                 await one.add_account(ACCOUNT)
                 return await work(one, two)
@@ -282,7 +287,8 @@ def test_of_two_that_settle_at_once_one_does_it(with_steps: Any) -> None:
         die_after(dying, 2)
         with pytest.raises(Died):
             await dying.bury_image(BURN.slug, BURN.blob, 1000)
-        await asyncio.gather(*(other.settle(FAR, 9) for _ in range(8)))
+        old = int(time.time()) - 3600
+        await asyncio.gather(*(other.settle(old, 9) for _ in range(8)))
         assert await in_step(other) == (3, 1000)
 
     with_steps(work)
@@ -362,7 +368,7 @@ def test_counts_are_mended_without_transactions_too(with_steps: Any) -> None:
 # A server that goes away
 
 
-@pytest.fixture(params=[True, False], ids=["transactions", "steps"])
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["transactions", "steps"])
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[MongoServer, bool]]:
     with mongo_server(tmp_path / "mongo") as server:
         yield server, request.param

@@ -15,6 +15,7 @@ from iuserver.errors import Code
 from iuserver.records import MB
 from iuserver.server import moderation_of
 from tests import pictures
+from tests.agents import Agent
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, bearer, running
 from tests.surfaces.test_idempotency import upload as repeated
@@ -77,6 +78,11 @@ def conflict(server: RunningServer) -> requests.Response:
     return repeated(server.url, key, "one", data=pictures.png())
 
 
+def ticket_twice(server: RunningServer) -> requests.Response:
+    url = Agent(server, server.new_key()).done("create_upload_ticket")["upload_url"]
+    return [requests.put(url, data=pictures.jpeg(), timeout=DEADLINE) for _ in range(2)][-1]
+
+
 def locked(server: RunningServer) -> str:
     url: str = free(server, pictures.jpeg(), password="pw").json()["direct_url"]
     return url
@@ -117,6 +123,7 @@ CAUSES: dict[str, Cause] = {
     "slug_taken": lambda server: twice(server, lambda key: server.upload(key, pictures.jpeg(), custom_slug="mine")),
     "name_taken": lambda server: twice(server, lambda key: post(server, "/api/folders", key, "same")),
     "idempotency_conflict": conflict,
+    "ticket_used": ticket_twice,
 }
 # These need a client that stops in its middle, a lock or a bug; each has a test of that name or kind elsewhere.
 ELSEWHERE = {

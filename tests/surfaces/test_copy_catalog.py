@@ -86,15 +86,15 @@ def copied(source: str, target: str) -> dict[str, int]:
 
 def test_all_that_is_there_is_copied_there_and_back(tmp_path: Path, mongo_database: str) -> None:
     first, back = f"sqlite:{tmp_path}/first.db", f"sqlite:{tmp_path}/back.db"
-    on_catalog(first, lambda catalog: fill(catalog, 2000))
+    on_catalog(first, lambda catalog: fill(catalog, 700))
     counts = copied(first, mongo_database)
     assert counts == {
         "secrets": 1,
         "accounts": 3,
-        "images": 1800,
-        "ledger": 2000,
-        "kept_slugs": 200,
-        "idempotency_keys": 286,
+        "images": 630,
+        "ledger": 700,
+        "kept_slugs": 70,
+        "idempotency_keys": 100,
     }
     assert copied(mongo_database, back) == counts
     everything = on_catalog(first, rows)
@@ -168,7 +168,6 @@ def test_what_is_no_catalog_is_told_in_one_line(tmp_path: Path) -> None:
     on_catalog(there, lambda catalog: catalog.secret())
     for source, target in (
         (f"sqlite:{tmp_path}/nowhere.db", there),
-        ("redis://me:s3cret@x", there),
         (there, "postgres://me:s3cret@x"),
         (there, "mongodb://me:s3cret@127.0.0.1:1/x"),
     ):

@@ -288,7 +288,7 @@ def test_a_length_of_a_thousand_digits_is_no_bug(small: RunningServer) -> None:
 
 
 def test_a_body_that_comes_too_slowly_is_answered_408(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.upload.PACE_SECONDS", 0.2)
+    monkeypatch.setattr("handlers.receiving.PACE_SECONDS", 0.2)
     key = server.new_key()
     body, headers = multipart(pictures.jpeg())
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:
@@ -459,9 +459,9 @@ def post(
     return requests.post(f"{server.url}/api/upload", data=body[0], headers=all_headers, timeout=DEADLINE)
 
 
-def request_head(key: str, headers: dict[str, str], length: int) -> bytes:
+def request_head(key: str, headers: dict[str, str], length: int, path: str = "/api/upload") -> bytes:
     lines = {**headers, **bearer(key), "Host": "x", "Content-Length": str(length)}
-    return ("POST /api/upload HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
+    return (f"POST {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
 
 
 def received(connection: socket.socket) -> bytes:

@@ -1,0 +1,174 @@
+"""Pictures that come as text: base64, taken apart while it arrives. No I/O, no await."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import secrets
+from collections.abc import Callable
+
+from iuserver.errors import Fault
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_WHITE = b" \t\r\n\f\v"
+_DATA_URL = b"data:"
+MAX_DATA_URL = 256
+"""Bytes that the head of a data URL may have."""
+LONG = 32 * 1024
+"""Characters from which on a string is not kept."""
+MAX_KEPT = 64 * 1024
+"""Bytes that a message may have beside its one long string."""
+
+_CONTENT = re.compile(rb'(?:[^"\\]++|\\(?:[^u]|u[0-9A-Fa-f]{4}))*+', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_SHORT_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+
+
+class Base64:
+    """Takes base64 in portions and gives bytes to `sink`: standard or URL-safe (RFC 4648), with or without padding,
+    white space or the head of a data URL (RFC 2397).
+
+    Every method raises Fault("bad_field") for what is none, and whatever `sink` raises.
+    """
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._left = b""
+        self._begun = False
+        self._padded = False
+
+    def feed(self, text: bytes) -> None:
+        """Take a portion."""
+        text = self._left + text.translate(_URL_SAFE, _WHITE)
+        if not self._begun:
+            behind = _without_head(text)
+            if behind is None:
+                self._left = text
+                return
+            text, self._begun = behind, True
+        whole = len(text) & ~3
+        self._left = text[whole:]
+        self._decode(text[:whole])
+
+    def close(self) -> None:
+        """It has ended: what is left of it is decoded, its padding put where it is missing."""
+        left, self._left = self._left, b""
+        if left:
+            self._decode(left + b"=" * (-len(left) % 4))
+
+    def _decode(self, text: bytes) -> None:
+        if not text:
+            return
+        if self._padded:
+            raise _bad()
+        try:
+            data = binascii.a2b_base64(text, strict_mode=True)
+        except binascii.Error as error:
+            raise _bad() from error
+        self._padded = text.endswith(b"=")
+        self._sink(data)
+
+
+def _without_head(text: bytes) -> bytes | None:
+    """What follows the head of a data URL, where there is one; None as long as that cannot be told."""
+    if not text.startswith(_DATA_URL):
+        return None if _DATA_URL.startswith(text) else text
+    head, comma, behind = text.partition(b",")
+    if (comma and not head.endswith(b";base64")) or len(head) > MAX_DATA_URL:
+        raise _bad()
+    return behind if comma else None
+
+
+def _bad() -> Fault:
+    return Fault("bad_field", "data_base64 is not base64")
+
+
+class LongMessage:
+    """Takes JSON in portions. One string in it may be long: it is taken for base64 and decoded into `sink` while it
+    arrives; all else is kept, with `marker` in its place.
+
+    Every method raises Fault: too_large, bad_field, bad_body, and whatever `sink` raises.
+    """
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self.marker = secrets.token_hex(16)
+        self._picture = Base64(sink)
+        self._kept = bytearray()
+        self._string = bytearray()
+        self._carried = b""
+        self._in_string = False
+        self._in_picture = False
+        self._had_picture = False
+
+    def feed(self, data: bytes) -> None:
+        """Take a portion."""
+        data, position = self._carried + data, 0
+        self._carried = b""
+        while position < len(data) and not self._carried:
+            position = self._in(data, position) if self._in_string else self._between(data, position)
+
+    def beginning(self) -> bytes:
+        """What has been kept so far."""
+        return bytes(self._kept)
+
+    def close(self) -> bytes:
+        """The message has ended: what was kept of it."""
+        return bytes(self._kept + self._carried)
+
+    def _between(self, data: bytes, start: int) -> int:
+        quote = data.find(b'"', start)
+        self._in_string = quote >= 0
+        stop = quote + 1 or len(data)
+        self._keep(data[start:stop])
+        return stop
+
+    def _in(self, data: bytes, start: int) -> int:
+        """Take what is there of a string; an escape that is cut in two waits for its rest."""
+        content = _CONTENT.match(data, start)
+        assert content
+        self._grow(content[0])
+        stop = content.end()
+        if data[stop : stop + 1] == b'"':
+            self._end_string()
+            return stop + 1
+        self._carried = data[stop:]
+        if len(self._carried) >= len("\\u0000"):
+            raise Fault("bad_body", "The body is not JSON")
+        return stop
+
+    def _grow(self, piece: bytes) -> None:
+        if self._in_picture:
+            self._picture.feed(_unescaped(piece))
+            return
+        self._string += piece
+        if len(self._string) > LONG:
+            if self._had_picture:
+                raise Fault("too_large", "Nothing but data_base64 may be that long")
+            self._in_picture = self._had_picture = True
+            self._picture.feed(_unescaped(bytes(self._string)))
+            self._string.clear()
+
+    def _end_string(self) -> None:
+        if self._in_picture:
+            self._picture.close()
+            self._keep(self.marker.encode())
+        self._keep(bytes(self._string) + b'"')
+        self._string.clear()
+        self._in_string = self._in_picture = False
+
+    def _keep(self, piece: bytes) -> None:
+        self._kept += piece
+        if len(self._kept) > MAX_KEPT:
+            raise Fault("too_large", f"Beside data_base64 a request may have {MAX_KEPT} bytes")
+
+
+def _unescaped(piece: bytes) -> bytes:
+    """A piece of a JSON string as what it means, as far as base64 goes: other characters are any that it has not."""
+    return _ESCAPE.sub(_meaning, piece) if b"\\" in piece else piece
+
+
+def _meaning(escape: re.Match[bytes]) -> bytes:
+    code, short = escape.groups()
+    if code:
+        return bytes([min(int(code, 16), 0xFF)])
+    return _SHORT_ESCAPES.get(short, short)

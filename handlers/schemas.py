@@ -1,0 +1,85 @@
+"""JSON Schemas of answers: what replies.py makes, told to those who want to know it beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "integer"}
+FLAG: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "integer", "description": "Unix seconds."}
+BYTES: Schema = {"type": "integer", "description": "Bytes."}
+
+
+def thing(properties: dict[str, Schema], *optional: str) -> Schema:
+    """An object that has these members, all but the optional ones always."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def or_null(schema: Schema) -> Schema:
+    """The same, or null."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+QUOTA_MEMBERS: dict[str, Schema] = {
+    "used": NUMBER,
+    "limit": or_null(NUMBER),
+    "remaining": or_null(NUMBER),
+    "plan": TEXT,
+    "unlimited": FLAG,
+}
+EMBED = thing({"html": TEXT, "bbcode": TEXT, "markdown": TEXT})
+IMAGE_MEMBERS: dict[str, Schema] = {
+    "slug": TEXT,
+    "ext": TEXT,
+    "filename": TEXT,
+    "mime": TEXT,
+    "size": BYTES,
+    "width": NUMBER,
+    "height": NUMBER,
+    "expiration": TEXT,
+    "expires_at": or_null(TIME),
+    "view_limit": or_null(NUMBER),
+    "password_protected": FLAG,
+    "folder": or_null(TEXT),
+    "share_url": {**TEXT, "description": "A page for people; it asks for the password and counts views."},
+    "direct_url": {**TEXT, "description": "The picture's bytes, for <img> and downloads."},
+    "upload_source": TEXT,
+    "delete_url": {**TEXT, "description": "Deletes the image without a key, after asking. Keep it private."},
+}
+LISTED_MEMBERS: dict[str, Schema] = {
+    **IMAGE_MEMBERS,
+    "created_at": TIME,
+    "viewed_at": or_null(TIME),
+    "views": or_null(NUMBER),
+}
+FOLDER_MEMBERS: dict[str, Schema] = {"slug": TEXT, "name": TEXT, "count": NUMBER, "created_at": TIME}
+
+UPLOADED = thing({"ok": FLAG, **IMAGE_MEMBERS, "embed": EMBED, "quota": thing(QUOTA_MEMBERS)})
+DETAILED = thing({"ok": FLAG, **LISTED_MEMBERS, "embed": EMBED})
+IMAGES = thing(
+    {
+        "images": {"type": "array", "items": thing(LISTED_MEMBERS)},
+        "total": NUMBER,
+        "limit": NUMBER,
+        "offset": NUMBER,
+    }
+)
+DELETED = thing({"ok": FLAG, "slug": TEXT})
+FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS)}})
+FOLDER = thing({"ok": FLAG, **FOLDER_MEMBERS})
+TICKET = thing(
+    {
+        "ok": FLAG,
+        "ticket": {**TEXT, "description": "Ask get_image for it in place of a slug to learn what became of it."},
+        "upload_url": {**TEXT, "description": "A page to drop the picture on; it takes POST and PUT as well."},
+        "expires_at": TIME,
+        "curl": {**TEXT, "description": "The same from a command line."},
+    }
+)
+ACCOUNT = thing(
+    {**QUOTA_MEMBERS, "resets_at": TIME, "storage": thing({"used": BYTES, "limit": or_null(BYTES)})},
+)

@@ -1,0 +1,67 @@
+"""A proxy on this machine that adds a key to every request, for clients that cannot send one."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server whose clients may leave as they like."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+@contextlib.contextmanager
+def keyed(address: tuple[str, int], key: str) -> Iterator[str]:
+    """Forward what comes, with the key, and give the proxy's URL."""
+
+    class Forward(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            upstream = http.client.HTTPConnection(*address, timeout=60)
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in HOP:
+                    upstream.putheader(name, value)
+            upstream.putheader("Authorization", f"Bearer {key}")
+            upstream.putheader("Content-Length", str(len(body)))
+            upstream.endheaders(body)
+            self.answer(upstream.getresponse())
+            upstream.close()
+
+        do_GET = do_POST = do_DELETE = do_PUT = do_OPTIONS = forward
+
+        def answer(self, response: http.client.HTTPResponse) -> None:
+            body = response.read()
+            self.send_response_only(response.status)
+            for name, value in response.getheaders():
+                if name.lower() not in HOP:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    proxy = QuietServer(("127.0.0.1", 0), Forward)
+    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
