@@ -1,4 +1,5 @@
-"""Pictures that come as text: base64, taken apart while it arrives. No I/O, no await."""
+"""Messages that bring a picture along, as base64 inside or as a file beside, taken apart while they arrive. No I/O, no
+await."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import re
 import secrets
 from collections.abc import Callable
 
+from handlers.body import UploadBody
 from iuserver.errors import Fault
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -108,7 +110,7 @@ class LongMessage:
             position = self._in(data, position) if self._in_string else self._between(data, position)
 
     def beginning(self) -> bytes:
-        """What has been kept so far."""
+        """What has come of the message so far."""
         return bytes(self._kept)
 
     def close(self) -> bytes:
@@ -160,6 +162,26 @@ class LongMessage:
         self._kept += piece
         if len(self._kept) > MAX_KEPT:
             raise Fault("too_large", f"Beside data_base64 a request may have {MAX_KEPT} bytes")
+
+
+class MessageWithFile:
+    """Takes a form: JSON in its field `message`, and a file, which goes to `sink`. The same methods as LongMessage.
+
+    So a program with the file at hand needs no base64. Every method raises Fault: bad_body, bad_field.
+    """
+
+    marker = None
+
+    def __init__(self, content_type: str, sink: Callable[[bytes], None]) -> None:
+        self._body = UploadBody(content_type, sink, MAX_KEPT)
+        self.feed = self._body.feed
+
+    def beginning(self) -> bytes:
+        return self._body.begun("message")
+
+    def close(self) -> bytes:
+        fields, _ = self._body.close()
+        return fields.get("message", "").encode()
 
 
 def _unescaped(piece: bytes) -> bytes:
