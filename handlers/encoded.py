@@ -21,8 +21,22 @@ LONG = 32 * 1024
 MAX_KEPT = 64 * 1024
 """Bytes that a message may have beside its one long string."""
 
+LONGEST_ESCAPE = len("\\u0000")
+
 _CONTENT = re.compile(rb'(?:[^"\\]++|\\(?:[^u]|u[0-9A-Fa-f]{4}))*+', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_USUAL_ESCAPES = {
+    rb"\/": b"/",
+    rb"\u002B": b"+",
+    rb"\u002F": b"/",
+    rb"\u003D": b"=",
+    rb"\r": b"\r",
+    rb"\n": b"\n",
+    rb"\u002b": b"+",
+    rb"\u002f": b"/",
+    rb"\u003d": b"=",
+}
+"""How encoders write what base64 has, where they are careful: of each kind, all or none."""
 _SHORT_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 
@@ -126,15 +140,13 @@ class LongMessage:
 
     def _in(self, data: bytes, start: int) -> int:
         """Take what is there of a string; an escape that is cut in two waits for its rest."""
-        content = _CONTENT.match(data, start)
-        assert content
-        self._grow(content[0])
-        stop = content.end()
+        stop = _content_end(data, start)
+        self._grow(data[start:stop])
         if data[stop : stop + 1] == b'"':
             self._end_string()
             return stop + 1
         self._carried = data[stop:]
-        if len(self._carried) >= len("\\u0000"):
+        if len(self._carried) >= LONGEST_ESCAPE:
             raise Fault("bad_body", "The body is not JSON")
         return stop
 
@@ -184,8 +196,25 @@ class MessageWithFile:
         return fields.get("message", "").encode()
 
 
+def _content_end(data: bytes, start: int) -> int:
+    """Where the content of a string ends: at its quote, or as far as it is there, an escape that is cut in two left
+    out."""
+    quote = data.find(b'"', start)
+    stop = quote if quote >= 0 else len(data)
+    if b"\\" not in data[max(start, stop - LONGEST_ESCAPE) : stop]:
+        return stop
+    content = _CONTENT.match(data, start)
+    assert content
+    return content.end()
+
+
 def _unescaped(piece: bytes) -> bytes:
     """A piece of a JSON string as what it means, as far as base64 goes: other characters are any that it has not."""
+    if b"\\\\" not in piece:
+        for written, meant in _USUAL_ESCAPES.items():  # many times faster than what follows
+            if b"\\" not in piece:
+                return piece
+            piece = piece.replace(written, meant)
     return _ESCAPE.sub(_meaning, piece) if b"\\" in piece else piece
 
 

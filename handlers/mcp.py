@@ -5,6 +5,7 @@ No event streams, no sessions, nothing offered but tools. Streamable HTTP of mod
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable
 from urllib.parse import urlsplit
@@ -122,7 +123,8 @@ class McpHandler(ApiHandler):
         if self._long:
             check_encoded_size(self.received, self.caller.plan)
             self._long.feed(chunk)
-            return self._session.pause() if self._session else None
+            assert self._session
+            return self._session.pause() or asyncio.sleep(0)  # a fast sender would keep the loop to itself
         self.body += chunk
         if not self._is_form() and len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
             return None
