@@ -11,8 +11,12 @@ MOTO := $(VENV)/moto
 BENCH := $(VENV)/bench
 SCENARIO ?= upload
 BENCH_ARGS ?=
-SYSTEM := python3-venv gcc libjpeg-dev zlib1g-dev libimage-exiftool-perl
-SYSTEM_SLOW := chromium curl jq nodejs nginx-light php-cli php-curl ruby libwww-perl golang-go
+# Agents made of the official SDKs, each with its own libraries: the newest for Python, the one before, and Node's.
+MCP := $(VENV)/mcp
+MCP1 := $(VENV)/mcp1
+MCP_NODE := $(VENV)/mcp-node
+SYSTEM := python3-venv gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
+SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
 .PHONY: setup run test test-slow check fuzz bench
 
@@ -21,11 +25,12 @@ setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing
 run: setup   ## the server with the embedded defaults, all of it under ./var
 	@exec $(BIN)/python run.py serve --config conf/iuserver.toml --demo
 
-test: setup check $(SERVICES)/.ready   ## the suite, at most five minutes
+test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five minutes
 	$(BIN)/pytest -m "not slow"
 
-test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web   ## browsers and other languages' clients, at most fifteen minutes
+test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
+	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready
 	$(BIN)/pytest -m slow
 
 check: setup   ## formatting, lint, types, import contracts
@@ -75,6 +80,24 @@ $(BENCH)/.ready: setup.cfg | $(VENV)/.ready
 	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
+$(MCP)/.ready: Makefile | $(VENV)/.ready
+	$(PYTHON) -m venv $(MCP)
+	$(MCP)/bin/pip install --quiet --disable-pip-version-check 'mcp >= 2.3, < 3'
+	@touch $@
+
+$(MCP1)/.ready: Makefile | $(VENV)/.ready
+	$(PYTHON) -m venv $(MCP1)
+	$(MCP1)/bin/pip install --quiet --disable-pip-version-check 'mcp >= 1.30, < 2'
+	@touch $@
+
+# With a Node of its own, as the conformance suite and the Inspector want 22 or newer.
+$(MCP_NODE)/.ready: Makefile | $(VENV)/.ready
+	mkdir -p $(MCP_NODE)
+	npm install --silent --no-fund --no-audit --prefix $(MCP_NODE) node@24 @modelcontextprotocol/sdk@1.32.2 \
+	  @modelcontextprotocol/client@2.4.0 @modelcontextprotocol/conformance@0.2.0-alpha.12 \
+	  @modelcontextprotocol/inspector@2.12.0
+	@touch $@
+
 # Packages of Debian or Ubuntu that are missing: installed when root, else named in one message.
 # dpkg counts as "missing" what came from elsewhere, so a program that is there by another way is asked for first.
 define system
@@ -86,7 +109,7 @@ missing=$$(for package in $(1); do \
       python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
       golang-go) command -v go ;; \
       php-cli) command -v php ;; \
-      gcc|wrk|jq|curl|ruby|chromium) command -v $$package ;; \
+      gcc|wrk|jq|curl|npm|ruby|chromium) command -v $$package ;; \
       *) dpkg -s $$package ;; \
     esac >/dev/null 2>&1 || echo $$package; \
   done); \

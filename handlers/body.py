@@ -25,7 +25,7 @@ class UploadBody:
     field that is too long or given twice.
     """
 
-    def __init__(self, content_type: str, on_file: Callable[[bytes], None]) -> None:
+    def __init__(self, content_type: str, on_file: Callable[[bytes], None], max_field: int = MAX_FIELD) -> None:
         kind, options = parse_options_header(content_type)
         if kind != "multipart/form-data" or not options.get("boundary"):
             raise Fault("bad_body", "The request must be multipart/form-data with a boundary")
@@ -39,6 +39,7 @@ class UploadBody:
         except (MultipartError, ValueError) as error:
             raise _bad(error) from error
         self._on_file = on_file
+        self._max_field = max_field
         self._fields: dict[str, bytearray] = {}
         self._filename: str | None = None
         self._sink: Callable[[bytes], object] = _ignore
@@ -67,6 +68,10 @@ class UploadBody:
         except UnicodeDecodeError as error:
             raise Fault("bad_field", "A field is not UTF-8 text") from error
 
+    def begun(self, name: str) -> bytes:
+        """What has come of a field so far."""
+        return bytes(self._fields.get(name, b""))
+
     def _sink_for(self, part: MultipartSegment) -> Callable[[bytes], object]:
         name, filename = header_text(part.name), _filename(part)
         if name == FILE:
@@ -88,8 +93,8 @@ class UploadBody:
 
     def _grow(self, value: bytearray, chunk: bytes) -> None:
         value += chunk
-        if len(value) > MAX_FIELD:
-            raise Fault("bad_field", f"A field may have {MAX_FIELD} bytes")
+        if len(value) > self._max_field:
+            raise Fault("bad_field", f"A field may have {self._max_field} bytes")
 
 
 class RawBody:

@@ -5,6 +5,7 @@ No event streams, no sessions, nothing offered but tools. Streamable HTTP of mod
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from handlers import rpc
 from handlers.addresses import parsed
 from handlers.api import ApiHandler
 from handlers.base import Services
-from handlers.encoded import LongMessage
+from handlers.encoded import LongMessage, MessageWithFile
 from handlers.receiving import SMALL_BODY
 from handlers.tools import TOOLS, Call, Outcome
 from iuserver import __version__
@@ -77,7 +78,7 @@ class McpHandler(ApiHandler):
         self._request: rpc.Request | None = None
         self._untold: Fault | None = None
         self._session: UploadSession | None = None
-        self._long: LongMessage | None = None
+        self._long: LongMessage | MessageWithFile | None = None
 
     def allowed_methods(self) -> tuple[str, ...]:
         return ("GET", "HEAD", "OPTIONS", "POST")
@@ -118,17 +119,24 @@ class McpHandler(ApiHandler):
         named = bool(self.services.public_url) or address is not None
         return named and (page.scheme, page.netloc) == (own.scheme, own.netloc)
 
-    # The body: kept while it is small; of a larger one only what is beside the picture.
+    # The body: kept while it is small; of a larger one, and of a form, only what is beside the picture.
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         if self._long:
             check_encoded_size(self.received, self.caller.plan)
             self._long.feed(chunk)
-            return self._session.pause() if self._session else None
+            assert self._session
+            return self._session.pause() or asyncio.sleep(0)  # a fast sender would keep the loop to itself
         self.body += chunk
-        if len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
+        if not self._is_form() and len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
             return None
         return self._begin_long()
+
+    def _is_form(self) -> bool:
+        return self._content_type().lower().startswith("multipart/form-data")
+
+    def _content_type(self) -> str:
+        return self.request.headers.get("Content-Type", "")
 
     async def _begin_long(self) -> None:
         """A body as large as this is a picture's: from here on it needs a place to send."""
@@ -142,7 +150,8 @@ class McpHandler(ApiHandler):
                 self._session.close()
                 return
             self.watch_pace()
-            self._long = LongMessage(self._session.feed)
+            sink = self._session.feed
+            self._long = MessageWithFile(self._content_type(), sink) if self._is_form() else LongMessage(sink)
             self._long.feed(bytes(self.body))
         except Fault as fault:
             await self.refuse(fault)
@@ -237,7 +246,7 @@ class McpHandler(ApiHandler):
         if not isinstance(arguments, dict):
             raise Fault("bad_field", "arguments must be an object")
         if self._long and arguments.get("data_base64") != self._long.marker:
-            raise Fault("bad_field", "Nothing but data_base64 may be that long")
+            raise Fault("bad_field", "A picture comes as data_base64, which alone may be long, or as a file beside it")
         outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, self._session))
         return _content(outcome, request)
 

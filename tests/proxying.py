@@ -30,16 +30,15 @@ def keyed(address: tuple[str, int], key: str) -> Iterator[str]:
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            upstream = http.client.HTTPConnection(*address, timeout=60)
-            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in HOP:
-                    upstream.putheader(name, value)
-            upstream.putheader("Authorization", f"Bearer {key}")
-            upstream.putheader("Content-Length", str(len(body)))
-            upstream.endheaders(body)
-            self.answer(upstream.getresponse())
-            upstream.close()
+            with contextlib.closing(http.client.HTTPConnection(*address, timeout=60)) as upstream:
+                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    if name.lower() not in HOP:
+                        upstream.putheader(name, value)
+                upstream.putheader("Authorization", f"Bearer {key}")
+                upstream.putheader("Content-Length", str(len(body)))
+                upstream.endheaders(body)
+                self.answer(upstream.getresponse())
 
         do_GET = do_POST = do_DELETE = do_PUT = do_OPTIONS = forward
 

@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iuserver import __version__
-from iuserver.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:  # the clients have no use for it, and begin without it in a third of the time
+    from iuserver.settings import Settings
 
 COMMANDS = {
     "serve": "run the server",
@@ -22,6 +24,7 @@ COMMANDS = {
     "copy-blobs": "copy the bytes of all images to another store, and compare",
     "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
+    "mcp-stdio": "let an agent's host speak to a server",
 }
 HIDDEN = {"seed": "fill a new data folder with accounts and records, for measurements"}
 
@@ -40,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))
-    except SettingsError as error:
+    except ValueError as error:
+        from iuserver.settings import SettingsError
+
+        if not isinstance(error, SettingsError):
+            raise
         return fail(str(error), 2)
 
 
@@ -52,6 +59,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings, with the options as the last word. Raises SettingsError."""
+    from iuserver.settings import load
+
     environ = dict(os.environ)
     for option, variable in {
         "data": "IUSERVER_SERVER_DATA",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -84,3 +87,66 @@ def large(kind: str) -> bytes:
     if kind == "many segments":
         return plain[:scan] + pictures.segment(0xFE, b"x" * 65000) * 968 + plain[scan:]
     return plain[:-2] + os.urandom(60 * MB).replace(b"\xff", b"\0") + plain[-2:]
+
+
+class Slowest:
+    """The longest that /healthz took to answer while a block ran."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.seconds: list[float] = []
+
+    def _watch(self) -> None:
+        with requests.Session() as session:
+            while not self._done.wait(0.005):
+                began = time.perf_counter()
+                assert session.get(f"{self._url}/healthz", timeout=10).status_code == 200
+                self.seconds.append(time.perf_counter() - began)
+
+    def __enter__(self) -> Slowest:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+AGENT = """
+import base64, sys, requests
+url, key, path, escape = sys.argv[1:]
+data = base64.b64encode(open(path, "rb").read())
+if escape == "escaped":
+    data = data.replace(b"/", b"\\\\/").replace(b"+", b"\\\\u002B")
+head = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"upload_image","arguments":'
+body = head + b'{"filename":"a.jpg","mime":"image/jpeg","data_base64":"' + data + b'"}}}'
+answer = requests.post(url + "/mcp", data=body, headers={"Authorization": "Bearer " + key}, timeout=120)
+assert answer.json()["result"]["structuredContent"]["size"] > 80_000_000, answer.text
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("escape", ["plain", "escaped"])
+def test_a_large_picture_in_base64_is_never_in_memory_and_holds_nobody_up(tmp_path: Path, escape: str) -> None:
+    """90 MB as an agent sends it, from a process of its own: at most 60 MB over idle, and others are answered."""
+    key = told("user", "add", "a@example.org", "--plan", "business", "--data", str(tmp_path))["api_key"]
+    plain = pictures.jpeg()
+    picture = tmp_path / "large.jpg"
+    picture.write_bytes(plain[:-2] + os.urandom(90 * MB).replace(b"\xff", b"\0") + plain[-2:])
+    with serving(tmp_path) as (process, url):
+        pids = [process.pid, *(child.pid for child in psutil.Process(process.pid).children())]
+        send(url, key, plain)
+        idle = proportional_set(pids)
+        command = [sys.executable, "-c", AGENT, url, key, str(picture), escape]
+        worst = []
+        for _ in range(3):  # others use this machine, too: one quiet run will do
+            with Peak(pids) as peak, Slowest(url) as slowest:
+                subprocess.run(command, check=True, timeout=120)
+            worst.append(max(slowest.seconds))
+            print(f"\n{escape}: {(peak.value - idle) / MB:.1f} MB more; /healthz at most {1e3 * worst[-1]:.1f} ms")
+            assert peak.value - idle <= 60 * MB
+            if worst[-1] < 0.05:
+                return
+    raise AssertionError(worst)
