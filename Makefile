@@ -7,6 +7,10 @@ JUDGE := $(VENV)/judge
 # The database and the object store that the tests start; their botocore is not ours, so each has an environment.
 SERVICES := $(VENV)/services
 MOTO := $(VENV)/moto
+# The measurements' own: matplotlib asks for pillow, which would replace Pillow-SIMD.
+BENCH := $(VENV)/bench
+SCENARIO ?= upload
+BENCH_ARGS ?=
 # Agents made of the official SDKs, each with its own libraries: the newest for Python, the one before, and Node's.
 MCP := $(VENV)/mcp
 MCP1 := $(VENV)/mcp1
@@ -39,9 +43,9 @@ fuzz: setup   ## two minutes of coverage-guided fuzzing for each walker
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
 	for format in jpeg png gif webp avif; do $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
 
-bench: setup   ## uploads a second beside a bare handler
+bench: setup $(BENCH)/.ready   ## measurements: make bench SCENARIO=read BENCH_ARGS="--rounds 3"
 	@$(call system,wrk)
-	$(BIN)/python -m bench.upload
+	$(BENCH)/bin/python -m bench $(SCENARIO) $(BENCH_ARGS)
 
 $(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
 	@$(call system,$(SYSTEM))
@@ -69,6 +73,11 @@ $(SERVICES)/.ready: Makefile | $(VENV)/.ready
 $(MOTO)/.ready: Makefile | $(VENV)/.ready
 	$(PYTHON) -m venv $(MOTO)
 	$(MOTO)/bin/pip install --quiet --disable-pip-version-check 'moto[s3,server] >= 5'
+	@touch $@
+
+$(BENCH)/.ready: setup.cfg | $(VENV)/.ready
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 $(MCP)/.ready: Makefile | $(VENV)/.ready

@@ -10,7 +10,7 @@ import logging
 import re
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from handlers.addresses import masked, parsed
 from iuserver.accounts import Accounts
 from iuserver.errors import Code, Fault
 from iuserver.library import Library
+from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
 from iuserver.records import Caller
 from iuserver.tickets import Tickets
@@ -82,22 +83,27 @@ class Services:
     drain_seconds: float
     max_age: int
     min_rate: int
+    ready: Callable[[], Awaitable[dict[str, bool]]]
+    metrics: Metrics
+    metrics_token: str
     presign_seconds: int = 0
     presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
 
 class Handler(RequestHandler):
-    """A handler that answers in JSON, errors included."""
+    """A handler that answers in JSON, errors included. `route` is what it is called in the metrics."""
 
     services: Services
     request_id: str
+    route: str = ""
     _methods: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         base = RequestHandler
         methods = sorted(m for m in cls.SUPPORTED_METHODS if getattr(cls, m.lower()) is not getattr(base, m.lower()))
         cls._methods = tuple(methods)
+        cls.route = cls.__name__.removesuffix("Handler").lower()
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -110,8 +116,12 @@ class Handler(RequestHandler):
 
     async def identify(self) -> Caller:
         """The caller by the Authorization header. Raises Fault: missing_key, invalid_key."""
+        return await self.services.accounts.identify(self.bearer_key())
+
+    def bearer_key(self) -> str | None:
+        """What the Authorization header carries (RFC 6750, section 2.1)."""
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
-        return await self.services.accounts.identify(key.strip() if scheme.lower() == "bearer" else None)
+        return key.strip() if scheme.lower() == "bearer" else None
 
     def base_url(self) -> str:
         """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
@@ -155,7 +165,14 @@ class Handler(RequestHandler):
 
     def send_fault(self, fault: Fault) -> None:
         """Put a refusal together."""
+        self.describe_fault(fault)
+        self.send_json(replies.error(fault), self.get_status())
+
+    def describe_fault(self, fault: Fault) -> None:
+        """Count a refusal, and set its status and headers."""
         status = replies.STATUS[fault.code][0]
+        self.services.metrics.refusal(fault.code)
+        self.set_status(status)
         if status == 401:
             key = fault.code in ("missing_key", "invalid_key")
             self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
@@ -167,7 +184,6 @@ class Handler(RequestHandler):
         if fault.quota:
             for name, value in replies.quota_headers(fault.quota).items():
                 self.set_header(name, value)
-        self.send_json(replies.error(fault), status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
@@ -221,6 +237,8 @@ def _as_fault(status: int) -> Fault:
 def log_request(handler: RequestHandler) -> None:
     """The one log line of a request: no query, no header, and the client's address only as a network."""
     request = handler.request
+    if isinstance(handler, Handler):
+        handler.services.metrics.request(handler.route, handler.get_status())
     address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip
     access_log.info(
         "request",

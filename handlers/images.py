@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
@@ -16,6 +18,7 @@ from iuserver.policy import answer_to
 from iuserver.records import Image
 from iuserver.viewing import Opened
 
+STALLED_SECONDS = 60
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
@@ -44,11 +47,8 @@ class ImageHandler(Receiving):
     async def _open_gated(self, image: Image) -> Opened | None:
         """Open an image for who may see it; None: the client is sent to the share page."""
         self.set_header("Cache-Control", "private, no-store")
-        viewing, visitor, manner = (
-            self.services.viewing,
-            await visitor_of(self, image.slug, page=False),
-            manner_of(self),
-        )
+        viewing, manner = self.services.viewing, manner_of(self)
+        visitor = await visitor_of(self, image.slug, page=False)
         state = await viewing.state_of(image, visitor)
         if state == "locked" and (password := password_of(self)):
             visitor = replace(visitor, unlock=await self._unlock(image, password))
@@ -111,7 +111,17 @@ class ImageHandler(Receiving):
             return
         async for chunk in opened.read(start, stop):
             self.write(chunk)
-            await self.flush()
+            await self._flush_in_time()
+
+    async def _flush_in_time(self) -> None:
+        """Send what has been written; a client that takes nothing for long loses its connection."""
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            connection: Any = self.request.connection
+            connection.close()
+            raise StreamClosedError from None
 
     def _describe(self, image: Image) -> None:
         unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with

@@ -66,6 +66,8 @@ LINKS_SINCE = "2025-06-18"
 class McpHandler(ApiHandler):
     """The endpoint. Looking at it needs no key, calling a tool does."""
 
+    body_seconds = None
+
     door: Door = "mcp"
     headers_taken = (
         "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"

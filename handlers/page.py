@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from handlers import replies, statics
+from handlers import statics
 from handlers.receiving import Receiving
 from iuserver.errors import Fault
 
@@ -59,9 +59,10 @@ class Page(Receiving):
             return ""
 
     def send_fault(self, fault: Fault) -> None:
-        self.set_status(replies.STATUS[fault.code][0])
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        if fault.retry_after is not None:
-            self.set_header("Retry-After", fault.retry_after)
+        self.describe_fault(fault)
         title, text = (GONE, GONE_TEXT) if fault.code == "not_found" else ("This did not work", f"{fault.message}.")
-        self.write(self.render_string("error.html", title=title, text=text))
+        page = self.render_string("error.html", title=title, text=text)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Length", len(page))
+        if self.request.method != "HEAD":
+            self.write(page)

@@ -31,7 +31,12 @@ SMALL_BODY = 64 * 1024
 
 @stream_request_body
 class Receiving(Handler):
-    """A handler that looks at a request before its body comes: `admit` says whether it may go on."""
+    """A handler that looks at a request before its body comes: `admit` says whether it may go on.
+
+    A body that takes longer than `body_seconds` (None: as the handler says) ends its connection.
+    """
+
+    body_seconds: float | None = 30
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
@@ -45,7 +50,9 @@ class Receiving(Handler):
         self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
-        self._accept_any_size()
+        connection: Any = self.request.connection
+        connection.set_max_body_size(NO_LIMIT)  # what is too large we say ourselves: Tornado would append a 400
+        connection.set_body_timeout(self.body_seconds)
         try:
             if self.request.method not in self.allowed_methods():
                 raise Fault("method_not_allowed", "This method is not allowed here")
@@ -136,11 +143,6 @@ class Receiving(Handler):
         self._discarded += len(chunk)
         if not hasattr(self, "caller") and self._discarded > self.services.drain_bytes:
             self._give_up()
-
-    def _accept_any_size(self) -> None:
-        """Take the judgement of Content-Length from Tornado, which would append a 400 to an answer of ours."""
-        connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)
 
     def _has_body(self) -> bool:
         """Whether a client is sending one, or about to (RFC 9112, section 6)."""

@@ -10,7 +10,7 @@ from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
 from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
 from handlers.mcp import McpHandler
-from handlers.ops import HealthHandler, QuotaHandler
+from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, QuotaHandler, ReadyHandler
 from handlers.pages import DeleteLinkHandler, ShareHandler
 from handlers.receiving import NotFound
 from handlers.site import StaticHandler
@@ -33,14 +33,19 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/u/([A-Za-z0-9_-]{1,4096})/([^/]{0,255})", TicketHandler),
     (r"/mcp", McpHandler),
     (r"/healthz", HealthHandler),
+    (r"/readyz", ReadyHandler),
+    (r"/metrics", GuardedMetricsHandler),
 ]
 
 
-def application(services: Services) -> Application:
+OPERATORS_ROUTES: list[tuple[str, type[Handler]]] = [(r"/metrics", MetricsHandler)]
+
+
+def application(services: Services, routes: list[tuple[str, type[Handler]]] = ROUTES) -> Application:
     """The routes as a Tornado application over the use cases."""
     arguments = {"services": services}
     return Application(
-        [(path, handler, arguments) for path, handler in ROUTES],
+        [(path, handler, arguments) for path, handler in routes],
         default_handler_class=NotFound,
         default_handler_args=arguments,
         log_function=log_request,

@@ -17,6 +17,8 @@ from iuserver.uploads import UploadSession
 class UploadHandler(ApiHandler):
     """The session checks and counts; what it refuses is answered while the client may still be sending."""
 
+    body_seconds = None
+
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self._session: UploadSession | None = None

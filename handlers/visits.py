@@ -13,7 +13,7 @@ from iuserver.policy import UNLOCK_SECONDS
 from iuserver.records import Caller, Image, Manner, Visitor
 
 PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-"""Where browsers say that nobody looks yet (Fetch standard, section 3.3, and what went before it)."""
+"""Where browsers say that nobody looks yet: Sec-Purpose is the Fetch standard's, the others went before it."""
 
 
 async def visitor_of(handler: Handler, slug: str, page: bool) -> Visitor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
@@ -38,24 +37,24 @@ class TokenBuckets:
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._clock = clock
         self._buckets: LRUCache[Hashable, _Bucket] = LRUCache(MAX_BUCKETS)
 
     def take(self, key: Hashable) -> Allowance:
         """Take a token if there is one, and tell how many are left."""
-        if not self._per_minute:
+        if not self.per_minute:
             return Allowance(0, 0, 0, True)
-        now, rate = self._clock(), self._per_minute / 60
+        now, rate = self._clock(), self.per_minute / 60
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = _Bucket(self._per_minute, now)
-        bucket.tokens = min(self._per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
+            bucket = self._buckets[key] = _Bucket(self.per_minute, now)
+        bucket.tokens = min(self.per_minute, bucket.tokens + max(0.0, now - bucket.filled_at) * rate)
         bucket.filled_at = now
         taken = bucket.tokens >= 1
         bucket.tokens -= taken
-        missing = max(0.0, 1 - bucket.tokens) if not taken else self._per_minute - bucket.tokens
-        return Allowance(self._per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
+        missing = max(0.0, 1 - bucket.tokens) if not taken else self.per_minute - bucket.tokens
+        return Allowance(self.per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 
 
 class Guesses:
@@ -133,6 +132,11 @@ class UploadQueue:
         return self._places.waiting
 
     @property
+    def full(self) -> bool:
+        """Whether one more caller would have to wait for a place, or be refused."""
+        return self.receiving >= self._bounds.max_uploads or self.working >= self._bounds.max_jobs
+
+    @property
     def working(self) -> int:
         """How many received bodies wait for a worker, are in one, or are being stored."""
         return self._jobs.total()
@@ -189,29 +193,30 @@ class Slot:
         self._account_id = account_id
         self._receiving = True
         self._size: int | None = None
+        self._turn_began = 0.0
 
     def pause(self) -> asyncio.Future[None] | None:
         """What to wait for before more of the body is read, where one account's bodies would delay another's."""
         queue = self._queue
         return queue._readings.turn(self._account_id) if queue._places.crowded_by(self._account_id) else None
 
-    @contextlib.asynccontextmanager
-    async def work(self, size: int) -> AsyncIterator[None]:
-        """The body is here: give back the place to send, and wait for a turn at a worker, held inside the context.
+    async def begin_work(self, size: int) -> None:
+        """The body is here: give back the place to send, and wait for a turn at a worker. Raises Fault("overloaded").
 
-        Raises Fault("overloaded"). What was received counts until the release: it is still to be stored.
+        What was received counts until the release: it is still to be stored.
         """
         self._leave()
         queue = self._queue
         queue._begin_work(self._account_id, size)
         self._size = size
         await queue._turns.take(self._account_id)
-        began = queue._now()
-        try:
-            yield
-        finally:
-            queue._turns.give_back(self._account_id)
-            queue._measure(queue._now() - began, size)
+        self._turn_began = queue._now()
+
+    def end_work(self) -> None:
+        """Give the turn back: the worker has done its part."""
+        queue = self._queue
+        queue._turns.give_back(self._account_id)
+        queue._measure(queue._now() - self._turn_began, self._size or 0)
 
     def release(self) -> None:
         """Give back whatever is held."""

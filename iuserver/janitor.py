@@ -84,6 +84,7 @@ class Janitor:
     spool_folder: Path
     serving: Callable[[], bool]
     clock: Callable[[], float]
+    observe: Callable[[Report], None] = lambda report: None
 
     async def run_forever(self) -> None:
         """Sweep until cancelled. However long it takes to look at every blob, expired images go meanwhile."""
@@ -96,6 +97,7 @@ class Janitor:
             try:
                 if report := await step():
                     log.info("swept: %s", report)
+                    self.observe(report)
             except Exception:
                 log.exception("a step of the janitor failed")
             await asyncio.sleep(PAUSE * pauses)
@@ -308,4 +310,5 @@ def _unlinking(path: Path) -> Callable[[], Awaitable[object]]:
 def _described(counts: AccountCounts) -> str:
     bytes_told = f"stored bytes {counts.stored_bytes}, by the records {counts.true_stored_bytes}"
     used_told = f"uploads {counts.used}, by the ledger {counts.true_used}"
-    return f"account {counts.email}: {bytes_told}; {used_told}"
+    folders_told = f"; {counts.misplaced} images too many or too few in its folders" if counts.misplaced else ""
+    return f"account {counts.email}: {bytes_told}; {used_told}{folders_told}"

@@ -185,8 +185,8 @@ class Copyable(Catalog, Protocol):
     async def size(self, kind: str) -> int:
         """How many rows there are."""
 
-    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
-        """The first `limit` rows behind one, in the order of their keys; None stands before all."""
+    def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
+        """The rows behind one (None stands before all), in the order of their keys, at most `batch` at a time."""
 
     async def last_row(self, kind: str) -> Row | None:
         """The last row in that order, if there is one."""

@@ -186,7 +186,10 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class AccountCounts:
-    """An account's counts as they are kept, and as its records and ledger say they should be."""
+    """An account's counts as they are kept, and as its records and ledger say they should be.
+
+    `misplaced` is by how many images the numbers that are kept of its folders are off; 0 where these cannot be.
+    """
 
     account_id: str
     email: str
@@ -194,10 +197,11 @@ class AccountCounts:
     true_stored_bytes: int
     used: int
     true_used: int
+    misplaced: int = 0
 
     @property
     def bent(self) -> bool:
-        return (self.stored_bytes, self.used) != (self.true_stored_bytes, self.true_used)
+        return (self.stored_bytes, self.used, self.misplaced) != (self.true_stored_bytes, self.true_used, 0)
 
 
 @dataclass(frozen=True, slots=True)

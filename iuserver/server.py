@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import ipaddress
@@ -14,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -22,27 +23,25 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from handlers.base import Services
-from handlers.routes import application
+from handlers.connections import IDLE_SECONDS, BoundedServer
+from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
-from iuserver.blobs.disk import DiskBlobs
-from iuserver.catalog.read_only import read_only
-from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.backends import Clock, StartError, open_blobs, open_catalog, presigns_of
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
-from iuserver.janitor import Janitor
+from iuserver.janitor import Janitor, Report
 from iuserver.library import Library
+from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
-from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
+from iuserver.ports import Catalog
 from iuserver.records import MB, Door
-from iuserver.settings import Settings, SettingsError, s3_location
+from iuserver.settings import Settings, SettingsError
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
-
-Clock = Callable[[], float]
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
@@ -50,102 +49,10 @@ CHUNK = 256 * 1024
 
 TURNS_A_WORKER = 2
 """Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
+READY_SECONDS = 3
+"""For so long a backend may take to answer before it counts as away."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
-
-
-class StartError(Exception):
-    """The server cannot start; the text is one line that says why."""
-
-
-async def open_catalog(settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True) -> Catalog:
-    """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
-
-    Where there is none, it is made, or with `make` false it is an error.
-    """
-    catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
-    return read_only(catalog) if settings.server.read_only else catalog
-
-
-async def open_catalog_at(
-    url: str, settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True
-) -> Copyable:
-    """The catalog at a URL, to be changed whatever the settings say; "sqlite:" alone is that in the data folder.
-
-    Raises StartError.
-    """
-    scheme, _, path = url.partition(":")
-    if scheme == "sqlite":
-        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
-    if scheme in ("mongodb", "mongodb+srv"):
-        return await _open_mongo(url, node, clock, make)
-    raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
-
-
-def _open_sqlite(path: Path, make: bool) -> Copyable:
-    try:
-        if not make and not path.exists():
-            raise StartError(f"server.data: there is no catalog in {path.parent}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteCatalog(path)
-    except OSError as error:
-        raise StartError(f"server.data: {path.parent}: {error.strerror}") from error
-    except Fault as fault:
-        raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
-
-
-async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
-    from iuserver.catalog.mongo import MongoCatalog  # half a second and 11 MB, which SQLite does without
-
-    try:
-        catalog = await MongoCatalog.open(url, node, clock)
-        if make or await catalog.exists():
-            return catalog
-        await catalog.close()
-        raise StartError("catalog.url: there is no catalog in this database")
-    except Fault as fault:
-        raise StartError(f"catalog.url: {fault.message}") from fault
-
-
-async def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store: in the data folder, or a bucket that can be reached. Raises StartError."""
-    try:
-        return await open_blob_store(settings.blobs.url, settings)
-    except StartError as error:
-        raise StartError(f"blobs.url: {error}") from error
-
-
-async def open_blob_store(url: str, settings: Settings) -> BlobStore:
-    """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
-    if url.startswith("s3:"):
-        return await _open_s3(url)
-    folder = Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
-    try:
-        return DiskBlobs(folder, sync=settings.blobs.sync)
-    except OSError as error:
-        raise StartError(f"{folder}: {error.strerror}") from error
-
-
-async def _open_s3(url: str) -> BlobStore:
-    from iuserver.blobs.s3 import S3Blobs  # it takes half a second, and memory, that only those pay who use it
-
-    try:
-        location = s3_location(url)
-        return await S3Blobs.connect(location.bucket, location.prefix, location.endpoint, location.region)
-    except ValueError as error:
-        raise StartError(f"{error}, not {url!r}") from error
-    except Fault as fault:
-        reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
-        raise StartError(f"{url}: {reason}") from fault
-
-
-def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:
-    """The store's ability to let clients read from itself, where that is wanted. Raises SettingsError."""
-    if not settings.delivery.presign:
-        return None
-    if isinstance(blobs, Presigns):
-        return blobs
-    raise SettingsError(f"delivery.presign: must be 0 with blobs.url = {settings.blobs.url!r}")
 
 
 @contextlib.asynccontextmanager
@@ -181,12 +88,12 @@ async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
-        pool = await started_pool(settings, 1, stack)
+        pool = await started_pool(settings, 1, folder, stack)
         await pool.submit(copy, f"{folder}/out")
         yield f"{folder}/out"
 
 
-async def started_pool(settings: Settings, workers: int, stack: contextlib.AsyncExitStack) -> Pool:
+async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
     """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
     imaging = settings.imaging
     limits = Limits(
@@ -197,7 +104,7 @@ async def started_pool(settings: Settings, workers: int, stack: contextlib.Async
         max_scans=imaging.max_scans,
     )
     rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-    pool = Pool(workers, rules)
+    pool = Pool(workers, rules, spool)
     stack.push_async_callback(pool.close)
     try:
         await pool.start()
@@ -223,11 +130,14 @@ def is_served(data: Path) -> bool:
     return False
 
 
+def per_minute(settings: Settings) -> dict[Door, int]:
+    """The calls a minute that an account has by each door."""
+    return {"api": settings.limits.api_per_minute, "mcp": settings.limits.mcp_per_minute}
+
+
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
     """The use case of accounts over a catalog."""
-    limits = settings.limits
-    per_minute: dict[Door, int] = {"api": limits.api_per_minute, "mcp": limits.mcp_per_minute}
-    buckets = {door: TokenBuckets(rate, clock) for door, rate in per_minute.items()}
+    buckets = {door: TokenBuckets(rate, clock) for door, rate in per_minute(settings).items()}
     return Accounts(catalog, settings.plan_records(), buckets, clock)
 
 
@@ -235,12 +145,14 @@ class Server:
     """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
 
     url: str
+    metrics_url: str
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.settings = settings
         self._clock = clock
         self._data = Path(settings.server.data)
         self._stack = contextlib.AsyncExitStack()
+        self._stopping = False
 
     async def start(self) -> None:
         """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
@@ -254,10 +166,15 @@ class Server:
 
     async def stop(self) -> None:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
+        self._stopping = True
         self._http.stop()
         self._http.conn_params.no_keep_alive = True  # a connection that is open ends with its next answer
         await self._services.active.ended(self.settings.server.shutdown_seconds)
         await self._stack.aclose()
+
+    def reload(self, settings: Settings) -> None:
+        """Go by other plans and limits from now on; every other setting stays as it was at the start."""
+        self._services.accounts.set_rules(settings.plan_records(), per_minute(settings))
 
     @property
     def accounts(self) -> Accounts:
@@ -286,15 +203,20 @@ class Server:
         secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
+        metrics, queue = Metrics(), self._upload_queue()
+        spool = self._new_spool(stack)
+        pool = await started_pool(settings, self._workers(), spool, stack)
+        _add_gauges(metrics, queue, pool)
         uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
-            imaging=await started_pool(settings, settings.imaging.workers or os.cpu_count() or 1, stack),
-            queue=self._upload_queue(),
+            imaging=pool,
+            queue=queue,
             months=MonthPlaces(),
-            spool_folder=self._empty_spool(),
+            spool_folder=spool,
             hash_password=passwords.hash,
             check_blocked=Moderation(catalog, blobs, self._clock).check,
+            metrics=metrics,
             clock=self._clock,
             read_only=settings.server.read_only,
         )
@@ -313,12 +235,16 @@ class Server:
             drain_seconds=settings.server.drain_seconds,
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
+            ready=self._ready,
+            metrics=metrics,
+            metrics_token=settings.metrics.token,
             presign_seconds=settings.delivery.presign,
             presigns=presigns_of(blobs, settings),
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        janitor.observe = self._count_swept
         task = asyncio.create_task(janitor.run_forever())
 
         async def end() -> None:
@@ -326,6 +252,10 @@ class Server:
             await asyncio.wait([task])
 
         stack.push_async_callback(end)
+
+    def _count_swept(self, report: Report) -> None:
+        for kind, number in dataclasses.asdict(report).items():
+            self._services.metrics.swept(kind, number)
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue
@@ -345,24 +275,58 @@ class Server:
     def _workers(self) -> int:
         return self.settings.imaging.workers or os.cpu_count() or 1
 
-    def _empty_spool(self) -> str:
-        """The spool; what is in it now belonged to a server that is no more, or we would not have the lock."""
+    def _new_spool(self, stack: contextlib.AsyncExitStack) -> str:
+        """An empty spool. What is in the old one belonged to a server that is no more, or we would not have the lock;
+        it may be much, so a thread removes it."""
         folder = self._data / "spool"
         try:
-            folder.mkdir(exist_ok=True)
-            for leftover in folder.iterdir():
-                leftover.unlink()
+            if folder.is_dir():
+                folder.rename(self._data / f"spool.{secrets.token_hex(4)}")
+            folder.mkdir()
         except OSError as error:
-            raise StartError(f"server.data: {error.filename}: {error.strerror}") from error
+            raise StartError(f"server.data: {folder}: {error.strerror}") from error
+        removing = asyncio.create_task(asyncio.to_thread(_remove_all, list(self._data.glob("spool.*"))))
+        stack.push_async_callback(asyncio.wait, [removing])
         return str(folder)
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
-        self._http = HTTPServer(application(self._services), chunk_size=CHUNK)
+        self._listen_for_operators(stack)
+        self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
+        self._http.max_connections = self.settings.server.max_connections
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
         self._http.add_sockets(sockets)
         self.url = self._url_of(sockets[0])
+        self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
+
+    def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
+        if not self.settings.metrics.listen:
+            return
+        host, _, port = self.settings.metrics.listen.rpartition(":")
+        http = HTTPServer(application(self._services, OPERATORS_ROUTES), idle_connection_timeout=IDLE_SECONDS)
+        try:
+            sockets = bind_sockets(int(port), host.strip("[]"))
+        except OSError as error:
+            raise StartError(f"metrics.listen: cannot listen on {host}:{port}: {error.strerror}") from error
+        http.add_sockets(sockets)
+        self.metrics_url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
+        stack.push_async_callback(http.close_all_connections)
+        stack.callback(http.stop)
+
+    async def _ready(self) -> dict[str, bool]:
+        """What an upload needs, and whether it is there."""
+        uploads = self._services.uploads
+        catalog, blobs = await asyncio.gather(
+            _answers(uploads.catalog.image("")), _answers(uploads.blobs.size("0" * 32))
+        )
+        return {
+            "catalog": catalog,
+            "blobs": blobs,
+            "queue": not uploads.queue.full,
+            "workers": uploads.imaging.healthy,
+            "accepting": not self._stopping,
+        }
 
     def _bind(self) -> list[socket.socket]:
         host, port = self.settings.server.host, self.settings.server.port
@@ -380,6 +344,36 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+def _remove_all(folders: list[Path]) -> None:
+    """Remove folders of files; what cannot be removed is tried again at the next start, what is no file stays."""
+    for folder in folders:
+        for file in folder.iterdir():
+            with contextlib.suppress(OSError):
+                file.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _add_gauges(metrics: Metrics, queue: UploadQueue, pool: Pool) -> None:
+    metrics.gauge("receiving", "Bodies being received", lambda: queue.receiving)
+    metrics.gauge("waiting", "Callers that wait for a place to send", lambda: queue.waiting)
+    metrics.gauge("working", "Received bodies on their way through a worker", lambda: queue.working)
+    metrics.gauge("workers", "Worker processes", lambda: len(pool.pids))
+    metrics.gauge("workers_busy", "Worker processes that have a job", lambda: len(pool.busy_pids))
+
+
+async def _answers(work: Awaitable[object]) -> bool:
+    """Whether a backend does what it is asked, in time; that there is no such thing is an answer."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await work
+    except TimeoutError:
+        return False
+    except Fault as fault:
+        return fault.code == "not_found"
+    return True
 
 
 def _name_in(lock: TextIO) -> str:

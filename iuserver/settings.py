@@ -57,6 +57,12 @@ def _contact(value: str) -> str | None:
     return None if usable else "must be an e-mail address or a link that starts with http:// or https://"
 
 
+def _listen(value: str) -> str | None:
+    host, _, port = value.rpartition(":")
+    usable = value == "" or (host and port.isascii() and port.isdigit() and int(port) < 65536)
+    return None if usable else "must be HOST:PORT"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
@@ -128,6 +134,7 @@ class ServerSettings:
     drain_mb: int = _number(8)
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
+    max_connections: int = _number(4096)
     read_only: bool = False
 
 
@@ -190,6 +197,12 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True)
+class MetricsSettings:
+    listen: str = _checked("", _listen)
+    token: str = ""
+
+
+@dataclass(frozen=True)
 class CatalogSettings:
     url: str = field(default="sqlite:", metadata={"check": _catalog_url, "private": True})
 
@@ -211,6 +224,7 @@ class Settings:
     queue: QueueSettings = QueueSettings()
     imaging: ImagingSettings = ImagingSettings()
     delivery: DeliverySettings = DeliverySettings()
+    metrics: MetricsSettings = MetricsSettings()
     catalog: CatalogSettings = CatalogSettings()
     blobs: BlobsSettings = BlobsSettings()
 

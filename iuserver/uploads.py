@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from string import ascii_letters, digits
@@ -17,6 +18,7 @@ from iuserver.errors import Fault
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
+from iuserver.metrics import Metrics
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Caller, Facts, Image, Kept, Plan, Source, Stored
 from iuserver.spool import Spool
@@ -49,6 +51,7 @@ class Uploads:
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
     check_blocked: Callable[[str], Awaitable[None]]
+    metrics: Metrics
     clock: Callable[[], float]
     read_only: bool = False
 
@@ -101,6 +104,7 @@ class UploadSession:
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
         self._target_made = False
         self._finishing = False
+        self._stage_began = time.monotonic()
 
     # Beginning: what is taken here is given back by _release, however far it came.
 
@@ -134,7 +138,9 @@ class UploadSession:
         self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
 
     async def take_slot(self) -> None:
-        """Wait for a place to send. Raises Fault("overloaded")."""
+        """Wait for a place to send. Raises Fault("overloaded"), at once where no worker would take the picture."""
+        if not self._uploads.imaging.healthy:
+            raise policy.overloaded()
         self._slot = await self._uploads.queue.enter(self._caller.account.id)
 
     # Sending.
@@ -159,6 +165,7 @@ class UploadSession:
     async def finish(self, fields: Mapping[str, str], filename: str) -> Stored:
         """Check, clean, store and count the picture. Nothing of it is left behind when this raises Fault."""
         self._finishing = True
+        self._end_stage("receive")
         try:
             fingerprint = await self._fingerprint(fields, filename)
             if self._kept:
@@ -168,10 +175,20 @@ class UploadSession:
             facts = await self._clean()
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
+            self._end_stage("work")
             await self._uploads.blobs.put(image.blob, self._target)
-            return await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("store")
+            stored = await self._commit(image, form.custom_slug is not None, fingerprint)
+            self._end_stage("commit")
+            self._uploads.metrics.uploaded(self._spool.size, image.size)
+            return stored
         finally:
             self._release()
+
+    def _end_stage(self, name: str) -> None:
+        now = time.monotonic()
+        self._uploads.metrics.stage(name, now - self._stage_began)
+        self._stage_began = now
 
     def _replay(self, kept: Kept, fingerprint: bytes) -> Stored:
         """The first answer again, if this is the same upload again."""
@@ -196,11 +213,14 @@ class UploadSession:
         if not self._spool.size:
             raise Fault("bad_body", "The file is empty")
         assert self._slot
-        async with self._slot.work(self._spool.size):
+        await self._slot.begin_work(self._spool.size)
+        try:
             with _storage():
                 contents = self._spool.contents()
             self._target_made = True
             return await self._uploads.imaging.submit(contents, self._target)
+        finally:
+            self._slot.end_work()
 
     async def _image(self, form: forms.UploadForm, facts: Facts, expires_at: int | None, now: int) -> Image:
         return Image(

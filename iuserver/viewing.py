@@ -15,20 +15,27 @@ from iuserver.records import Grant, Image, Visitor
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """The first chunk of some bytes, and the others, still to be read in the same go: by then they may be deleted."""
+
+    first: bytes
+    rest: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
-    """An image whose bytes may be sent; whoever has it closes `blob`. `first` is what has been read already."""
+    """An image whose bytes may be sent; whoever has it closes `blob`. `begun` is what has been begun to be read."""
 
     image: Image
     blob: Blob
     seconds_left: int | None
-    first: bytes = b""
+    begun: Begun | None = None
 
     async def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to but not including `stop`, in chunks of constant size."""
-        if self.first and not start:
-            yield self.first
-            start = len(self.first)
-        async for chunk in self.blob.read(start, stop):
+        """The bytes from `start` up to but not including `stop`, in chunks of constant size; if begun, all of them."""
+        if self.begun:
+            yield self.begun.first
+        async for chunk in self.begun.rest if self.begun else self.blob.read(start, stop):
             yield chunk
 
 
@@ -93,12 +100,12 @@ class Viewing:
         """
         opened = await self.open(image)
         try:
-            first = await _first_chunk(opened)
+            begun = await _begin(opened)
             counted = await self._count(image, visitor, None)
         except BaseException:
             opened.blob.close()
             raise
-        return Opened(counted, opened.blob, opened.seconds_left, first)
+        return Opened(counted, opened.blob, opened.seconds_left, begun)
 
     async def reveal(self, image: Image, visitor: Visitor) -> str:
         """Count a view, and return a grant: the word by which the bytes can be fetched for a minute.
@@ -107,7 +114,7 @@ class Viewing:
         """
         opened = await self.open(image)
         try:
-            await _first_chunk(opened)
+            await _begin(opened)
         finally:
             opened.blob.close()
         word = signing.new_grant()
@@ -123,13 +130,12 @@ class Viewing:
         return counted
 
 
-async def _first_chunk(opened: Opened) -> bytes:
-    """Read the beginning of what is about to be shown. Raises Fault("storage_unavailable") where not all of it is
-    there."""
+async def _begin(opened: Opened) -> Begun:
+    """Begin to read what is about to be shown. Raises Fault("storage_unavailable") where not all of it is there."""
     if opened.blob.size != opened.image.size:
         raise Fault("storage_unavailable", "The image's bytes are not complete")
     chunks = opened.blob.read(0, opened.blob.size)
-    return await anext(chunks)
+    return Begun(await anext(chunks), chunks)
 
 
 def _not_found() -> Fault:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import pymongo
@@ -32,29 +32,35 @@ from iuserver.catalog.mongo_commits import DURABLE, Steps, Transactions
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
     INDEXES,
+    RECORD_ONLY,
     Document,
     Store,
     account_document,
     account_of,
+    block_document,
+    block_of,
     folded,
     folder_document,
     folder_of,
     image_of,
     kept_of,
     key_id,
+    on_shelf,
 )
 from iuserver.catalog.mongo_repair import Repair
 from iuserver.catalog.mongo_rows import Rows
+from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault
 from iuserver.policy import DAY
-from iuserver.records import Account, AccountCounts, Charge, Folder, Image, Kept, Row
+from iuserver.ports import MAX_GRANTS
+from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 DATABASE = "iuserver"
 """Where the URL names none."""
-ANSWER_SECONDS = 4.0
+ANSWER_SECONDS = 5.0
 """A method answers within this time, whatever happens: an upload's client waits for it. All that it asks of the
 server shares it, waiting for a primary included; an election that takes longer is told as a 502."""
 LOOKUP_SECONDS = 2.0
@@ -111,6 +117,7 @@ class MongoCatalog:
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
         self._repair = Repair(store, clock)
         self._rows = Rows(store)
+        self._views = Views(store)
         self._node = node
         self._known: TTLCache[bytes, Account] = TTLCache(KEYS, KEY_SECONDS, time.monotonic)
         self._changes = 0
@@ -191,9 +198,9 @@ class MongoCatalog:
         which = {"_id": key_id(account_id, key)}
         lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
         free = {**which, "$or": [{"claimed_at": {"$lte": now - DAY}}, lapsed]}
-        claimed = {"account_id": account_id, "claimed_at": now, "lease_until": lease_until, "node": self._node}
+        claimed = {"account_id": account_id, "key": key, "claimed_at": now, "lease_until": lease_until}
         try:
-            await self._store.keys.replace_one(free, claimed, upsert=True)
+            await self._store.keys.replace_one(free, {**claimed, "node": self._node}, upsert=True)
         except DuplicateKeyError:
             held = await self._store.keys.find_one(which)
             if held and "fingerprint" in held:
@@ -227,7 +234,7 @@ class MongoCatalog:
 
     @_prompt
     async def image(self, slug: str) -> Image | None:
-        found = await self._store.images.find_one({"_id": slug, "blob": {"$exists": True}})
+        found = await self._store.images.find_one({"_id": slug, "blob": {"$exists": True}}, RECORD_ONLY)
         return image_of(found) if found else None
 
     @_prompt
@@ -236,9 +243,40 @@ class MongoCatalog:
         self._forget()
         return deleted
 
+    @_prompt
+    async def claim_view(self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int) -> Image | None:
+        return await self._views.claim(slug, blob, viewer, grant, now, MAX_GRANTS)
+
+    @_prompt
+    async def has_grant(self, slug: str, hash: bytes, now: int) -> bool:
+        return await self._views.has_grant(slug, hash, now)
+
+    @_survey
+    async def to_bury(self, now: int, limit: int) -> list[Image]:
+        return await self._images({"let_go_at": {"$lte": now}}, [("let_go_at", 1)], limit)
+
+    @_prompt
+    async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
+        buried = await self._atomic.bury_image(slug, blob, now)
+        self._forget()
+        return buried
+
+    @_survey
+    async def purge_grants(self, now: int, limit: int) -> int:
+        return await self._views.purge_grants(now, limit)
+
+    @_prompt
+    async def list_images(
+        self, account_id: str, folder: str | None, limit: int, offset: int
+    ) -> tuple[list[Image], int]:
+        account = await self._store.accounts.find_one({"_id": account_id}, {"shelves": 1})
+        total = on_shelf(account.get("shelves", {}), folder) if account else 0
+        limit = max(0, min(limit, total - offset))
+        return (await self._page(account_id, folder, limit, offset, total) if limit else []), total
+
     @_survey
     async def images_of(self, account_id: str) -> list[Image]:
-        return [image_of(document) async for document in self._store.images.find({"account_id": account_id})]
+        return await self._images({"account_id": account_id}, [("created_at", 1)])
 
     @_prompt
     async def add_folder(self, folder: Folder, limit: int) -> None:
@@ -257,13 +295,10 @@ class MongoCatalog:
 
     @_prompt
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
-        account = await self._store.accounts.find_one({"_id": account_id}, {"folders": 1})
-        by_folder = [{"$match": {"account_id": account_id}}, {"$group": {"_id": "$folder", "count": {"$sum": 1}}}]
-        grouped = await self._store.images.aggregate(by_folder).to_list(None)
-        counts = {group["_id"]: group["count"] for group in grouped}
+        account = await self._store.accounts.find_one({"_id": account_id}, {"folders": 1, "shelves": 1})
         folders = [folder_of(account_id, document) for document in account["folders"]] if account else []
         folders.sort(key=lambda folder: (folder.created_at, folder.name))
-        return [(folder, counts.get(folder.slug, 0)) for folder in folders]
+        return [(folder, on_shelf(account.get("shelves", {}), folder.slug)) for folder in folders]
 
     @_survey
     async def remove_account(self, email: str) -> None:
@@ -291,18 +326,17 @@ class MongoCatalog:
     @_survey
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
         records = {"_id": {"$gt": after_slug}, "blob": {"$exists": True}}
-        page = await self._store.images.find(records).sort("_id", 1).hint([("_id", 1)]).to_list(limit)
-        return [image_of(document) for document in page]
+        page = self._store.images.find(records, RECORD_ONLY).sort("_id", 1).hint([("_id", 1)]).limit(limit)
+        return [image_of(document) async for document in page]
 
     @_survey
     async def blobs_known(self, keys: list[str]) -> set[str]:
-        cursor = self._store.images.find({"blob": {"$in": keys}}, {"_id": 0, "blob": 1})
+        cursor = self._store.images.find({"blob": {"$in": keys}, "buried_at": None}, {"_id": 0, "blob": 1})
         return {document["blob"] async for document in cursor}
 
     @_survey
     async def expired(self, now: int, limit: int) -> list[Image]:
-        over = self._store.images.find({"expires_at": {"$lte": now}}).sort("expires_at", 1)
-        return [image_of(document) for document in await over.to_list(limit)]
+        return await self._images({"expires_at": {"$lte": now}}, [("expires_at", 1)], limit)
 
     @_survey
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
@@ -333,9 +367,10 @@ class MongoCatalog:
     async def size(self, kind: str) -> int:
         return await self._rows.size(kind)
 
-    @_survey
-    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
-        return await self._rows.rows(kind, after, limit)
+    async def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
+        cursor = self._rows.cursor(kind, after, batch)
+        while documents := await self._next(cursor, batch):
+            yield self._rows.of(kind, documents)
 
     @_survey
     async def last_row(self, kind: str) -> Row | None:
@@ -345,8 +380,45 @@ class MongoCatalog:
     async def add_rows(self, kind: str, rows: list[Row]) -> None:
         await self._rows.add_rows(kind, rows)
 
+    @_prompt
+    async def add_block(self, block: Block) -> None:
+        document = block_document(block)
+        with contextlib.suppress(DuplicateKeyError):  # another process may add it at the same moment
+            await self._store.blocks.update_one({"_id": block.id}, {"$setOnInsert": document}, upsert=True)
+
+    @_prompt
+    async def remove_block(self, id: str) -> None:
+        if not (await self._store.blocks.delete_one({"_id": id})).deleted_count:
+            raise Fault("not_found", f"There is nothing with the id {id} on the blocklist")
+
+    @_survey
+    async def blocks(self) -> list[Block]:
+        return [block_of(found) async for found in self._store.blocks.find().sort([("created_at", 1), ("_id", 1)])]
+
+    @_prompt
+    async def has_blocks(self) -> bool:
+        return await self._store.blocks.find_one({}, {"_id": 1}) is not None
+
+    @_prompt
+    async def is_blocked(self, sha256: bytes) -> bool:
+        return await self._store.blocks.find_one({"sha256": sha256}, {"_id": 1}) is not None
+
     async def close(self) -> None:
         self._store.client.close()
+
+    async def _images(self, which: Document, order: list[tuple[str, int]], limit: int = 0) -> list[Image]:
+        """Records by an index, without what grows in them."""
+        cursor = self._store.images.find(which, RECORD_ONLY).sort(order).limit(limit)
+        return [image_of(document) async for document in cursor]
+
+    async def _page(self, account_id: str, folder: str | None, limit: int, offset: int, total: int) -> list[Image]:
+        """An offset is counted off along the index, from the nearer end; only then records are read."""
+        which = {"account_id": account_id} | ({} if folder is None else {"folder": folder or None})
+        order, skip = (-1, offset) if offset <= total // 2 else (1, total - offset - limit)
+        newest = [("created_at", order), ("_id", order)]
+        slugs = self._store.images.find(which, {"_id": 1}).sort(newest).skip(skip).limit(limit)
+        listed = {"_id": {"$in": [document["_id"] async for document in slugs]}, "account_id": account_id}
+        return await self._images(listed, [("created_at", -1), ("_id", -1)])
 
     @_prompt
     async def _change(self, email: str, values: Document) -> Account:
@@ -380,6 +452,11 @@ class MongoCatalog:
             return None
         return account_of(await self._store.accounts.find_one({"_id": charge.account_id}, ACCOUNT_ONLY))
 
+    @_survey
+    async def _next(self, cursor: Any, batch: int) -> list[Document]:
+        documents: list[Document] = await cursor.to_list(batch)
+        return documents
+
     def _claimed(self, account_id: str, key: str) -> Document:
         return {"_id": key_id(account_id, key), "node": self._node}
 
@@ -411,7 +488,7 @@ def _store(client: AsyncIOMotorClient[Document], replicated: bool) -> Store:
         read_concern=ReadConcern("majority") if replicated else None,
         write_concern=DURABLE,
     )
-    return Store(client, *(database[name] for name in ("accounts", "images", "ledger", "keys", "secrets")))
+    return Store(client, *(database[name] for name in ("accounts", "images", "ledger", "keys", "secrets", "blocks")))
 
 
 async def _make_indexes(store: Store) -> None:
@@ -422,7 +499,7 @@ async def _make_indexes(store: Store) -> None:
 
 
 async def _purge(collection: Any, which: Document, limit: int) -> int:
-    ids = [document["_id"] for document in await collection.find(which, {"_id": 1}).to_list(limit)]
+    ids = [document["_id"] async for document in collection.find(which, {"_id": 1}).limit(limit)]
     deleted = await collection.delete_many({"_id": {"$in": ids}, **which}) if ids else None
     return deleted.deleted_count if deleted else 0
 

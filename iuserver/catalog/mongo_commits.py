@@ -1,4 +1,4 @@
-"""How the Mongo catalog commits an upload and deletes an image: in a transaction, or in steps where there are none.
+"""How the Mongo catalog commits an upload, deletes an image and buries one: in transactions, or in steps.
 
 Both are told step by step in docs/catalog.md, "On MongoDB".
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -20,12 +21,15 @@ from pymongo.write_concern import WriteConcern
 
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
+    RECORD_ONLY,
     Document,
     Store,
     account_of,
     answer,
+    becoming,
     chargeable,
     charging,
+    giving_back,
     image_document,
     image_of,
     keeping,
@@ -36,7 +40,7 @@ from iuserver.catalog.mongo_documents import (
     taking_back,
 )
 from iuserver.errors import Fault
-from iuserver.policy import charged
+from iuserver.policy import buried, charged
 from iuserver.records import Account, Charge, Image, Kept
 
 T = TypeVar("T")
@@ -50,12 +54,24 @@ LONGEST_PAUSE = 0.25
 """Transactions that collided are tried again after a random pause, which doubles up to this; the deadline stands."""
 
 
+class Turns:
+    """What many of this process want at once, one after the other: who collides at the server must try again."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name) or asyncio.Lock()
+        self._locks[name] = lock
+        return lock
+
+
 class Transactions:
     """Each as one transaction, tried again where it collided with another."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
         async def work(session: Any) -> Account:
@@ -66,21 +82,31 @@ class Transactions:
                 await _keep_answer(self._store, claim, image, account, charge.uploads_limit, session)
             return account
 
-        # In turn: of those that charge one account at once, the server would let one through and undo the others.
-        async with self._turn(charge.account_id):
+        async with self._turns.of(charge.account_id):
             return await self._transaction(work)
 
     async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
         async def work(session: Any) -> Image | None:
             tombstone = {"kept_until": keep_slug_until}
             found = await self._store.images.find_one_and_replace(
-                {"_id": slug, "blob": blob}, tombstone, session=session
+                {"_id": slug, "blob": blob}, tombstone, RECORD_ONLY, session=session
             )
             if found is None:
                 return None
-            giving_back = {"$inc": {"stored_bytes": -found["size"]}}
-            await self._store.accounts.update_one({"_id": found["account_id"]}, giving_back, session=session)
+            update = {"$inc": giving_back(found)}
+            await self._store.accounts.update_one({"_id": found["account_id"]}, update, session=session)
             return image_of(found)
+
+        return await self._transaction(work)
+
+    async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
+        async def work(session: Any) -> Image | None:
+            image = await _due(self._store, slug, blob, now, session)
+            if image is None or not await _put_stone(self._store, image, now, session=session):
+                return None
+            update = {"$inc": {"stored_bytes": -image.size}}
+            await self._store.accounts.update_one({"_id": image.account_id}, update, session=session)
+            return image
 
         return await self._transaction(work)
 
@@ -106,11 +132,6 @@ class Transactions:
     async def finish_left(self, account_id: str, key: str) -> Kept | None:
         """Finish the commit that died with this idempotency key, if there is one: a transaction leaves none."""
         return None
-
-    def _turn(self, account_id: str) -> asyncio.Lock:
-        lock = self._locks.get(account_id) or asyncio.Lock()
-        self._locks[account_id] = lock
-        return lock
 
 
 class Steps:
@@ -148,11 +169,25 @@ class Steps:
             "going_at": int(self._clock()),
             "going_until": keep_slug_until,
         }
-        found = await self._store.images.find_one_and_update({"_id": slug, "blob": blob}, [{"$replaceWith": going}])
+        found = await self._store.images.find_one_and_update(
+            {"_id": slug, "blob": blob}, [{"$unset": list(RECORD_ONLY)}, {"$replaceWith": going}], RECORD_ONLY
+        )
         if found is None:
             return None
         await finish_deletion(self._store, found, keep_slug_until)
         return image_of(found)
+
+    async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
+        image = await _due(self._store, slug, blob, now)
+        if image is None:
+            return None
+        burial = {"id": secrets.token_hex(8), "slug": slug, "size": image.size, "at": int(self._clock())}
+        update = {"$push": {"burying": burial}}
+        await self._store.accounts.update_one({"_id": image.account_id, "burying.id": {"$ne": burial["id"]}}, update)
+        put = await _put_stone(self._store, image, now, burial)
+        happened = put or await buried_by(self._store, burial) is not None
+        await finish_burial(self._store, image.account_id, burial, happened)
+        return image if put else None
 
     async def finish_left(self, account_id: str, key: str) -> Kept | None:
         """Finish the commit that died with this idempotency key before the key stood for it, if there is one."""
@@ -185,20 +220,38 @@ async def take_back(store: Store, account_id: str, entry: Document) -> None:
 async def finish_deletion(store: Store, record: Document, keep_slug_until: int) -> None:
     """What follows once a record is going: give the bytes back, keep the slug. `settled` guards the bytes.
 
-    An entry that its commit has left pending goes as well: it has been told by its record, which will be no more.
+    An entry that its commit has left pending goes as well: it has been told by its record, which will be no more. So
+    does one that its burial has left.
     """
     slug, blob = record["_id"], record["blob"]
     entry = {"slug": slug, "blob": blob}
+    if "burial" in record:
+        await finish_burial(store, record["account_id"], record["burial"], happened=True)
     await store.accounts.update_one(
         {"_id": record["account_id"], "settled.blob": {"$ne": blob}},
         {
-            "$inc": {"stored_bytes": -record["size"]},
+            "$inc": giving_back(record),
             "$push": {"settled": entry},
             "$pull": {"pending": {"blob": blob}},
         },
     )
     await store.images.replace_one({"_id": slug, "going.blob": blob}, {"kept_until": keep_slug_until})
     await store.accounts.update_one({"_id": record["account_id"]}, {"$pull": {"settled": entry}})
+
+
+async def finish_burial(store: Store, account_id: str, burial: Document, happened: bool) -> None:
+    """Give back the bytes of an image that has been buried, or has not. The entry guards it."""
+    update: Document = {"$pull": {"burying": {"id": burial["id"]}}}
+    if happened:
+        update["$inc"] = {"stored_bytes": -burial["size"]}
+    await store.accounts.update_one({"_id": account_id, "burying.id": burial["id"]}, update)
+
+
+async def buried_by(store: Store, burial: Document) -> Document | None:
+    """The tombstone that this burial has made, or its deletion under way."""
+    where = {"_id": burial["slug"], "$or": [{"burial.id": burial["id"]}, {"going.burial.id": burial["id"]}]}
+    found: Document | None = await store.images.find_one(where)
+    return found
 
 
 async def record_of(store: Store, slug: str, blob: str) -> Document | None:
@@ -252,6 +305,25 @@ async def _store_record(store: Store, image: Image, session: Any = None) -> None
         if session is None and await record_of(store, image.slug, image.blob):
             return  # it is this upload's: stored by a write whose answer was lost, and that the driver repeated
         raise Fault("slug_taken", "This short link is taken") from None
+
+
+async def _due(store: Store, slug: str, blob: str, now: int, session: Any = None) -> Image | None:
+    """The record that is to become a tombstone, if it is to."""
+    found = await store.images.find_one({"_id": slug, "blob": blob}, RECORD_ONLY, session=session)
+    image = image_of(found) if found else None
+    return image if image and buried(image, now) else None
+
+
+async def _put_stone(store: Store, image: Image, now: int, burial: Document | None = None, session: Any = None) -> bool:
+    """Put the tombstone in the place of a record; False where somebody else has done it."""
+    stone = buried(image, now)
+    assert stone
+    update = becoming(image, stone)
+    update["$set"] |= {"burial": burial} if burial else {}
+    update["$unset"] |= dict.fromkeys(RECORD_ONLY, 1)
+    due = {"_id": image.slug, "blob": image.blob, "let_go_at": image.let_go_at}
+    changed = await store.images.update_one(due, update, session=session)
+    return bool(changed.matched_count)
 
 
 async def _keep_answer(

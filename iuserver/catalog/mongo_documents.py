@@ -1,13 +1,17 @@
 """The documents of the Mongo catalog: records to documents and back, indexes, the rule of a charge as a filter.
 
 accounts  `_id` is the account's id; its folders stand inside it, so that one guarded update judges and adds one.
-          `pending` has an entry for each commit that is under way, or was when a process died; `settled` one for each
-          deletion whose bytes have been given back but whose record is still there. With transactions both stay empty.
-images    `_id` is the slug. Beside records there are those of deleted images, which nothing but the slug finds:
+          `shelves` has the number of its images by folder. `pending` has an entry for each commit that is under way,
+          or was when a process died; `burying` one for each burial; `settled` one for each deletion whose bytes have
+          been given back but whose record is still there. With transactions these three stay empty.
+images    `_id` is the slug. A record has its `viewers` and `grants` in it, `claim`, a random word that is new with
+          each claim of a view, and as a tombstone that was made in steps `burial`, what of it is in `burying`.
+          Beside records there are those of deleted images, which nothing but the slug finds:
           {kept_until} keeps a slug from being used again, {going, going_at, going_until} is a deletion under way.
 ledger    `_id` is the upload's blob: unlike a slug it is never used again.
 keys      `_id` is "ACCOUNT KEY"; `node` is there while the key is claimed, `fingerprint` and `answer` afterwards.
 secrets   `_id` is the name.
+blocks    `_id` is the block's id.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from iuserver.records import Account, Charge, Folder, Image, Kept, Quota, Stored
+from iuserver.records import Account, Block, Charge, Folder, Image, Kept, Quota, Stored
 
 Document = dict[str, Any]
 
@@ -26,20 +30,29 @@ IMAGE_NOTHING: Document = {f.name: None for f in fields(Image) if f.default is M
 ACCOUNT_FIELDS = [f.name for f in fields(Account)]
 ACCOUNT_ONLY = {name: 1 for name in ACCOUNT_FIELDS if name != "id"}
 """A projection: the account without what grows in it."""
+RECORD_ONLY = {"viewers": 0, "grants": 0}
+"""A projection: the record without what grows in it."""
+ROOT = "root"
+"""The shelf of the images in no folder; no folder can have this slug."""
+OF_RECORDS = {"partialFilterExpression": {"account_id": {"$exists": True}}}
+"""For an index of records alone that is asked for a field that some of them lack: a sparse one would not do."""
 
 INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
     "accounts": [
         ([("address", 1)], {"unique": True}),
         ([("key_hash", 1)], {"unique": True}),
         ([("pending.at", 1)], {"sparse": True}),
+        ([("burying.at", 1)], {"sparse": True}),
         ([("settled.slug", 1)], {"sparse": True}),
     ],
     # Sparse: no tombstone is in them. None but `_id` is unique, so that the slug can be the key of shards.
     "images": [
         ([("blob", 1)], {"sparse": True}),
-        ([("account_id", 1), ("created_at", 1)], {"sparse": True}),
-        ([("account_id", 1), ("folder", 1), ("size", 1)], {"sparse": True}),
+        ([("account_id", 1), ("created_at", 1), ("_id", 1)], OF_RECORDS),
+        ([("account_id", 1), ("folder", 1), ("created_at", 1), ("_id", 1), ("size", 1)], OF_RECORDS),
         ([("expires_at", 1)], {"sparse": True}),
+        ([("let_go_at", 1)], {"sparse": True}),
+        ([("grants.lapses_at", 1)], {"sparse": True}),
         ([("kept_until", 1)], {"sparse": True}),
         ([("going_at", 1)], {"sparse": True}),
         ([("going.account_id", 1)], {"sparse": True}),
@@ -50,6 +63,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("account_id", 1)], {}),
         ([("node", 1)], {"sparse": True}),
     ],
+    "blocks": [([("sha256", 1)], {"unique": True})],
 }
 
 
@@ -63,6 +77,7 @@ class Store:
     ledger: Any
     keys: Any
     secrets: Any
+    blocks: Any
 
 
 def folded(email: str) -> str:
@@ -73,7 +88,7 @@ def folded(email: str) -> str:
 def account_document(account: Account) -> Document:
     """A new account."""
     values = asdict(account)
-    return {"_id": values.pop("id"), "address": folded(account.email), **values, "folders": []}
+    return {"_id": values.pop("id"), "address": folded(account.email), **values, "folders": [], "shelves": {}}
 
 
 def account_of(document: Document) -> Account:
@@ -92,6 +107,24 @@ def image_of(document: Document) -> Image:
     return Image(**{**IMAGE_NOTHING, **values, "slug": document["_id"]})
 
 
+def becoming(before: Image, after: Image) -> Document:
+    """The update that makes one record of another."""
+    old, new = image_document(before), image_document(after)
+    update: Document = {"$set": {name: value for name, value in new.items() if old.get(name) != value}}
+    gone = dict.fromkeys(old.keys() - new.keys(), 1)
+    return update | ({"$unset": gone} if gone else {})
+
+
+def shelf_of(folder: str | None) -> str:
+    """The path of the number of images in a folder."""
+    return f"shelves.{folder or ROOT}"
+
+
+def on_shelf(shelves: dict[str, int], folder: str | None) -> int:
+    """How many images there are in a folder ("" for none), or in all (None)."""
+    return sum(shelves.values()) if folder is None else shelves.get(folder or ROOT, 0)
+
+
 def ledger_document(image: Image, month: str) -> Document:
     return {"_id": image.blob, "slug": image.slug, "account_id": image.account_id, "month": month}
 
@@ -103,6 +136,16 @@ def folder_document(folder: Folder) -> Document:
 
 def folder_of(account_id: str, document: Document) -> Folder:
     return Folder(account_id, document["slug"], document["name"], document["created_at"])
+
+
+def block_document(block: Block) -> Document:
+    values = asdict(block)
+    return {"_id": values.pop("id"), **values}
+
+
+def block_of(document: Document) -> Block:
+    values = dict(document)
+    return Block(id=values.pop("_id"), **values)
 
 
 def key_id(account_id: str, key: str) -> str:
@@ -146,7 +189,9 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
 def charging(image: Image, charge: Charge, entry: Document | None = None) -> list[Document]:
     """The update that charges an account, and adds an entry to what is pending."""
     used = {"$cond": [{"$eq": ["$month", charge.month]}, "$used", 0]}
+    shelf = shelf_of(image.folder)
     values: Document = {
+        shelf: {"$add": [{"$ifNull": [f"${shelf}", 0]}, 1]},
         "used": {"$add": [used, 1]},
         "month": charge.month,
         "stored_bytes": {"$add": ["$stored_bytes", image.size]},
@@ -159,6 +204,7 @@ def charging(image: Image, charge: Charge, entry: Document | None = None) -> lis
 def pending_entry(image: Image, charge: Charge, claim: tuple[str, bytes] | None, now: int) -> Document:
     """What is pending while a commit takes its steps: enough to go on, or to take it back."""
     entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
+    entry["shelf"] = shelf_of(image.folder)
     if claim:
         entry |= {"key": claim[0], "fingerprint": claim[1], "limit": charge.uploads_limit}
     return entry
@@ -173,7 +219,13 @@ def taking_back(entry: Document) -> list[Document]:
             "$set": {
                 "used": {"$cond": [in_its_month, {"$subtract": ["$used", 1]}, "$used"]},
                 "stored_bytes": {"$subtract": ["$stored_bytes", entry["size"]]},
+                entry["shelf"]: {"$subtract": [f"${entry['shelf']}", 1]},
                 "pending": others,
             }
         }
     ]
+
+
+def giving_back(record: Document) -> Document:
+    """What is taken off an account's counts when a record goes."""
+    return {"stored_bytes": -record["size"], shelf_of(record.get("folder")): -1}

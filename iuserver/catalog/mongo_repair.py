@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from iuserver.catalog.mongo_commits import finish_commit, finish_deletion, going_of, record_of, take_back
-from iuserver.catalog.mongo_documents import ACCOUNT_ONLY, Document, Store, account_of, image_of
+from iuserver.catalog.mongo_commits import (
+    buried_by,
+    finish_burial,
+    finish_commit,
+    finish_deletion,
+    going_of,
+    record_of,
+    take_back,
+)
+from iuserver.catalog.mongo_documents import ACCOUNT_ONLY, ROOT, Document, Store, account_of, image_of
 from iuserver.records import AccountCounts
 
-UNSETTLED = {**ACCOUNT_ONLY, "pending": 1, "settled": 1}
-"""A projection: the account, and what is under way."""
+UNSETTLED = {**ACCOUNT_ONLY, "pending": 1, "burying": 1, "settled": 1, "shelves": 1}
+"""A projection: the account, what is under way, and the numbers of its images."""
+
+
+@dataclass(slots=True)
+class _True:
+    """An account's counts as its records and its ledger rows say they should be."""
+
+    stored_bytes: int
+    used: int
+    shelves: dict[str, int]
+
+    def misplaced(self, account: Document) -> int:
+        """By how many images the numbers that the account keeps for its folders are off."""
+        kept = account.get("shelves", {})
+        return sum(abs(kept.get(name, 0) - self.shelves.get(name, 0)) for name in kept.keys() | self.shelves.keys())
 
 
 class Repair:
@@ -22,20 +45,21 @@ class Repair:
 
     async def unsettled(self, before: int) -> int:
         """How many commits and deletions `settle` would find."""
-        counting = [
-            {"$match": {"pending.at": {"$lt": before}}},
-            {"$unwind": "$pending"},
-            {"$match": {"pending.at": {"$lt": before}}},
-            {"$group": {"_id": None, "n": {"$sum": 1}}},
-        ]
-        commits = await self._store.accounts.aggregate(counting).to_list(1)
         deletions = await self._store.images.count_documents({"going_at": {"$lt": before}})
-        return (commits[0]["n"] if commits else 0) + int(deletions)
+        return int(deletions) + await self._entries("pending", before) + await self._entries("burying", before)
+
+    async def _entries(self, name: str, before: int) -> int:
+        """How many entries of a kind accounts have from before a time."""
+        old = {"$match": {f"{name}.at": {"$lt": before}}}
+        counting = [old, {"$unwind": f"${name}"}, old, {"$group": {"_id": None, "n": {"$sum": 1}}}]
+        found = await self._store.accounts.aggregate(counting).to_list(1)
+        return int(found[0]["n"]) if found else 0
 
     async def settle(self, before: int, limit: int) -> int:
         """Go on with up to `limit` of each kind of what began before a time, and tell how many there were."""
         return (
             await self._settle_commits(before, limit)
+            + await self._settle_burials(before, limit)
             + await self._settle_deletions(before, limit)
             + await self._forget_settled(limit)
         )
@@ -52,6 +76,16 @@ class Repair:
                     continue  # it was stored and counts: the deletion takes the entry away
                 else:
                     await take_back(self._store, account["_id"], entry)
+                count += 1
+        return count
+
+    async def _settle_burials(self, before: int, limit: int) -> int:
+        """A burial whose tombstone is there has happened; any other one has not."""
+        count = 0
+        async for account in self._store.accounts.find({"burying.at": {"$lt": before}}, UNSETTLED).limit(limit):
+            for burial in [burial for burial in account["burying"] if burial["at"] < before]:
+                stone = await buried_by(self._store, burial)
+                await finish_burial(self._store, account["_id"], burial, stone is not None)
                 count += 1
         return count
 
@@ -92,8 +126,9 @@ class Repair:
             key, used = account["_id"], account["used"] if account["month"] >= month else 0
             kept = (account["stored_bytes"], used)
             still = key not in busy and again.get(key) == account and not _under_way(account)
-            true_bytes, true_used = true[key] if still else kept
-            told.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used))
+            true_bytes, true_used = (true[key].stored_bytes, true[key].used) if still else kept
+            misplaced = true[key].misplaced(account) if still else 0
+            told.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used, misplaced))
         return told
 
     async def mend_counts(self, account_id: str, month: str) -> None:
@@ -101,30 +136,35 @@ class Repair:
         true = await self._true(page, month)
         if not page or _under_way(page[0]) or await self._going(true):
             return
-        unchanged = {name: page[0][name] for name in ("_id", "stored_bytes", "used", "month")}
-        unchanged["pending.blob"] = unchanged["settled.blob"] = {"$exists": False}
-        stored_bytes, used = true[account_id]
-        mended = {"stored_bytes": stored_bytes, "used": used, "month": max(page[0]["month"], month)}
+        unchanged = {name: page[0].get(name) for name in ("_id", "stored_bytes", "used", "month", "shelves")}
+        unchanged |= {f"{name}.at": {"$exists": False} for name in ("pending", "burying")}
+        unchanged["settled.blob"] = {"$exists": False}
+        mended = asdict(true[account_id]) | {"month": max(page[0]["month"], month)}
         await self._store.accounts.update_one(unchanged, {"$set": mended})
 
     async def _accounts(self, which: Document, limit: int) -> list[Document]:
-        found: list[Document] = await self._store.accounts.find(which, UNSETTLED).sort("_id", 1).to_list(limit)
+        found: list[Document] = (
+            await self._store.accounts.find(which, UNSETTLED).sort("_id", 1).limit(limit).to_list(None)
+        )
         return found
 
-    async def _true(self, accounts: list[Document], month: str) -> dict[str, tuple[int, int]]:
-        """Stored bytes by the records and uploads by the ledger, by account."""
+    async def _true(self, accounts: list[Document], month: str) -> dict[str, _True]:
+        """What records and ledger say, by account."""
         months = {account["_id"]: max(account["month"], month) for account in accounts}
-        sums = await self._grouped(
-            self._store.images, {"account_id": {"$in": list(months)}}, "$account_id", {"$sum": "$size"}
-        )
+        in_folders = {"a": "$account_id", "f": {"$ifNull": ["$folder", ROOT]}}
+        of_these = {"account_id": {"$in": list(months)}}
+        sums = await self._grouped(self._store.images, of_these, in_folders, {"size": {"$sum": "$size"}})
         in_months = {"month": {"$in": sorted(set(months.values()))}, "account_id": {"$in": list(months)}}
-        rows = await self._grouped(self._store.ledger, in_months, {"a": "$account_id", "m": "$month"}, {"$sum": 1})
+        rows = await self._grouped(self._store.ledger, in_months, {"a": "$account_id", "m": "$month"}, {})
         counts = {(row["_id"]["a"], row["_id"]["m"]): row["n"] for row in rows}
-        sizes = {row["_id"]: row["n"] for row in sums}
-        return {key: (sizes.get(key, 0), counts.get((key, own), 0)) for key, own in months.items()}
+        true = {key: _True(0, counts.get((key, own), 0), {}) for key, own in months.items()}
+        for row in sums:
+            true[row["_id"]["a"]].stored_bytes += row["size"]
+            true[row["_id"]["a"]].shelves[row["_id"]["f"]] = row["n"]
+        return true
 
-    async def _grouped(self, collection: Any, which: Document, by: Any, summed: Document) -> list[Document]:
-        pipeline = [{"$match": which}, {"$group": {"_id": by, "n": summed}}]
+    async def _grouped(self, collection: Any, which: Document, by: Document, more: Document) -> list[Document]:
+        pipeline = [{"$match": which}, {"$group": {"_id": by, "n": {"$sum": 1}, **more}}]
         found: list[Document] = await collection.aggregate(pipeline).to_list(None)
         return found
 
@@ -135,4 +175,4 @@ class Repair:
 
 
 def _under_way(account: Document) -> bool:
-    return bool(account.get("pending") or account.get("settled"))
+    return any(account.get(name) for name in ("pending", "burying", "settled"))

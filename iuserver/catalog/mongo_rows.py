@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
 
 from iuserver.catalog.mongo_documents import (
     Document,
@@ -87,21 +88,26 @@ class Rows:
     async def size(self, kind: str) -> int:
         return int(await self._collection(kind).count_documents(KINDS[kind].which))
 
-    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
+    def cursor(self, kind: str, after: Row | None, batch: int) -> Any:
+        """Motor's cursor over the documents behind a row."""
         behind = _behind(kind, after) if after else {}
-        cursor = self._collection(kind).find({**KINDS[kind].which, **behind}).sort(_order(kind, 1))
-        return [KINDS[kind].row(document) for document in await cursor.to_list(limit)]
+        return self._collection(kind).find({**KINDS[kind].which, **behind}).sort(_order(kind, 1)).batch_size(batch)
+
+    def of(self, kind: str, documents: list[Document]) -> list[Row]:
+        return [KINDS[kind].row(document) for document in documents]
 
     async def last_row(self, kind: str) -> Row | None:
-        cursor = self._collection(kind).find(KINDS[kind].which).sort(_order(kind, -1))
-        found = await cursor.to_list(1)
-        return KINDS[kind].row(found[0]) if found else None
+        cursor = self._collection(kind).find(KINDS[kind].which).sort(_order(kind, -1)).limit(1)
+        return next(iter(self.of(kind, await cursor.to_list(None))), None)
 
     async def add_rows(self, kind: str, rows: list[Row]) -> None:
         documents = [KINDS[kind].document(row) for row in rows]
-        writes = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
         # In order: whatever becomes of it, there is no gap before the last one that is stored.
-        await self._collection(kind).bulk_write(writes, ordered=True)
+        try:
+            await self._collection(kind).insert_many(documents, ordered=True)
+        except BulkWriteError:  # some are there already
+            replacing = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+            await self._collection(kind).bulk_write(replacing, ordered=True)
 
     def _collection(self, kind: str) -> Any:
         return getattr(self._store, KINDS[kind].collection)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -342,9 +342,14 @@ class SqliteCatalog:
         rows = await self._survey(sqlite_rows.COUNT[kind])
         return int(rows[0][0])
 
-    async def rows(self, kind: str, after: Row | None, limit: int) -> list[Row]:
-        sql, values = sqlite_rows.selection(kind, after, limit)
-        return [sqlite_rows.row_of(kind, found) for found in await self._survey(sql, *values)]
+    async def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
+        while True:
+            sql, values = sqlite_rows.selection(kind, after, batch)
+            rows = [sqlite_rows.row_of(kind, found) for found in await self._survey(sql, *values)]
+            if not rows:
+                return
+            yield rows
+            after = rows[-1]
 
     async def last_row(self, kind: str) -> Row | None:
         rows = await self._survey(sqlite_rows.LAST[kind])

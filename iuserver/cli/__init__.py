@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iuserver import __version__
 
@@ -26,6 +26,7 @@ COMMANDS = {
     "upload": "send pictures to a server",
     "mcp-stdio": "let an agent's host speak to a server",
 }
+HIDDEN = {"seed": "fill a new data folder with accounts and records, for measurements"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"iuserver {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     argv = list(sys.argv[1:] if arguments is None else arguments)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+    for name, summary in {**COMMANDS, **HIDDEN}.items():
+        shown: dict[str, Any] = {"help": summary} if name in COMMANDS else {}
+        command = commands.add_parser(name, description=summary.capitalize() + ".", **shown)
         if argv[:1] == [name]:
             importlib.import_module(f"iuserver.cli.{name.replace('-', '_')}").configure(command)
     options = parser.parse_args(argv)

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.moderation import Moderation, hash_of_file
 from iuserver.records import Block
-from iuserver.server import StartError, cleaned, moderation_of, opened_library
+from iuserver.server import cleaned, moderation_of, opened_library
 from iuserver.settings import Settings
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 import orjson
 from tqdm import tqdm
 
+from iuserver.backends import StartError, open_blob_store
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.ports import BlobStore
-from iuserver.server import StartError, open_blob_store
 from iuserver.settings import Settings
 
 PARALLEL = 8

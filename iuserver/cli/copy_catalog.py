@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 from tqdm import tqdm
 
+from iuserver.backends import StartError, open_catalog_at
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.ports import Copyable
 from iuserver.records import ROW_KEYS, Row
-from iuserver.server import StartError, open_catalog_at
 from iuserver.settings import Settings
 
 BATCH = 500
@@ -75,10 +75,9 @@ async def _copy_kind(kind: str, source: Copyable, target: Copyable, bar: tqdm[An
     """Copy the rows of a kind, from where an earlier copy has ended."""
     after = await target.last_row(kind)
     bar.update(await target.size(kind))
-    while rows := await source.rows(kind, after, BATCH):
+    async for rows in source.rows(kind, after, BATCH):
         await target.add_rows(kind, rows)
         bar.update(len(rows))
-        after = rows[-1]
 
 
 async def _compare(kind: str, source: Copyable, target: Copyable, bar: tqdm[Any]) -> int:
@@ -92,12 +91,10 @@ async def _compare(kind: str, source: Copyable, target: Copyable, bar: tqdm[Any]
 async def _digest(kind: str, catalog: Copyable, bar: tqdm[Any]) -> tuple[int, str]:
     """How many rows of a kind there are, and the SHA-256 of all of them in order."""
     digest, count = hashlib.sha256(), 0
-    after: Row | None = None
-    while rows := await catalog.rows(kind, after, BATCH):
+    async for rows in catalog.rows(kind, None, BATCH):
         digest.update(b"".join(map(_bytes, rows)))
         bar.update(len(rows))
         count += len(rows)
-        after = rows[-1]
     return count, digest.hexdigest()
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
+import resource
 import signal
 import sys
 
 import uvloop
 
+from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.cli.logs import configure_logs
 from iuserver.errors import Fault
-from iuserver.server import Server, StartError
-from iuserver.settings import Settings
+from iuserver.server import Server
+from iuserver.settings import Settings, SettingsError
+
+log = logging.getLogger("iuserver")
 
 DEMO_EMAIL = "demo@localhost"
 DEMO_PLAN = "pro"
@@ -34,9 +39,10 @@ def run(options: argparse.Namespace) -> int:
     """Serve. 0 after a clean stop, 2 where the server could not start."""
     settings = settings_of(options)
     configure_logs(settings.server.log_format)
+    _raise_open_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_serve(settings, options.demo))
+            runner.run(_serve(settings, options))
         except StartError as error:
             return fail(str(error), 2)
         except Fault as fault:  # a backend went away while the server started
@@ -44,17 +50,34 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _serve(settings: Settings, demo: bool) -> None:
+def _raise_open_files() -> None:
+    """Each connection is an open file, and the usual limit is that of a person at a terminal."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def _serve(settings: Settings, options: argparse.Namespace) -> None:
     server = Server(settings)
     await server.start()
     stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, server, options)
     for number in (signal.SIGTERM, signal.SIGINT):  # until now they just end the process: nothing is in progress
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(f"listening on {server.url}", flush=True)
-    if demo and not settings.server.read_only:
+    if options.demo and not settings.server.read_only:
         await _introduce(server, settings)
     await stopped.wait()
     await server.stop()
+
+
+def _reload(server: Server, options: argparse.Namespace) -> None:
+    """Read plans and limits again; where they cannot be used, the old ones stay."""
+    try:
+        server.reload(settings_of(options))
+    except SettingsError as error:
+        log.error("settings not read again: %s", error)
+    else:
+        log.info("plans and limits read again")
 
 
 async def _introduce(server: Server, settings: Settings) -> None:

@@ -8,10 +8,11 @@ import asyncio
 import orjson
 
 from iuserver import policy
+from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.janitor import Report
-from iuserver.server import StartError, opened_janitor
+from iuserver.server import opened_janitor
 from iuserver.settings import Settings
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 
 from iuserver.accounts import Accounts, NewKey
+from iuserver.backends import StartError, open_catalog
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.records import Account
-from iuserver.server import StartError, accounts_of, open_catalog, opened_library
+from iuserver.server import accounts_of, opened_library
 from iuserver.settings import Settings
 
 Action = Callable[[Accounts, argparse.Namespace], Awaitable[list[dict[str, Any]]]]

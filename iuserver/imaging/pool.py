@@ -32,6 +32,10 @@ log = logging.getLogger("iuserver.imaging")
 
 RECYCLE_AFTER = 5000  # a start costs 70 ms of processor time: 14 us a job
 START_SECONDS = 30.0
+DEATHS_IN_A_ROW = 5
+"""After so many, and one more for each worker, without a job finished in between, no picture is to blame: one explains
+two, as it is tried twice, and something that kills all workers at once happens."""
+MOST_DOUBLINGS = 3
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 PACKAGE_ROOT = Path(__file__).parents[2]
 
@@ -51,19 +55,24 @@ class _Job:
 class Pool:
     """At most `workers` jobs at a time; one that takes longer than `deadline` seconds is cut off with its worker.
 
-    There is one process more than that, warm, so that the loss of one costs nobody the time of a start.
+    There is one process more than that, warm, so that the loss of one costs nobody the time of a start. Of the files
+    they may touch those below `folder` only: every origin and target is there.
     """
 
-    def __init__(self, workers: int, rules: Rules, deadline: float = 2.0) -> None:
+    def __init__(self, workers: int, rules: Rules, folder: str, deadline: float = 2.0) -> None:
         self.workers = workers
         self.rules = rules
+        self.folder = folder
         self.deadline = deadline
         self._busy = 0
         self._waiting: deque[_Job] = deque()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._deaths = 0
+        self._broken = False
+        self._unconfined: list[str] = []
+        self._closing = asyncio.Event()
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
@@ -74,9 +83,11 @@ class Pool:
 
         In memory a picture may have SLOT bytes. A file at `origin` may have been cut and be the same file as `target`
         afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans,
-        storage_unavailable; overloaded when two workers were killed under the job.
+        storage_unavailable; overloaded when two workers were killed under the job, or the pool is not healthy.
         """
         assert isinstance(origin, str) or len(origin) <= SLOT
+        if not self.healthy:
+            raise overloaded()
         job = _Job(origin, target, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._assign()
@@ -84,10 +95,8 @@ class Pool:
 
     async def close(self) -> None:
         """End the workers; jobs that are still waiting get Fault("overloaded")."""
-        self._closing = True
-        for job in self._waiting:
-            _fail(job, overloaded())
-        self._waiting.clear()
+        self._closing.set()
+        self._turn_away()
         for worker in list(self._all):
             worker.transport.close()
         if self._tasks:
@@ -95,6 +104,11 @@ class Pool:
         for worker in list(self._all):  # one that did not notice: stopped, or deep in a job
             worker.process.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether jobs are taken: not while one worker after the other dies, until one has started or done its job."""
+        return not (self._broken or self._closing.is_set())
 
     @property
     def idle_pids(self) -> list[int]:
@@ -120,16 +134,13 @@ class Pool:
 
     async def _start_worker(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "iuserver.imaging.worker"),
-                *(orjson.dumps(self.rules).decode(), str(self.deadline)),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                env=_environment(),
-                start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
-            )
-        slot = send_slot(ours)
+        try:
+            with theirs:
+                process = await self._run_program(theirs.fileno())
+            slot = send_slot(ours)
+        except OSError:
+            ours.close()
+            raise
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, slot), sock=ours)
         self._all.add(worker)
@@ -140,29 +151,68 @@ class Pool:
             process.kill()
             raise
 
+    async def _run_program(self, connection: int) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "iuserver.imaging.worker"),
+            *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
+            stdin=connection,
+            stdout=asyncio.subprocess.DEVNULL,
+            env=_environment(self.folder),
+            start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
+        )
+
     async def _mourn(self, worker: _Worker) -> None:
         """Wait for a worker's end, settle the job that it held, and replace it."""
         await worker.gone
         returncode = await worker.process.wait()
         self._all.discard(worker)
+        lost = worker.started and not worker.expiring and not self._closing.is_set()
+        if lost:
+            log.warning("worker %d ended with %s; replacing it", worker.process.pid, returncode)
+            self._count_death()
         if worker.job:
             self._busy -= 1
             self._settle(worker, worker.job, returncode)
             self._assign()
-        if worker.started and not worker.expiring and not self._closing:
-            log.warning("worker %d ended with %s; replacing it", worker.process.pid, returncode)
+        if lost:
             await self._start_another()
 
     async def _start_another(self) -> None:
-        while not self._closing:
+        """Start a worker, however often that takes."""
+        while not self._closing.is_set():
+            await self._pause()
             try:
                 await self._start_worker()
                 return
-            except (OSError, RuntimeError, TimeoutError):
-                if self._closing:
-                    return
-                log.exception("a worker could not be started; trying again in a second")
-                await asyncio.sleep(1)
+            except (OSError, RuntimeError, TimeoutError) as error:
+                if not self._closing.is_set():
+                    log.error("a worker could not be started: %r", error)
+                    self._count_death()
+
+    async def _pause(self) -> None:
+        """Wait before a start: milliseconds at first, twice as long after each death, a second once too many died."""
+        seconds = 2.0 ** min(self._deaths - self.workers - DEATHS_IN_A_ROW, MOST_DOUBLINGS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    def _count_death(self) -> None:
+        """Take no more jobs when too many died in a row: they would wait for workers that may never come."""
+        self._deaths += 1
+        if self._deaths >= self.workers + DEATHS_IN_A_ROW and not self._broken:
+            self._broken = True
+            log.error("%d workers in a row died without finishing a job; uploads are refused", self._deaths)
+            self._turn_away()
+
+    def _recover(self) -> None:
+        if self._broken:
+            self._broken = False
+            log.warning("a worker is ready; uploads are taken again")
+
+    def _turn_away(self) -> None:
+        """Fail the jobs that wait."""
+        for job in self._waiting:
+            _fail(job, overloaded())
+        self._waiting.clear()
 
     async def _recycle(self, worker: _Worker) -> None:
         """Let a worker go after many jobs, once another has taken its place."""
@@ -179,7 +229,7 @@ class Pool:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
             _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
-        elif job.retried or self._closing:
+        elif job.retried or not self.healthy:
             _fail(job, overloaded())
         else:
             job.retried = True
@@ -192,8 +242,23 @@ class Pool:
 
     # What a worker tells its pool.
 
+    def worker_ready(self, worker: _Worker, missing: list[str]) -> None:
+        """A worker has started, confined but for what is `missing`. One death more is still one too many."""
+        self._recover()
+        if missing and not self._unconfined:
+            log.warning("workers are confined without %s", ", ".join(missing))
+            self._unconfined = missing
+        self.worker_free(worker)
+
+    def worker_done(self, worker: _Worker) -> None:
+        """A worker has finished its job."""
+        self._busy -= 1
+        self._deaths = 0
+        self._recover()
+        self.worker_free(worker)
+
     def worker_free(self, worker: _Worker) -> None:
-        """A worker is ready, or has finished a job."""
+        """A worker waits for a job."""
         if worker.expired:
             return worker.retire()
         if worker.jobs_done >= RECYCLE_AFTER and not worker.expiring:
@@ -255,13 +320,13 @@ class _Worker(asyncio.Protocol):
             return
         if "ready" in answer:
             self.ready.set_result(None)
+            self.pool.worker_ready(self, answer["missing"])
         else:
             self._finish(answer)
-        self.pool.worker_free(self)
+            self.pool.worker_done(self)
 
     def _finish(self, answer: dict[str, Any]) -> None:
         job, self.job = self.job, None
-        self.pool._busy -= 1
         self.jobs_done += 1
         if self._timer:
             self._timer.cancel()
@@ -296,11 +361,12 @@ def _fail(job: _Job, error: Exception) -> None:
         job.done.set_exception(error)
 
 
-def _environment() -> dict[str, str]:
-    """What a worker may know: where Python finds things, and nothing else of ours."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+def _environment(folder: str) -> dict[str, str]:
+    """What a worker may know: where Python finds things, where there is room for more than fits into memory."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
     return {
         **kept,
+        "TMPDIR": folder,
         "PYTHONPATH": str(PACKAGE_ROOT),
         "MALLOC_ARENA_MAX": "2",
         "G_MESSAGES_DEBUG": "",

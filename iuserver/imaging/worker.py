@@ -1,8 +1,9 @@
 """What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
 
-Run as `python -m iuserver.imaging.worker RULES DEADLINE` with the pool's socket as standard input. The only module that
-loads pyvips, and it shows libvips nothing but what has already been walked and cleaned. Pixels are decoded only where
-the setting `imaging.orientation` is "bake" and a picture is to be turned.
+Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all that it
+reads or writes is in the folder. The only module that loads pyvips, and it shows libvips nothing but what has already
+been walked and cleaned. Pixels are decoded only where the setting `imaging.orientation` is "bake" and a picture is to
+be turned.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+import tokenize  # noqa: F401  traceback needs it, and from Python 3.13 on looks for it when no file can be read any more
 import traceback
 from typing import Any
 
@@ -25,6 +27,7 @@ import orjson
 import pyvips
 
 from iuserver.errors import Fault
+from iuserver.imaging import sandbox
 from iuserver.imaging.plan import Limits, Plan, Rules
 from iuserver.imaging.source import Source, opened, write_all
 from iuserver.imaging.walkers import HEAD, walker_for
@@ -53,8 +56,8 @@ def main() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing of the server's comes along
     connection = socket.socket(fileno=0)
     slot = receive_slot(connection)
-    _confine()
-    _send(connection, {"ready": True})
+    _limit()
+    _send(connection, {"ready": True, "missing": sandbox.confine(sys.argv[3])})
     reader = Reader()
     while data := connection.recv(RECEIVE):
         job = reader.feed(data)
@@ -71,7 +74,7 @@ def _limit_time(deadline: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _confine() -> None:
+def _limit() -> None:
     """Bound what a hostile file can make this process use, and which loaders libvips may try."""
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
@@ -154,7 +157,11 @@ def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
 
 def _take_over(origin: str, size: int, target: str) -> None:
     """A file of which nothing goes but its end need not be copied: cut it, and give it the target's name as well."""
-    os.truncate(origin, size)
+    file = os.open(origin, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.ftruncate(file, size)
+    finally:
+        os.close(file)
     os.link(origin, target)
 
 

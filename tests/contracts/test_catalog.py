@@ -412,9 +412,10 @@ def test_the_viewers_of_a_deleted_image_are_forgotten(on_catalog: Callable[[Work
         grant = Grant(b"g" * 32, 4000)
         await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), grant, 1000)
         await catalog.delete_image(IMAGE.slug, IMAGE.blob, 0)
-        await catalog.commit_upload(IMAGE, CHARGE)  # the same names again, as they are random in earnest
+        again = replace(IMAGE, blob="c" * 32)  # a slug may come again, a blob never
+        await catalog.commit_upload(again, CHARGE)
         assert not await catalog.has_grant(IMAGE.slug, grant.hash, 1001)
-        claimed = await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), grant, 1001)
+        claimed = await catalog.claim_view(IMAGE.slug, again.blob, viewer(1), grant, 1001)
         assert claimed
         assert claimed.views == 1
 
@@ -666,6 +667,19 @@ def test_two_catalogs_over_the_same_store_see_each_others_commits(opening: Openi
         assert await one.account_by_key(b"n" * 32) == changed
         await one.close()
         await two.close()
+
+    asyncio.run(work())
+
+
+def test_two_catalogs_over_the_same_store_give_a_view_away_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        catalogs = [SqliteCatalog(tmp_path / "catalog.db") for _ in range(2)]
+        await catalogs[0].add_account(ACCOUNT)
+        await catalogs[0].commit_upload(BURN, CHARGE)
+        claims = (catalogs[n % 2].claim_view(BURN.slug, BURN.blob, viewer(n), None, 1000) for n in range(50))
+        assert len([claimed for claimed in await asyncio.gather(*claims) if claimed]) == 1
+        for catalog in catalogs:
+            await catalog.close()
 
     asyncio.run(work())
 

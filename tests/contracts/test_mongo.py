@@ -16,14 +16,18 @@ from iuserver.catalog import mongo
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.mongo_documents import Store
 from iuserver.errors import Fault
-from iuserver.records import Folder
+from iuserver.records import Block, Folder, Grant, Image
 from tests.conftest import LogGuard
-from tests.contracts.test_catalog import ACCOUNT, CHARGE, IMAGE, image, outcome, refusal
+from tests.contracts.test_catalog import ACCOUNT, BURN, CHARGE, IMAGE, image, outcome, refusal, viewer
 from tests.mongo_server import MongoServer, mongo_server
 
 FAR = 4_000_000_000  # a time by which all that is half done is old
 WRITES = {"insert_one", "update_one", "replace_one", "delete_one", "find_one_and_update", "find_one_and_replace"}
 FOREVER = replace(CHARGE, uploads_limit=0)
+
+
+def hours_ago() -> float:
+    return time.time() - 7200
 
 
 class Died(BaseException):
@@ -58,25 +62,26 @@ def die_after(catalog: MongoCatalog, writes: int) -> None:
 
 
 async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
-    """Uploads and stored bytes of the one account, which are also what ledger and records say."""
+    """Uploads and stored bytes of the one account, which are also what ledger and records say, as are its lists."""
     assert await catalog.unsettled(FAR) == 0
     (counts,) = await catalog.counts("2026-11", "", 9)
     assert not counts.bent
     images = await catalog.images_page("", 10_000)
     assert counts.stored_bytes == sum(image.size for image in images)
+    assert (await catalog.list_images("a1", None, 1, 0))[1] == len(images)
     document = await catalog._store.accounts.find_one({})
-    assert not document.get("pending")
-    assert not document.get("settled")
+    assert not any(document.get(name) for name in ("pending", "burying", "settled"))
     return counts.used, counts.stored_bytes
 
 
 @pytest.fixture
 def with_steps(mongo_database: str) -> Callable[[Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]], Any]:
-    """Runs work on two catalogs without transactions: of a process that will die, and of another one."""
+    """Runs work on two catalogs without transactions: of a process that will die, two hours ago, and of another one."""
 
     def run(work: Callable[[MongoCatalog, MongoCatalog], Awaitable[Any]]) -> Any:
         async def opened() -> Any:
-            one, two = [await MongoCatalog.open(mongo_database, "node", transactions=False) for _ in range(2)]
+            one = await MongoCatalog.open(mongo_database, "node", clock=hours_ago, transactions=False)
+            two = await MongoCatalog.open(mongo_database, "node", transactions=False)
             try:
                 await one.add_account(ACCOUNT)
                 return await work(one, two)
@@ -131,6 +136,142 @@ def test_a_repeat_finds_the_upload_whose_process_died_before_it_was_settled(with
     with_steps(work)
 
 
+async def used_up(catalog: MongoCatalog) -> None:
+    """Two images, one of which has been seen by all who may."""
+    await catalog.commit_upload(BURN, CHARGE)
+    await catalog.commit_upload(image(2), CHARGE)
+    assert await catalog.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1000)
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_burial_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
+    """The entry, the tombstone, the bytes given back with the entry: the tombstone decides."""
+
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await used_up(other)
+        die_after(dying, writes)
+        if writes < 3:
+            with pytest.raises(Died):
+                await dying.bury_image(BURN.slug, BURN.blob, 1000)
+        else:
+            assert await dying.bury_image(BURN.slug, BURN.blob, 1000)
+        (counts,) = await other.counts("2026-11", "", 9)
+        assert not counts.bent, "what is under way is no difference"
+        await other.mend_counts("a1", "2026-11")
+        assert await other.settle(0, 9) == 0, "it is not old yet"
+        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes in (1, 2) else 0)
+        assert await in_step(other) == ((2, 1000) if writes > 1 else (2, 2000))
+        assert bool(await other.bury_image(BURN.slug, BURN.blob, 1000)) == (writes < 2)
+        assert await in_step(other) == (2, 1000)
+
+    with_steps(work)
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_tombstone_may_be_deleted_whenever_its_burial_has_died(with_steps: Any, writes: int) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await used_up(other)
+        die_after(dying, writes)
+        await asyncio.gather(dying.bury_image(BURN.slug, BURN.blob, 1000), return_exceptions=True)
+        assert await other.delete_image(BURN.slug, BURN.blob, 300)
+        await other.settle(FAR, 9)
+        assert await in_step(other) == (2, 1000)
+
+    with_steps(work)
+
+
+@pytest.mark.parametrize("writes", range(1, 6))
+def test_a_deletion_that_dies_over_a_burial_that_has_died_is_settled(with_steps: Any, writes: int) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await used_up(other)
+        for steps, deed in ((2, dying.bury_image), (writes, dying.delete_image)):
+            die_after(dying, steps)
+            await asyncio.gather(deed(BURN.slug, BURN.blob, 1000), return_exceptions=True)
+        assert await other.image(BURN.slug) is None
+        while await other.settle(FAR, 9):
+            pass
+        assert await in_step(other) == (2, 1000)
+
+    with_steps(work)
+
+
+def test_an_image_is_buried_and_deleted_at_once_and_its_bytes_are_given_back_once(with_steps: Any) -> None:
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        for number in range(20):
+            record = replace(image(number), expiration="burn")
+            await one.commit_upload(record, FOREVER)
+            await one.claim_view(record.slug, record.blob, viewer(1), None, 1000)
+            which = record.slug, record.blob, 1000
+            deeds = (one.bury_image, other.delete_image, other.bury_image, one.delete_image)
+            turned = deeds[number % 4 :] + deeds[: number % 4]
+            await asyncio.gather(*(deed(*which) for deed in turned))
+        assert await in_step(one) == (20, 0)
+
+    with_steps(work)
+
+
+def test_numbers_of_images_by_folder_that_are_off_are_told_and_mended(with_steps: Any) -> None:
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        await one.add_folder(Folder("a1", "2026", "2026", 1), 9)
+        for number in range(3):
+            await one.commit_upload(image(number, folder="2026"), CHARGE)
+        await in_step(one)
+        await one._store.accounts.update_one({}, {"$inc": {"shelves.2026": -1, "shelves.root": 2}})
+        (counts,) = await other.counts("2026-11", "", 9)
+        assert (counts.bent, counts.misplaced, counts.used) == (True, 3, 3)
+        await other.mend_counts("a1", "2026-11")
+        assert await in_step(one) == (3, 3000)
+        assert (await one.list_images("a1", "2026", 9, 0))[1] == 3
+        assert await one.list_images("a1", "", 9, 0) == ([], 0)
+
+    with_steps(work)
+
+
+@pytest.mark.parametrize("transactions", [True, False], ids=["transactions", "steps"])
+def test_of_a_hundred_who_claim_through_two_clients_as_many_win_as_may(mongo_database: str, transactions: bool) -> None:
+    """And each winner has their grant, nobody else has."""
+
+    async def work() -> None:
+        clients = [await MongoCatalog.open(mongo_database, transactions=transactions) for _ in range(2)]
+        await clients[0].add_account(ACCOUNT)
+        for record, allowed in ((BURN, 1), (image(7, view_limit=7), 7)):
+            await clients[0].commit_upload(record, CHARGE)
+
+            async def claim(number: int, record: Image = record) -> Image | None:
+                grant = Grant(viewer(number) * 2, 2000)
+                return await clients[number % 2].claim_view(record.slug, record.blob, viewer(number), grant, 1000)
+
+            told = await asyncio.gather(*map(claim, range(100)))
+            winners = [number for number, claimed in enumerate(told) if claimed]
+            assert len(winners) == allowed
+            grants = [await clients[1].has_grant(record.slug, viewer(number) * 2, 1500) for number in range(100)]
+            assert [number for number, granted in enumerate(grants) if granted] == winners
+        for client in clients:
+            await client.close()
+
+    asyncio.run(work())
+
+
+def test_a_claim_that_the_driver_repeats_is_made_once(with_steps: Any) -> None:
+    """An update whose answer is lost, to a server that does not remember it."""
+
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        class Repeating(Dying):
+            def __getattr__(self, name: str) -> Any:
+                async def update_one(*args: Any, **kwargs: Any) -> Any:
+                    await self._collection.update_one(*args, **kwargs)
+                    return await self._collection.update_one(*args, **kwargs)
+
+                return update_one if name == "update_one" else getattr(self._collection, name)
+
+        await one.commit_upload(BURN, CHARGE)
+        one._views._store = replace(one._store, images=Repeating(one._store.images, []))
+        seen = await one.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1000)
+        assert seen == await other.image(BURN.slug) == replace(BURN, views=1, viewed_at=1000, let_go_at=1000)
+
+    with_steps(work)
+
+
 def test_of_two_that_settle_at_once_one_does_it(with_steps: Any) -> None:
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await other.commit_upload(image(1), CHARGE)
@@ -141,8 +282,14 @@ def test_of_two_that_settle_at_once_one_does_it(with_steps: Any) -> None:
         die_after(dying, 1)
         with pytest.raises(Died):
             await dying.delete_image("slug0003", image(3).blob, 300)
-        await asyncio.gather(*(other.settle(FAR, 9) for _ in range(8)))
-        assert await in_step(other) == (2, 1000)
+        await other.commit_upload(BURN, CHARGE)
+        assert await other.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1000)
+        die_after(dying, 2)
+        with pytest.raises(Died):
+            await dying.bury_image(BURN.slug, BURN.blob, 1000)
+        old = int(time.time()) - 3600
+        await asyncio.gather(*(other.settle(old, 9) for _ in range(8)))
+        assert await in_step(other) == (3, 1000)
 
     with_steps(work)
 
@@ -221,7 +368,7 @@ def test_counts_are_mended_without_transactions_too(with_steps: Any) -> None:
 # A server that goes away
 
 
-@pytest.fixture(params=[True, False], ids=["transactions", "steps"])
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["transactions", "steps"])
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[MongoServer, bool]]:
     with mongo_server(tmp_path / "mongo") as server:
         yield server, request.param
@@ -244,6 +391,12 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.commit_upload(image(2), CHARGE),
         catalog.image("slugslug"),
         catalog.delete_image(IMAGE.slug, IMAGE.blob, 300),
+        catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), Grant(b"g" * 32, 2000), 1000),
+        catalog.has_grant(IMAGE.slug, b"g" * 32, 1000),
+        catalog.to_bury(1, 9),
+        catalog.bury_image(IMAGE.slug, IMAGE.blob, 1000),
+        catalog.purge_grants(1, 9),
+        catalog.list_images("a1", None, 9, 0),
         catalog.images_of("a1"),
         catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9),
         catalog.folders("a1"),
@@ -259,6 +412,11 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.settle(1, 9),
         catalog.purge_ledger("2026-11", 9),
         catalog.purge_kept_slugs(1, 9),
+        catalog.add_block(Block("b1", b"s" * 32, None, "x", 1)),
+        catalog.remove_block("b1"),
+        catalog.blocks(),
+        catalog.has_blocks(),
+        catalog.is_blocked(b"s" * 32),
     ]
 
 

@@ -86,8 +86,10 @@ def test_while_the_database_is_away_the_answer_is_502_and_afterwards_all_goes_on
             slug = server.upload(key, pictures.jpeg()).json()["slug"]
             mongo.kill()
             since = time.monotonic()
-            answers = [server.get(f"/f/{slug}.jpg"), server.upload(key, pictures.jpeg())]
-            assert time.monotonic() - since < 12
+            with ThreadPoolExecutor() as threads:
+                upload = threads.submit(server.upload, key, pictures.jpeg())
+                answers = [server.get(f"/f/{slug}.jpg"), upload.result()]
+            assert time.monotonic() - since < 7
             assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
                 (502, "storage_unavailable")
             ] * 2
@@ -99,12 +101,8 @@ def test_while_the_database_is_away_the_answer_is_502_and_afterwards_all_goes_on
 
 def test_commands_work_on_the_database(tmp_path: Path, mongo_database: str) -> None:
     environ = {"IUSERVER_CATALOG_URL": mongo_database, "IUSERVER_SERVER_DATA": str(tmp_path / "data")}
-    for name in ("sweep", "fsck"):
-        nothing = command(name, **environ)
-        assert (nothing.returncode, nothing.stderr) == (
-            2,
-            "iuserver: catalog.url: there is no catalog in this database\n",
-        )
+    nothing = command("fsck", "--repair", **environ)
+    assert (nothing.returncode, nothing.stderr) == (2, "iuserver: catalog.url: there is no catalog in this database\n")
     made = told("user", "add", "a@example.org", "--plan", "pro", **environ)
     sections = {"catalog": {"url": mongo_database}, "imaging": {"workers": 1}}
     with running(tmp_path / "data", **sections) as server:
@@ -122,11 +120,10 @@ def test_commands_work_on_the_database(tmp_path: Path, mongo_database: str) -> N
 @pytest.mark.parametrize("url", ["mongodb://me:s3cret@127.0.0.1:1/db", "mongodb://me:s3/cret@[", "mongo://me:s3cret@x"])
 def test_a_database_that_cannot_be_used_is_told_in_one_line_without_the_password(tmp_path: Path, url: str) -> None:
     environ = {"IUSERVER_CATALOG_URL": url, "IUSERVER_SERVER_DATA": str(tmp_path), "IUSERVER_SERVER_PORT": "0"}
-    for arguments in (("serve",), ("user", "list")):
-        done = command(*arguments, **environ)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert re.fullmatch(r"iuserver: catalog\.url[^\n]+\n", done.stderr)
-        assert "cret" not in done.stderr
+    done = command("serve", **environ)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"iuserver: catalog\.url[^\n]+\n", done.stderr)
+    assert "cret" not in done.stderr
 
 
 def test_a_node_frees_the_keys_it_held_before_it_was_killed_and_no_others(

@@ -264,6 +264,12 @@ def test_what_pages_need_is_kept_by_browsers_for_as_long_as_it_stays(server: Run
     assert server.get("/static/..%2fpages.py").status_code == 404
 
 
+def test_a_method_that_a_page_does_not_answer_is_told_which_it_does(server: RunningServer) -> None:
+    refused = requests.put(f"{server.url}/i/nosuchim", data=b"x" * 100_000, timeout=DEADLINE)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert refused.headers["Content-Length"] == str(len(refused.content))
+
+
 def test_robots_and_icons_find_what_they_look_for(server: RunningServer) -> None:
     robots = server.get("/robots.txt")
     assert (robots.status_code, robots.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")

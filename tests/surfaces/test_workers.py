@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -143,6 +145,81 @@ def test_a_job_whose_workers_are_killed_twice_is_overloaded(
     for pid in pool.pids:
         os.kill(pid, signal.SIGCONT)
     assert server.upload(key, pictures.jpeg()).status_code == 200
+
+
+@pytest.fixture
+def lonely(tmp_path: Path, log_guard: LogGuard) -> Iterator[RunningServer]:
+    """A server of its own with one worker and one in reserve, that may lose them."""
+    log_guard.allow(r"^worker \d+ ended with -(9|11)")
+    log_guard.allow(r"^a worker could not be started: ")
+    log_guard.allow(r"^\d+ workers in a row died|^a worker is ready; uploads are taken")
+    with running(tmp_path, limits={"api_per_minute": 0}, imaging={"workers": 1}) as server:
+        yield server
+
+
+def test_while_no_worker_can_be_started_uploads_are_refused_at_once(
+    lonely: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, key = lonely.server._services.uploads.imaging, lonely.new_key("business")
+    assert pool.healthy
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(lonely.upload, key, pictures.jpeg()) for _ in range(2)]
+        eventually(lambda: len(pool._waiting) == 1)
+        monkeypatch.setattr(sys, "executable", shutil.which("false"))
+        for pid in pool.pids:
+            os.kill(pid, signal.SIGKILL)
+        assert [upload.result().json()["code"] for upload in waiting] == ["overloaded"] * 2
+    assert not pool.healthy
+    refused = lonely.upload(key, pictures.jpeg())
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert int(refused.headers["Retry-After"]) > 0
+    monkeypatch.undo()
+    eventually(lambda: pool.healthy)
+    assert lonely.upload(key, pictures.jpeg()).status_code == 200
+    assert lonely.files("spool") == []
+
+
+def test_deaths_in_a_row_count_until_a_job_is_done(lonely: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    pool, key = lonely.server._services.uploads.imaging, lonely.new_key("business")
+
+    def kill_one() -> int:
+        """Kill an idle worker, and tell how often uploads were refused so far."""
+        victim = pool.idle_pids[-1]
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: victim not in pool.pids and len(pool.idle_pids) == 2 and pool.healthy)
+        return sum("workers in a row died" in line for line in caplog.messages)
+
+    assert [kill_one() for _ in range(3)] == [0] * 3
+    assert lonely.upload(key, pictures.jpeg()).status_code == 200
+    assert [kill_one() for _ in range(7)] == [0, 0, 0, 0, 0, 1, 2]
+    assert lonely.upload(key, pictures.jpeg()).status_code == 200
+    assert kill_one() == 2
+
+
+def test_uploads_are_refused_when_picture_after_picture_crashes_its_worker(
+    lonely: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, key = lonely.server._services.uploads.imaging, lonely.new_key("business")
+    with ThreadPoolExecutor(1) as threads:
+        for more in range(5, -1, -1):
+            assert pool.healthy
+            eventually(lambda: len(pool.idle_pids) == 2)
+            victim = pool.idle_pids[-1]
+            os.kill(victim, signal.SIGSTOP)
+            upload = threads.submit(lonely.upload, key, pictures.jpeg())
+            eventually(lambda victim=victim: victim in pool.busy_pids)
+            if not more:
+                monkeypatch.setattr(sys, "executable", shutil.which("false"))
+            os.kill(victim, signal.SIGSEGV)
+            os.kill(victim, signal.SIGCONT)
+            assert upload.result().json()["code"] == "broken_image"
+    assert not pool.healthy
+    assert lonely.upload(key, pictures.jpeg()).status_code == 503
+    monkeypatch.undo()
+    eventually(lambda: pool.healthy)
+    assert lonely.upload(key, pictures.jpeg()).status_code == 200
 
 
 def test_workers_are_recycled_without_a_pause(

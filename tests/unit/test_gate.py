@@ -91,8 +91,9 @@ def queue_of(now: Time | None = None, **bounds: float) -> UploadQueue:
 
 async def worked(slot: Slot, size: int = 1) -> Slot:
     """A slot whose body has been received and has had its turn."""
-    async with slot.work(size):
-        return slot
+    await slot.begin_work(size)
+    slot.end_work()
+    return slot
 
 
 async def turned_down(slot: Slot, size: int) -> bool:
@@ -194,9 +195,10 @@ def test_accounts_take_turns_at_the_workers() -> None:
 
         async def upload(account: str) -> None:
             slot = await queue.enter(account)
-            async with slot.work(1):
-                order.append(account)
-                await asyncio.sleep(0)
+            await slot.begin_work(1)
+            order.append(account)
+            await asyncio.sleep(0)
+            slot.end_work()
             slot.release()
 
         await asyncio.gather(*(upload(account) for account in ("a", "a", "a", "a", "b", "b", "c")))
@@ -211,8 +213,9 @@ def test_who_would_wait_too_long_for_a_worker_is_refused_before_sending() -> Non
         now = Time()
         queue = queue_of(now, max_wait=10, turns=1, max_bytes=99 * MB)
         slot = await queue.enter("a")
-        async with slot.work(MB):
-            now.now += 6  # so slow are the workers: six seconds for a megabyte
+        await slot.begin_work(MB)
+        now.now += 6  # so slow are the workers: six seconds for a megabyte
+        slot.end_work()
         assert not await refused(queue, "a")
         second = await worked(await queue.enter("a"), 2 * MB)
         assert await refused(queue, "a"), "three megabytes are ahead, at six seconds each"

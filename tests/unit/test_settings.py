@@ -95,6 +95,15 @@ def test_a_wrong_variable_is_told_by_name(tmp_path: Path, variable: str, value: 
     assert variable.removeprefix("IUSERVER_").lower().replace("_", ".", 1) in told or variable in told
 
 
+def test_a_catalogs_url_is_judged_by_its_scheme_and_never_shown(tmp_path: Path) -> None:
+    for url in ("sqlite:", "mongodb://a", "mongodb+srv://a/b"):
+        assert load(None, {"IUSERVER_CATALOG_URL": url}).catalog.url == url
+    for url in ("", "sqlite:elsewhere.db", "mongo://me:s3cret@a", "s3cret"):
+        told = wrong(tmp_path, IUSERVER_CATALOG_URL=url)
+        assert "catalog.url" in told
+        assert "s3cret" not in told
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         load(tmp_path / "nowhere.toml", {})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
 
 from tests import pictures
-from tests.running import RunningServer
+from tests.running import RunningServer, running
 
 pytestmark = pytest.mark.slow
 
@@ -221,6 +222,14 @@ def test_everything_can_be_reached_by_keyboard(server: RunningServer, profile: P
     assert page.get_by_label("Direct link", exact=True).is_visible()
     shown = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert shown == "solid"
+
+
+def test_the_way_to_tell_of_abuse_is_on_the_page(tmp_path: Path, profile: Profile, looked_at: Look) -> None:
+    with running(tmp_path, server={"abuse_contact": "abuse@example.org"}, imaging={"workers": 1}) as server:
+        page = profile(**PHONE)
+        status(page, uploaded(server)["share_url"])
+        looked_at(page, "abuse-phone")
+        assert page.get_by_role("link", name="Report abuse").get_attribute("href") == "mailto:abuse@example.org"
 
 
 def test_what_is_not_there_and_the_deletion_link_are_pages_too(

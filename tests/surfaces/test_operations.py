@@ -1,0 +1,133 @@
+"""What operators look at and turn: /readyz, /metrics, connections, SIGHUP, a spool that a crash has left."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+
+from handlers import receiving
+from handlers.library import FoldersHandler
+from tests import pictures
+from tests.conftest import LogGuard
+from tests.running import DEADLINE, RunningServer, bearer, eventually, running
+from tests.surfaces.test_cli import serving, told
+from tests.surfaces.test_upload import multipart, received, request_head
+
+
+def samples(text: str) -> dict[str, float]:
+    """What Prometheus' text format says: name and labels, value."""
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_a_server_with_all_it_needs_is_ready(server: RunningServer) -> None:
+    answer = server.get("/readyz")
+    parts = {"catalog": True, "blobs": True, "queue": True, "workers": True, "accepting": True}
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, **parts})
+
+
+def test_a_server_whose_queue_is_full_is_not_ready(tmp_path: Path) -> None:
+    with running(tmp_path, receive={"max_uploads": 1}, imaging={"workers": 1}) as server:
+        body, headers = multipart(pictures.jpeg())
+        with socket.create_connection(server.address, timeout=DEADLINE) as sending:
+            sending.sendall(request_head(server.new_key(), headers, len(body)) + body[:100])
+            eventually(lambda: server.get("/readyz").json()["queue"] is False)
+            assert server.get("/readyz").status_code == 503
+        eventually(lambda: server.get("/readyz").status_code == 200)
+
+
+def test_metrics_tell_requests_stages_refusals_and_bytes(tmp_path: Path) -> None:
+    with running(tmp_path, metrics={"listen": "127.0.0.1:0"}, imaging={"workers": 1}) as server:
+        key, picture = server.new_key(), pictures.phone_jpeg()
+        stored = server.upload(key, picture).json()["size"]
+        assert server.upload("iu_live_wrong", picture).status_code == 401
+        counted = samples(requests.get(server.server.metrics_url, timeout=DEADLINE).text)
+        assert counted['iuserver_requests_total{route="upload",status="200"}'] == 1
+        assert counted['iuserver_refusals_total{code="invalid_key"}'] == 1
+        assert counted["iuserver_received_bytes_total"] == len(picture)
+        assert counted["iuserver_stored_bytes_total"] == stored
+        for stage in ("receive", "work", "store", "commit"):
+            assert counted[f'iuserver_upload_stage_seconds_count{{stage="{stage}"}}'] == 1
+        assert (counted["iuserver_receiving"], counted["iuserver_working"]) == (0, 0)
+        assert counted["iuserver_workers"] >= 1
+        assert server.get("/metrics").status_code == 404, "no token, no metrics beside everything else"
+
+
+def test_metrics_beside_everything_else_want_their_token(tmp_path: Path) -> None:
+    with running(tmp_path, metrics={"token": "s3cret"}, imaging={"workers": 1}) as server:
+        assert server.get("/metrics").status_code == 401
+        assert server.get("/metrics", "wrong").status_code == 401
+        assert samples(server.get("/metrics", "s3cret").text)["iuserver_connections"] >= 1
+
+
+def test_one_connection_too_many_is_told_so_and_closed(tmp_path: Path) -> None:
+    with running(tmp_path, server={"max_connections": 2}, imaging={"workers": 1}) as server:
+        first, second = (socket.create_connection(server.address, timeout=DEADLINE) for _ in range(2))
+        with first, second, socket.create_connection(server.address, timeout=DEADLINE) as third:
+            answer = third.makefile("rb").read()  # to the end: the server closes
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: " in head
+            assert f"\r\nContent-Length: {len(body)}\r\n".encode() in head
+            assert json.loads(body)["code"] == "overloaded"
+            first.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert received(first).startswith(b"HTTP/1.1 200")
+        eventually(lambda: server.get("/healthz").status_code == 200)
+
+
+def test_a_small_body_that_never_comes_ends_its_connection(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard
+) -> None:
+    log_guard.allow("^Timeout reading body from ")
+    monkeypatch.setattr(FoldersHandler, "body_seconds", 0.1)
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        lines = {**bearer(server.new_key()), "Host": "x", "Content-Length": "10"}
+        connection.sendall(
+            b"POST /api/folders HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode()
+        )
+        connection.sendall(b"\r\n{")
+        assert connection.recv(1) == b""
+
+
+def test_a_body_that_takes_too_long_in_all_is_cut_off(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "PACE_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "BODY_SECONDS", 0)
+    monkeypatch.setattr(receiving, "BODY_RATE", 1 << 40)
+    body, headers = multipart(pictures.jpeg())
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request_head(server.new_key(), headers, len(body)) + body[:-1])
+        assert received(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_sighup_reads_plans_and_limits_again(tmp_path: Path) -> None:
+    config, data = tmp_path / "iuserver.toml", tmp_path / "data"
+    config.write_text("[plans.free]\nuploads_per_month = 1\n")
+    key = told("user", "add", "a@example.org", "--data", str(data))["api_key"]
+
+    def limit(url: str) -> int:
+        answer = requests.get(f"{url}/api/quota", headers=bearer(key), timeout=DEADLINE)
+        return int(answer.json()["limit"])
+
+    with serving(data, "--config", str(config)) as (process, url):
+        assert limit(url) == 1
+        config.write_text("[plans.free]\nuploads_per_month = 3\n")
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: limit(url) == 3)
+        config.write_text("[plans.free]\nuploads_per_month = -1\n")
+        process.send_signal(signal.SIGHUP)
+        assert limit(url) == 3, "what cannot be used changes nothing"
+
+
+def test_a_spool_that_a_crash_has_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    for number in range(50):
+        (tmp_path / "spool" / f"{number}.in").write_bytes(b"x")
+    with running(tmp_path, imaging={"workers": 1}) as server:
+        assert server.upload(server.new_key(), pictures.jpeg()).status_code == 200
+        eventually(lambda: not list(tmp_path.glob("spool.*")))
+        assert server.files("spool") == []
