@@ -12,9 +12,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 
+ACCEPTED_A_ROUND = 4
+"""Connections that are accepted with each round of the event loop. The others wait in the kernel, where they cost
+nothing: were all accepted at once, a round would take so long that no upload under way came to its end."""
+netutil._DEFAULT_BACKLOG = ACCEPTED_A_ROUND  # what Tornado accepts by in one go; it has no setting for it
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
 LINGER_SECONDS = 2

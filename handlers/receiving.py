@@ -130,6 +130,8 @@ class Receiving(Handler):
         self.release()
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
+        if fault.code == "overloaded":
+            self.set_header("Connection", "close")  # what comes next on it could not be refused unheard
         self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
         with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
             if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._discarded:
@@ -152,6 +154,8 @@ class Receiving(Handler):
     def _answered(self, *path: str) -> None:
         """The body is here, and the answer is out already."""
         self.finish()
+        if self._headers.get("Connection") == "close":
+            self._give_up()
 
     def _give_up(self) -> None:
         connection: Any = self.request.connection

@@ -26,6 +26,7 @@ class UploadHandler(ApiHandler):
         self._base_url = ""
 
     async def admit(self) -> None:
+        await self.services.uploads.hear()
         await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
         self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))

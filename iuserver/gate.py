@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from cachetools import LRUCache, TTLCache
 
 from iuserver.errors import Fault
-from iuserver.places import Places, Readings
+from iuserver.places import Places, Readings, Rounds
 from iuserver.policy import check_month, overloaded
 from iuserver.records import Allowance, Quota
 
 MAX_BUCKETS = 100_000
 LEAST_COST = 256 * 1024
 """Bytes: what a body costs at least, however small it is."""
+HEARD_A_ROUND = 2
+UNHEARD = 256
+"""Uploads that wait for a round of the event loop; with eight a round that is some tens of milliseconds."""
 REFUSALS_A_SECOND = 100
 """More than these are not heard any more while all places are taken."""
 WEIGHT = 0.1
@@ -118,6 +121,7 @@ class UploadQueue:
         self._now = now
         self._places = Places(bounds.max_uploads, bounds.per_account)
         self._readings = Readings()
+        self._rounds = Rounds(HEARD_A_ROUND, UNHEARD)
         self._turns = Places(bounds.turns, line=bounds.max_jobs)
         self._jobs: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -145,9 +149,18 @@ class UploadQueue:
         """How many received bodies wait for a worker, are in one, or are being stored."""
         return self._jobs.total()
 
+    async def hear(self) -> None:
+        """Wait until the event loop has time for one more upload. Raises Fault("overloaded").
+
+        All that arrive at once would make a round of the loop so long that no upload under way came to its end.
+        """
+        if not await self._rounds.take():
+            self._refusals.add(self._now())
+            raise overloaded(1 + secrets.randbelow(4))
+
     async def enter(self, account_id: str) -> Slot:
         """A place to send a body. Raises Fault("overloaded"), at once where a worker could not be had in time."""
-        if self.expected_wait(account_id) > self._bounds.max_wait:
+        if self.working >= self._bounds.max_jobs or self.expected_wait(account_id) > self._bounds.max_wait:
             raise self._overloaded(account_id)
         if not await self._places.take(account_id, self._bounds.receive_wait):
             raise self._overloaded(account_id)

@@ -1,4 +1,4 @@
-"""Places and readings that accounts take turns for, so that none is slowed down by how often another one asks."""
+"""Turns: places and readings that accounts take turns for, rounds of the event loop that requests take turns for."""
 
 from __future__ import annotations
 
@@ -111,3 +111,40 @@ class Readings:
             return
         self._waiting[account_id].popleft().set_result(None)
         asyncio.get_running_loop().call_soon(self._next, account_id)
+
+
+class Rounds:
+    """`size` may begin with each round of the event loop; up to `line` others wait, first come, first served."""
+
+    def __init__(self, size: int, line: int) -> None:
+        self._size = size
+        self._line = line
+        self._left = size
+        self._turning = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> bool:
+        """Wait for a round with room; False where the line is full."""
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._next)
+        if self._left and not self._waiting:
+            self._left -= 1
+            return True
+        if len(self._waiting) >= self._line:
+            return False
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn
+        return True
+
+    def _next(self) -> None:
+        self._turning = bool(self._waiting)
+        self._left = self._size
+        while self._waiting and self._left:
+            turn = self._waiting.popleft()
+            if not turn.done():  # who waited has given up
+                turn.set_result(None)
+                self._left -= 1
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._next)

@@ -47,7 +47,7 @@ CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
 
 
-TURNS_A_WORKER = 2
+TURNS_A_WORKER = 4
 """Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
 READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""

@@ -55,6 +55,10 @@ class Uploads:
     clock: Callable[[], float]
     read_only: bool = False
 
+    async def hear(self) -> None:
+        """Wait until there is time for one more upload. Raises Fault("overloaded")."""
+        await self.queue.hear()
+
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
     ) -> UploadSession:

@@ -9,7 +9,7 @@ import pytest
 
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
-from iuserver.places import Places, Readings
+from iuserver.places import Places, Readings, Rounds
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -167,7 +167,7 @@ def test_work_is_bounded_by_jobs_and_bytes_and_frees_the_place_to_send() -> None
         first.release()
         (await worked(await queue.enter("a"), 2 * MB)).release()  # alone, a body of any size gets its turn
         both = [await worked(await queue.enter("a")) for _ in range(2)]
-        assert await turned_down(await queue.enter("b"), 1), "the jobs are used up"
+        assert await refused(queue, "b"), "the jobs are used up"
         for slot in both:
             slot.release()
             slot.release()
@@ -276,6 +276,42 @@ def test_a_body_waits_only_where_its_account_would_delay_another() -> None:
         turn = second.pause()
         assert turn, "the first has read in this round"
         await turn
+
+    asyncio.run(work())
+
+
+def test_so_many_begin_with_each_round_of_the_loop() -> None:
+    async def work() -> None:
+        rounds, order = Rounds(2, line=3), []
+
+        async def begin(name: str) -> None:
+            order.append(f"{name} {'begins' if await rounds.take() else 'is refused'}")
+
+        waiting = [asyncio.ensure_future(begin(name)) for name in "abcdef"]
+        await asyncio.sleep(0)
+        assert order == ["a begins", "b begins", "f is refused"]
+        waiting[3].cancel()
+        await asyncio.wait(waiting)
+        assert order[3:] == ["c begins", "e begins"], "who has given up takes nobody's room"
+        assert await rounds.take()
+
+    asyncio.run(work())
+
+
+def test_uploads_are_not_even_heard_only_while_nobody_could_have_a_place_and_refusals_are_many() -> None:
+    async def work() -> None:
+        now = Time()
+        queue = queue_of(now, max_uploads=1)
+        slot = await queue.enter("a")
+        assert queue.shed() is None, "full, but nobody has been refused"
+        for _ in range(200):
+            assert await refused(queue, "b")
+        assert (queue.shed() or 0) >= 1
+        slot.release()
+        assert queue.shed() is None, "there is a place"
+        await queue.enter("a")
+        now.now += 5
+        assert queue.shed() is None, "that was a while ago"
 
     asyncio.run(work())
 
