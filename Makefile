@@ -32,6 +32,7 @@ test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(
 	@$(call system,$(SYSTEM_SLOW))
 	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready
 	$(BIN)/pytest -m slow
+	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded"
 
 check: setup   ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

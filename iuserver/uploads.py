@@ -186,6 +186,9 @@ class UploadSession:
             self._end_stage("commit")
             self._uploads.metrics.uploaded(self._spool.size, image.size)
             return stored
+        except Fault:
+            await self._free_claim()
+            raise
         finally:
             self._release()
 
@@ -264,6 +267,13 @@ class UploadSession:
             raise
         self._claim = None
         return Stored(image, policy.quota_of(account, self._caller.plan, image.created_at))
+
+    async def _free_claim(self) -> None:
+        """Before the answer: who repeats a failed upload at once finds its key free."""
+        claim, self._claim = self._claim, None
+        if claim:
+            with contextlib.suppress(Fault):  # it lapses by itself
+                await self._uploads.catalog.free_key(self._caller.account.id, claim)
 
     def _release(self) -> None:
         if self._free_month:

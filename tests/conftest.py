@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mongo_server import database, mongo_url
+from tests import backends
+from tests.mongo_server import mongo_url, new_database
 from tests.running import RunningServer, running
-from tests.s3_server import own_s3, s3_endpoint, s3_url
+from tests.s3_server import location, own_s3, s3_endpoint, s3_url
 
 __all__ = ["own_s3", "s3_endpoint", "s3_url"]
 
@@ -61,6 +62,21 @@ def log_guard() -> Iterator[LogGuard]:
     assert guard.unexpected == []
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    backends.mark_embedded(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_backends(request: pytest.FixtureRequest) -> None:
+    """With TEST_BACKENDS=distributed, the MongoDB and the S3 server on which all servers of this run are."""
+    if backends.CHOSEN == "distributed":
+        mongo, endpoint = request.getfixturevalue("mongo"), request.getfixturevalue("s3_endpoint")
+        backends.use(mongo, location(endpoint))
+    elif backends.CHOSEN != "embedded":
+        raise pytest.UsageError("TEST_BACKENDS is embedded or distributed")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with the default settings but for the rate limit, shared by a module's tests."""
@@ -76,10 +92,9 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def mongo_database(mongo: str) -> Iterator[str]:
+def mongo_database(mongo: str) -> str:
     """The URL of a database of the test's own."""
-    with database(mongo) as url:
-        yield url
+    return new_database(mongo)
 
 
 def corpus_folder() -> Path | None:

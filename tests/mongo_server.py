@@ -13,11 +13,11 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pymongo
 import pytest
 
+from tests.backends import DATABASES, with_database
 from tests.running import eventually
 
 PROGRAM = Path(__file__).parents[1] / ".venv/services/bin/secantusd-py"
@@ -83,19 +83,23 @@ def mongo_url(folder: Path) -> Iterator[str]:
     given = os.environ.get("TEST_MONGODB_URI")
     if given:
         yield given
+        _drop_databases(given)
     else:
         with mongo_server(folder) as server:
             yield server.url
 
 
-@contextlib.contextmanager
-def database(url: str) -> Iterator[str]:
-    """The URL of a new database on a server; a server that is not ours is left as it was."""
-    name = f"iuserver_test_{secrets.token_hex(6)}"
-    yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-    if os.environ.get("TEST_MONGODB_URI"):
-        with pymongo.MongoClient(url) as client:
-            client.drop_database(name)
+def new_database(url: str) -> str:
+    """The URL of a database on a server that nobody has used yet."""
+    return with_database(url, f"{DATABASES}{secrets.token_hex(6)}")
+
+
+def _drop_databases(url: str) -> None:
+    """Leave a server that is not ours as it was."""
+    with pymongo.MongoClient(url) as client:
+        for name in client.list_database_names():
+            if name.startswith(DATABASES):
+                client.drop_database(name)
 
 
 def _free_port() -> int:

@@ -16,6 +16,7 @@ import uvloop
 
 from iuserver.server import Server
 from iuserver.settings import Settings
+from tests.backends import sections_of
 
 DEADLINE = 20.0
 
@@ -80,6 +81,15 @@ class RunningServer:
         url = path if path.startswith("http") else self.url + path
         return requests.get(url, headers={**(bearer(key) if key else {}), **headers}, timeout=DEADLINE)
 
+    def blobs(self) -> set[str]:
+        """The keys of all blobs, wherever they are."""
+
+        async def listed() -> set[str]:
+            return {key async for key, _ in self.server._services.viewing.blobs.listing()}
+
+        keys: set[str] = self.call(listed())
+        return keys
+
     def files(self, folder: str) -> list[Path]:
         """The files below a folder of the data."""
         return [path for path in (self.data / folder).rglob("*") if path.is_file()]
@@ -91,8 +101,11 @@ def bearer(key: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(folder: Path, **sections: dict[str, Any]) -> Iterator[RunningServer]:
-    """Run a server over `folder`; `sections` change settings, as in limits={"api_per_minute": 5}."""
-    settings = changed(Settings(), {"server": {}, **sections})
+    """Run a server over `folder`; `sections` change settings, as in limits={"api_per_minute": 5}.
+
+    Its backends are those of the folder (backends.py), unless the sections name others.
+    """
+    settings = changed(Settings(), {"server": {}, **sections_of(folder), **sections})
     settings = changed(settings, {"server": {"data": str(folder), "port": 0}})
     clock = Clock()
     loop = uvloop.new_event_loop()

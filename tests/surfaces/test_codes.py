@@ -159,7 +159,7 @@ def test_a_catalog_that_somebody_else_has_locked_is_not_available(server: Runnin
     """And goes on when the lock is gone: nothing was stored, nothing counted."""
     log_guard.allow(r"^request \w+: The catalog is not available")
     key = server.new_key()
-    before = len(server.files("blobs"))
+    before = len(server.blobs())
     with sqlite3.connect(server.data / "catalog.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         refused = server.upload(key, pictures.jpeg())
@@ -168,4 +168,4 @@ def test_a_catalog_that_somebody_else_has_locked_is_not_available(server: Runnin
     assert (refused.status_code, refused.json()["code"]) == (502, "storage_unavailable")
     assert server.get("/api/quota", key).json()["used"] == 0
     assert server.upload(key, pictures.jpeg()).json()["quota"]["used"] == 1
-    assert len(server.files("blobs")) == before + 2  # the first one's is the janitor's
+    assert len(server.blobs()) == before + 2  # the first one's is the janitor's

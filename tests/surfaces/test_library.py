@@ -86,14 +86,14 @@ def test_there_may_be_200_folders(server: RunningServer) -> None:
 
 def test_a_deleted_image_is_gone_with_its_bytes_and_keeps_its_count(server: RunningServer) -> None:
     key = server.new_key()
-    before = len(server.files("blobs"))
+    before = len(server.blobs())
     answer = server.upload(key, pictures.jpeg()).json()
     assert ask(server, "DELETE", f"/api/images/{answer['slug']}", server.new_key()).status_code == 404
     deleted = ask(server, "DELETE", f"/api/images/{answer['slug']}", key)
     assert (deleted.status_code, deleted.json()) == (200, {"ok": True, "slug": answer["slug"]})
     assert server.get(answer["direct_url"]).status_code == 404
     assert ask(server, "DELETE", f"/api/images/{answer['slug']}", key).status_code == 404
-    assert len(server.files("blobs")) == before
+    assert len(server.blobs()) == before
     quota = server.get("/api/quota", key).json()
     assert (quota["used"], quota["storage"]["used"]) == (1, 0)
 
@@ -130,13 +130,13 @@ def test_deletion_links_outlive_a_restart(tmp_path: Path) -> None:
 
 def test_a_removed_account_takes_its_images_along(server: RunningServer) -> None:
     email, key = server.new_email()
-    before = len(server.files("blobs"))
+    before = len(server.blobs())
     links = [server.upload(key, pictures.jpeg()).json()["direct_url"] for _ in range(3)]
     done = command("user", "remove", email, "--data", str(server.data))
     assert (done.returncode, done.stderr) == (0, "")
     assert [server.get(link).status_code for link in links] == [404] * 3
     assert server.upload(key, pictures.jpeg()).status_code == 401
-    assert len(server.files("blobs")) == before
+    assert len(server.blobs()) == before
     assert command("user", "remove", email, "--data", str(server.data)).returncode == 1
 
 

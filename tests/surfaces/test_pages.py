@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import requests
 
-from iuserver.blobs.disk import DiskBlobs
 from iuserver.errors import Fault
 from tests import pictures
 from tests.conftest import LogGuard
@@ -172,7 +171,7 @@ def test_a_failing_store_reveals_nothing_and_uses_nothing_up(
         raise Fault("storage_unavailable", "The image store is not available")
 
     with monkeypatch.context() as patch:
-        patch.setattr(DiskBlobs, "open", away)
+        patch.setattr(type(server.server._services.viewing.blobs), "open", away)
         failed = post(image)
     assert failed.status_code == 502
     assert "The image store is not available." in failed.text

@@ -73,11 +73,11 @@ def test_the_janitor_does_not_run(reading: RunningServer, filled: tuple[str, dic
     assert reading.get(f"/f/{image['slug']}.{image['ext']}").status_code == 404
     for _ in range(20):  # answers, between which it would have had its turn
         reading.get("/healthz")
-    assert len(reading.files("blobs")) == 1
+    assert len(reading.blobs()) == 1
     reading.call(reading.server.stop())  # the fixture's own stop does nothing more
     with running(reading.data, imaging={"workers": 1}) as writing:
         writing.clock.advance(2 * DAY)
-        eventually(lambda: not writing.files("blobs"))
+        eventually(lambda: not writing.blobs())
 
 
 def test_commands_that_change_something_are_refused(tmp_path: Path, filled: tuple[str, dict[str, Any]]) -> None:

@@ -194,12 +194,12 @@ def test_a_refusal_says_why_and_costs_nothing(
     server: RunningServer, data: bytes, fields: dict[str, str], status: int, code: str
 ) -> None:
     key = server.new_key()
-    blobs = len(server.files("blobs"))
+    blobs = len(server.blobs())
     response = server.upload(key, data, **fields)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.json()["error"]
     assert server.get("/api/quota", key).json()["used"] == 0
-    assert len(server.files("blobs")) == blobs
+    assert len(server.blobs()) == blobs
     assert server.files("spool") == []
 
 
@@ -356,7 +356,7 @@ def test_of_64_parallel_uploads_on_a_free_account_exactly_10_succeed(tmp_path: P
         assert server.call(ledger(server).ledger(account.id, month_of(server.clock()))) == 10
         slugs = [answer.json()["slug"] for answer in answers if answer.status_code == 200]
         assert len({server.call(ledger(server).image(slug)).blob for slug in slugs}) == 10
-        assert len(server.files("blobs")) == 10
+        assert len(server.blobs()) == 10
 
 
 def test_a_new_month_begins_at_midnight_utc(small: RunningServer) -> None:

@@ -45,7 +45,7 @@ def swept(server: RunningServer) -> None:
 
 def blobs_left(server: RunningServer) -> int:
     swept(server)
-    return len(server.files("blobs"))
+    return len(server.blobs())
 
 
 def record(server: RunningServer, image: dict[str, Any]) -> dict[str, Any]:
@@ -316,9 +316,9 @@ def test_an_image_is_gone_at_its_second_and_from_the_disk_at_the_next_sweep(serv
         {"expiration": "views", "view_limit": "9"},
         {"expiration": "1w", "password": "p"},
     ):
-        before = set(server.files("blobs"))
+        before = server.blobs()
         image = uploaded(server, **fields)
-        (blob,) = set(server.files("blobs")) - before
+        (blob,) = server.blobs() - before
         headers = {"X-Image-Password": "p"}
         server.clock.set(image["expires_at"] - 2)
         assert server.get(image["direct_url"], **headers).status_code == 200
@@ -326,9 +326,9 @@ def test_an_image_is_gone_at_its_second_and_from_the_disk_at_the_next_sweep(serv
         for key in (None, image["key"]):
             assert server.get(image["direct_url"], key, **headers).status_code == 404
         assert server.get(f"/api/images/{image['slug']}", image["key"]).status_code == 404
-        assert blob.exists()
+        assert blob in server.blobs()
         swept(server)
-        assert not blob.exists()
+        assert blob not in server.blobs()
         server.clock.offset = 0
 
 
