@@ -18,7 +18,7 @@ MCP_NODE := $(VENV)/mcp-node
 SYSTEM := python3-venv gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
-.PHONY: setup run test test-slow check fuzz bench
+.PHONY: setup run test test-slow check fuzz chaos bench
 
 setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
 
@@ -26,7 +26,7 @@ run: setup   ## the server with the embedded defaults, all of it under ./var
 	@exec $(BIN)/python run.py serve --config conf/iuserver.toml --demo
 
 test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five minutes
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not chaos"
 
 test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
@@ -42,6 +42,9 @@ check: setup   ## formatting, lint, types, import contracts
 fuzz: setup   ## two minutes of coverage-guided fuzzing for each walker
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
 	for format in jpeg png gif webp avif; do $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
+
+chaos: setup   ## ten minutes of kills, full disks and vanishing clients, then the books are checked
+	$(BIN)/pytest -m chaos -s tests/surfaces/test_chaos.py
 
 bench: setup $(BENCH)/.ready   ## measurements: make bench SCENARIO=read BENCH_ARGS="--rounds 3"
 	@$(call system,wrk)

@@ -178,8 +178,9 @@ class Catalog(Protocol):
 class Copyable(Catalog, Protocol):
     """A catalog that can be copied in constant memory: all that is in it, as rows.
 
-    `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it. Of idempotency keys there are those
-    that stand for an upload.
+    `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it, and `shelves`: how many images are in
+    each, "" for none; an image's row its viewers and grants. Of idempotency keys there are those that stand for an
+    upload.
     """
 
     async def size(self, kind: str) -> int:

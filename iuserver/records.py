@@ -247,6 +247,7 @@ ROW_KEYS = {
     "ledger": ("month", "account_id", "blob"),
     "kept_slugs": ("slug",),
     "idempotency_keys": ("account_id", "key"),
+    "blocks": ("id",),
 }
 """The kinds of rows, in the order in which they can be copied, and what each kind is ordered by."""
 

@@ -87,9 +87,9 @@ class Transactions:
 
     async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
         async def work(session: Any) -> Image | None:
-            tombstone = {"kept_until": keep_slug_until}
+            kept = {"kept_until": keep_slug_until}
             found = await self._store.images.find_one_and_replace(
-                {"_id": slug, "blob": blob}, tombstone, RECORD_ONLY, session=session
+                {"_id": slug, "blob": blob}, kept, RECORD_ONLY, session=session
             )
             if found is None:
                 return None
@@ -297,7 +297,7 @@ async def _refuse(store: Store, image: Image, charge: Charge, session: Any) -> D
 
 
 async def _store_record(store: Store, image: Image, session: Any = None) -> None:
-    """Insert a record, or put it in the place of a tombstone whose time is over. Raises Fault("slug_taken")."""
+    """Insert a record, or put it in the place of a kept slug whose time is over. Raises Fault("slug_taken")."""
     free = {"_id": image.slug, "kept_until": {"$lte": image.created_at}}
     try:
         await store.images.replace_one(free, image_document(image), upsert=True, session=session)

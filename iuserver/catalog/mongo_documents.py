@@ -45,7 +45,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("burying.at", 1)], {"sparse": True}),
         ([("settled.slug", 1)], {"sparse": True}),
     ],
-    # Sparse: no tombstone is in them. None but `_id` is unique, so that the slug can be the key of shards.
+    # Records alone are in them, but for the last three. None but `_id` is unique: the slug can be the key of shards.
     "images": [
         ([("blob", 1)], {"sparse": True}),
         ([("account_id", 1), ("created_at", 1), ("_id", 1)], OF_RECORDS),

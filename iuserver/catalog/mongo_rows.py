@@ -10,15 +10,18 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from iuserver.catalog.mongo_documents import (
+    ROOT,
     Document,
     Store,
     account_document,
     account_of,
+    block_document,
+    block_of,
     image_document,
     image_of,
     key_id,
 )
-from iuserver.records import ROW_KEYS, Account, Image, Row
+from iuserver.records import ROW_KEYS, Account, Block, Image, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,25 @@ class Kind:
 
 
 def _account_row(document: Document) -> Row:
-    folders = [dict(folder) for folder in document["folders"]]
-    return {**asdict(account_of(document)), "folders": sorted(folders, key=lambda folder: folder["slug"])}
+    folders = sorted(document["folders"], key=lambda folder: str(folder["slug"]))
+    shelves = {"" if name == ROOT else name: count for name, count in document.get("shelves", {}).items() if count}
+    return {**asdict(account_of(document)), "folders": folders, "shelves": shelves}
 
 
 def _account_document(row: Row) -> Document:
-    account = Account(**{name: value for name, value in row.items() if name != "folders"})
-    return {**account_document(account), "folders": row["folders"]}
+    account = Account(**{name: row[name] for name in Account.__slots__})
+    shelves = {name or ROOT: count for name, count in row["shelves"].items()}
+    return {**account_document(account), "folders": row["folders"], "shelves": shelves}
 
 
 def _image_row(document: Document) -> Row:
-    image = image_of(document)
-    return {name: getattr(image, name) for name in Image.__slots__}
+    grants = sorted(document.get("grants", []), key=lambda grant: bytes(grant["hash"]))
+    return {**asdict(image_of(document)), "viewers": sorted(document.get("viewers", [])), "grants": grants}
+
+
+def _image_document(row: Row) -> Document:
+    within = {name: row[name] for name in ("viewers", "grants") if row[name]}
+    return image_document(Image(**{name: row[name] for name in Image.__slots__})) | within
 
 
 def _key_document(row: Row) -> Document:
@@ -62,7 +72,7 @@ KINDS = {
         lambda row: {"_id": row["name"], "value": row["value"]},
     ),
     "accounts": Kind("accounts", {}, _account_row, _account_document),
-    "images": Kind("images", {"blob": {"$exists": True}}, _image_row, lambda row: image_document(Image(**row))),
+    "images": Kind("images", {"blob": {"$exists": True}}, _image_row, _image_document),
     "ledger": Kind(
         "ledger",
         {},
@@ -76,6 +86,7 @@ KINDS = {
         lambda row: {"_id": row["slug"], "kept_until": row["until"]},
     ),
     "idempotency_keys": Kind("keys", {"fingerprint": {"$exists": True}}, _without_id, _key_document),
+    "blocks": Kind("blocks", {}, lambda document: asdict(block_of(document)), lambda row: block_document(Block(**row))),
 }
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import fields
 from typing import Any
 
-from iuserver.records import ROW_KEYS, Account, Image, Row
+from iuserver.records import ROW_KEYS, Account, Block, Image, Row
 
 COLUMNS: dict[str, list[str]] = {
     "secrets": ["name", "value"],
@@ -16,16 +16,29 @@ COLUMNS: dict[str, list[str]] = {
     "ledger": ["month", "account_id", "blob", "slug"],
     "kept_slugs": ["slug", "until"],
     "idempotency_keys": ["account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer"],
+    "blocks": [f.name for f in fields(Block)],
 }
 FOLDER_COLUMNS = ("slug", "name", "created_at")
-FOLDERS = """
-    (SELECT json_group_array(json_object('slug', slug, 'name', name, 'created_at', created_at))
-     FROM folders WHERE account_id = accounts.id)
-"""
+WITHIN = {
+    "accounts": [
+        """(SELECT json_group_array(json_object('slug', slug, 'name', name, 'created_at', created_at))
+            FROM folders WHERE account_id = accounts.id)""",
+        """(SELECT json_group_object(folder, images)
+            FROM image_counts WHERE account_id = accounts.id AND images > 0)""",
+    ],
+    "images": [
+        "(SELECT json_group_array(hex(viewer)) FROM viewers WHERE viewers.slug = images.slug)",
+        """(SELECT json_group_array(json_object('hash', hex(hash), 'lapses_at', lapses_at))
+            FROM grants WHERE grants.slug = images.slug)""",
+    ],
+}
+"""What else is selected, behind the columns: what other tables have that belongs to the row."""
 INSERT_FOLDER = "INSERT OR IGNORE INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
+INSERT_VIEWER = "INSERT OR IGNORE INTO viewers (slug, viewer) VALUES (?, ?)"
+INSERT_GRANT = "INSERT OR IGNORE INTO grants (slug, hash, lapses_at) VALUES (?, ?, ?)"
 WHICH = {kind: "fingerprint IS NOT NULL" if kind == "idempotency_keys" else "TRUE" for kind in ROW_KEYS}
 SELECT = {
-    kind: f"SELECT {', '.join([*columns, FOLDERS] if kind == 'accounts' else columns)} FROM {kind} WHERE {WHICH[kind]}"
+    kind: f"SELECT {', '.join([*columns, *WITHIN.get(kind, [])])} FROM {kind} WHERE {WHICH[kind]}"
     for kind, columns in COLUMNS.items()
 }
 LAST = {
@@ -51,12 +64,22 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
     row = dict(zip(COLUMNS[kind], found, strict=False))
     if kind == "accounts":
         row["disabled"] = bool(row["disabled"])
-        row["folders"] = sorted(json.loads(found[-1]), key=lambda folder: folder["slug"])
+        row["folders"] = sorted(json.loads(found[-2]), key=lambda folder: folder["slug"])
+        row["shelves"] = json.loads(found[-1])
+    if kind == "images":
+        row["viewers"] = sorted(map(bytes.fromhex, json.loads(found[-2])))
+        grants = [{**grant, "hash": bytes.fromhex(grant["hash"])} for grant in json.loads(found[-1])]
+        row["grants"] = sorted(grants, key=lambda grant: grant["hash"])
     return row
 
 
 def insert(connection: sqlite3.Connection, kind: str, rows: list[Row]) -> None:
+    """Store rows. The numbers of an account's images are not: they are counted as those are stored."""
     connection.executemany(INSERT[kind], [[row[name] for name in COLUMNS[kind]] for row in rows])
     for row in rows if kind == "accounts" else []:
         folders = [[row["id"], *(folder[name] for name in FOLDER_COLUMNS)] for folder in row["folders"]]
         connection.executemany(INSERT_FOLDER, folders)
+    for row in rows if kind == "images" else []:
+        connection.executemany(INSERT_VIEWER, [(row["slug"], viewer) for viewer in row["viewers"]])
+        grants = [(row["slug"], grant["hash"], grant["lapses_at"]) for grant in row["grants"]]
+        connection.executemany(INSERT_GRANT, grants)

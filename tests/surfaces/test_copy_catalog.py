@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.ports import Copyable
-from iuserver.records import ROW_KEYS, Account, Charge, Folder, Image, Row
+from iuserver.records import ROW_KEYS, Account, Block, Charge, Folder, Grant, Image, Row
 from iuserver.settings import Settings
 from tests import pictures
 from tests.running import running
@@ -41,7 +42,8 @@ def picture(number: int) -> Image:
 
 
 async def fill(catalog: Copyable, count: int) -> None:
-    """Accounts, folders, images, tombstones, keys that stand for something, and one that is claimed."""
+    """Accounts, folders, images, kept slugs, keys that stand for something, one that is claimed, images that some have
+    seen, and a blocklist."""
     await catalog.secret()
     for account in ACCOUNTS:
         await catalog.add_account(account)
@@ -51,8 +53,30 @@ async def fill(catalog: Copyable, count: int) -> None:
         await asyncio.gather(*(_upload(catalog, number) for number in range(start, min(start + 64, count))))
     for number in range(0, count, 10):
         await catalog.delete_image(picture(number).slug, picture(number).blob, 9999)
+    for number in range(SEEN):
+        await _look_at(catalog, seen(number))
+    await catalog.bury_image(seen(2).slug, seen(2).blob, 1063)
+    for number, size in ((1, 5), (2, None)):
+        await catalog.add_block(Block(f"b{number}", bytes([number]) * 32, size, "x.jpg", number))
     await catalog.set_disabled(ACCOUNTS[2].email, True)
     await catalog.claim_key("a1", "claimed", 1000, 2000)
+
+
+SEEN = 6
+"""So many images have been seen, by two, three, and four, who are all that may; one of the latter is a tombstone."""
+
+
+def seen(number: int) -> Image:
+    image = replace(picture(number), slug=f"seen{number}", blob=f"5ee4{number:028x}")
+    return replace(image, expiration="views", view_limit=4)
+
+
+async def _look_at(catalog: Copyable, image: Image) -> None:
+    number = int(image.slug[4:])
+    await catalog.commit_upload(image, CHARGES[number % 3])
+    for viewer in range(2 + number % 3):
+        grant = Grant(bytes([viewer]) * 32, 1060 + viewer) if viewer else None
+        await catalog.claim_view(image.slug, image.blob, bytes([viewer]) * 16, grant, 1000)
 
 
 async def _upload(catalog: Copyable, number: int) -> None:
@@ -91,10 +115,11 @@ def test_all_that_is_there_is_copied_there_and_back(tmp_path: Path, mongo_databa
     assert counts == {
         "secrets": 1,
         "accounts": 3,
-        "images": 630,
-        "ledger": 700,
+        "images": 636,
+        "ledger": 706,
         "kept_slugs": 70,
         "idempotency_keys": 100,
+        "blocks": 2,
     }
     assert copied(mongo_database, back) == counts
     everything = on_catalog(first, rows)
@@ -105,11 +130,17 @@ def test_all_that_is_there_is_copied_there_and_back(tmp_path: Path, mongo_databa
         {"slug": "cats", "name": "CATS", "created_at": 7},
         {"slug": "dogs", "name": "DOGS", "created_at": 7},
     ]
+    own = [row for row in everything["images"] if row["account_id"] == "a1"]
+    assert everything["accounts"][0]["shelves"] == Counter(row["folder"] or "" for row in own)
+    row = next(row for row in everything["images"] if row["slug"] == "seen0")
+    assert (row["views"], row["viewed_at"]) == (2, 1000)
+    assert row["viewers"] == [bytes([0]) * 16, bytes([1]) * 16]
+    assert row["grants"] == [{"hash": bytes([1]) * 32, "lapses_at": 1061}]
     assert copied(first, mongo_database) == counts, "again: nothing is left to do"
 
 
 def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> None:
-    """Counts go on, slugs stay kept, keys stand for their uploads, folders are there."""
+    """Counts go on, slugs stay kept, keys stand for their uploads, folders are there; who has seen what is known."""
 
     async def look(catalog: Copyable) -> None:
         assert await catalog.counts("2026-11", "", 9) == counts
@@ -121,10 +152,21 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
         assert [folder.slug for folder, _ in await catalog.folders("a1")] == ["cats", "dogs"]
         account = await catalog.commit_upload(replace(picture(90), slug="new"), CHARGES[0])
         assert account.used == counts[0].used + 1
+        assert await catalog.list_images("a2", "cats", 9, 0) == lists
+        assert await catalog.image("seen2") == stone
+        assert stone.buried_at == 1063
+        assert await catalog.has_grant("seen5", bytes([3]) * 32, 1062)
+        assert [image.slug for image in await catalog.to_bury(1063, 9)] == ["seen5"]
+        known = await catalog.claim_view("seen0", seen(0).blob, bytes(16), None, 1001)
+        assert known
+        assert known.views == 2
+        assert await catalog.is_blocked(bytes([2]) * 32)
 
     source = f"sqlite:{tmp_path}/first.db"
     on_catalog(source, lambda catalog: fill(catalog, 30))
     counts = on_catalog(source, lambda catalog: catalog.counts("2026-11", "", 9))
+    lists = on_catalog(source, lambda catalog: catalog.list_images("a2", "cats", 9, 0))
+    stone = on_catalog(source, lambda catalog: catalog.image("seen2"))
     copied(source, mongo_database)
     on_catalog(mongo_database, look)
 
@@ -144,7 +186,7 @@ def test_a_copy_that_was_interrupted_goes_on(tmp_path: Path, mongo_database: str
     on_catalog(source, lambda catalog: fill(catalog, 100))
     everything = on_catalog(source, rows)
     on_catalog(target, a_part)
-    assert copied(source, target)["images"] == 90
+    assert copied(source, target)["images"] == 96
     assert on_catalog(target, rows) == everything
 
 

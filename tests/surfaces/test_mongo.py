@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -11,12 +12,16 @@ from pathlib import Path
 import pytest
 import requests
 
+from iuserver.catalog.mongo_commits import Steps
 from iuserver.errors import Fault
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.mongo_server import mongo_server
 from tests.running import DEADLINE, RunningServer, eventually, running
 from tests.surfaces.test_cli import command, told
+from tests.surfaces.test_viewing import moved, shortened, swept
+
+PICTURE = pictures.jpeg()
 
 
 @pytest.fixture
@@ -72,6 +77,70 @@ def test_64_uploads_at_once_through_two_servers_get_the_ten_places_of_a_month(
     assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 54
     assert {answer.json()["quota"]["used"] for answer in answers if answer.ok} == set(range(1, 11))
     eventually(lambda: two_servers[1].get("/api/quota", key).json()["used"] == 10, 1)
+
+
+@pytest.mark.parametrize("transactions", [True, False], ids=["transactions", "steps"])
+def test_of_a_hundred_at_once_through_two_servers_one_sees_a_picture_that_may_be_seen_once(
+    two_servers: tuple[RunningServer, RunningServer], monkeypatch: pytest.MonkeyPatch, transactions: bool
+) -> None:
+    one, two = two_servers
+    if not transactions:
+        for server in two_servers:
+            catalog = server.server._services.viewing.catalog
+            monkeypatch.setattr(catalog, "_atomic", Steps(catalog._store, server.clock))
+    key = one.new_key("pro")
+    uploaded = one.upload(key, PICTURE, expiration="burn").json()
+    path = f"/f/{uploaded['slug']}.{uploaded['ext']}"
+    with ThreadPoolExecutor(100) as threads:
+        answers = list(threads.map(lambda number: two_servers[number % 2].get(path), range(100)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [404] * 99
+    assert [answer.content for answer in answers if answer.ok] == [PICTURE]
+    seen = two.get(f"/api/images/{uploaded['slug']}", key).json()
+    assert (seen["views"], seen["size"]) == (1, len(PICTURE))
+    for server in two_servers:
+        swept(server)
+    assert one.files("blobs") == []
+    stone = two.get(f"/api/images/{uploaded['slug']}", key).json()
+    assert (stone["views"], stone["viewed_at"], stone["size"]) == (1, seen["viewed_at"], 0)
+    assert eventually(lambda: one.get("/api/quota", key).json()["storage"]["used"] == 0, 1)
+
+
+def test_viewers_are_counted_once_each_whichever_server_they_ask(
+    two_servers: tuple[RunningServer, RunningServer],
+) -> None:
+    one, two = two_servers
+    key = one.new_key("pro")
+    uploaded = one.upload(key, PICTURE, expiration="views", view_limit="3").json()
+    path = f"/f/{uploaded['slug']}.{uploaded['ext']}"
+    servers = itertools.cycle(two_servers)
+    statuses = [next(servers).get(path, **{"User-Agent": f"Firefox {who}"}).status_code for who in "aabacda"]
+    assert statuses == [200, 200, 200, 200, 200, 404, 404]
+    assert two.get(f"/api/images/{uploaded['slug']}", key).json()["views"] == 3
+
+
+def test_a_grant_from_one_server_is_good_at_the_other(two_servers: tuple[RunningServer, RunningServer]) -> None:
+    one, two = two_servers
+    slug = one.upload(one.new_key("pro"), PICTURE, expiration="burn").json()["slug"]
+    page = requests.post(f"{one.url}/i/{slug}", timeout=DEADLINE)
+    granted = re.search(rf"/f/{slug}[^\"]+grant=[^\"]+", page.text)
+    assert granted, page.status_code
+    assert two.get(granted[0]).content == one.get(granted[0]).content == PICTURE
+    assert two.get(granted[0].partition("?")[0]).status_code == 404
+
+
+def test_bytes_that_cannot_be_read_burn_nothing(
+    two_servers: tuple[RunningServer, RunningServer], log_guard: LogGuard
+) -> None:
+    log_guard.allow("^request .*The image's bytes")
+    one, two = two_servers
+    uploaded = one.upload(one.new_key("pro"), PICTURE, expiration="burn").json()
+    path = f"/f/{uploaded['slug']}.{uploaded['ext']}"
+    (blob,) = one.files("blobs")
+    with shortened(blob):
+        assert [server.get(path).status_code for server in two_servers] == [502, 502]
+    with moved(blob):
+        assert [server.get(path).status_code for server in two_servers] == [404, 404]
+    assert two.get(path).content == PICTURE
 
 
 def test_while_the_database_is_away_the_answer_is_502_and_afterwards_all_goes_on(

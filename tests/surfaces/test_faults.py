@@ -1,0 +1,81 @@
+"""A disk that is full, for real: a small file system of its own. Nothing is lost, nothing charged, and it goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import pictures
+from tests.conftest import LogGuard
+from tests.running import Clock, RunningServer, running
+from tests.surfaces.test_repair import fsck
+
+SIZE = 16 << 20
+PICTURE = pictures.phone_jpeg(image=pictures.noise(400, 400), quality=95)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a file system of one's own needs the right to mount one: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder: Path, left: int) -> Path:
+    """Use the disk up but for so many bytes."""
+    filler = folder / "filler"
+    found = os.statvfs(folder)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail * found.f_frsize - left))
+    return filler
+
+
+def used(server: RunningServer, key: str) -> int:
+    return int(server.get("/api/quota", key).json()["used"])
+
+
+def test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_room(
+    small_disk: Path, log_guard: LogGuard
+) -> None:
+    log_guard.allow("storage_unavailable|not available|cannot store")
+    with running(small_disk / "data", imaging={"workers": 1}) as server:
+        key = server.new_key("pro")
+        assert server.upload(key, PICTURE).status_code == 200
+        blobs = server.files("blobs")
+        filler = fill(small_disk, left=0)
+        refused = server.upload(key, PICTURE)
+        assert (refused.status_code, refused.json()["code"]) == (502, "storage_unavailable")
+        assert used(server, key) == 1
+        assert (server.files("blobs"), server.files("spool")) == (blobs, [])
+        filler.unlink()
+        assert server.upload(key, PICTURE).status_code == 200
+        assert used(server, key) == 2
+
+
+def test_wherever_the_space_ends_all_stays_in_step(small_disk: Path, log_guard: LogGuard) -> None:
+    """Less and less room: the file, its cleaned form, the catalog's log run out of it, one after the other."""
+    log_guard.allow("storage_unavailable|not available|cannot store")
+    with running(small_disk / "data", imaging={"workers": 1}) as server:
+        key, stored, answers = server.new_key("pro"), [], set()
+        for left in range(0, 4 * len(PICTURE), len(PICTURE) // 5):
+            filler = fill(small_disk, left)
+            answer = server.upload(key, PICTURE)
+            answers.add(answer.status_code)
+            if answer.status_code == 200:
+                stored.append(answer.json()["direct_url"])
+            filler.unlink()
+        assert answers == {200, 502}
+        assert all(server.get(url).status_code == 200 for url in stored)
+        assert used(server, key) == len(stored)
+    _, (records, blobs, leftovers, problems) = fsck(small_disk / "data", Clock())
+    assert (records, problems) == (len(stored), 0)
+    assert blobs == len(stored) + leftovers, "bytes whose record did not fit wait for the janitor"
