@@ -112,7 +112,10 @@ class McpHandler(ApiHandler):
         """
         if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
             return True
-        page, own = urlsplit(origin), urlsplit(self.base_url())
+        try:
+            page, own = urlsplit(origin), urlsplit(self.base_url())
+        except ValueError:
+            return False
         address = parsed(page.hostname)
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
