@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
+import json
 import random
 from collections.abc import Callable
 
@@ -35,6 +37,16 @@ def form(name: str) -> bytes:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.{ext}"\r\n'
     mime = "jpeg" if ext == "jpg" else ext
     return f"{head}Content-Type: image/{mime}\r\n\r\n".encode() + picture(name) + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+@functools.cache
+def call(name: str) -> bytes:
+    """A picture as an agent sends it: a call of the tool upload_image."""
+    ext = extension(name)
+    data = base64.b64encode(picture(name)).decode()
+    arguments = {"filename": f"photo.{ext}", "mime": f"image/{'jpeg' if ext == 'jpg' else ext}", "data_base64": data}
+    params = {"name": "upload_image", "arguments": arguments}
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
 
 
 def names_of(case: str) -> list[str]:

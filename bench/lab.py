@@ -24,12 +24,13 @@ from bench.request import Request
 
 OURS = "iuserver"
 MANY = "100000000"
-HIGH_LIMITS = {"LIMITS_API_PER_MINUTE": MANY, "PLANS_BUSINESS_UPLOADS_PER_MONTH": MANY}
+HIGH_LIMITS = {"LIMITS_API_PER_MINUTE": MANY, "LIMITS_MCP_PER_MINUTE": MANY, "PLANS_BUSINESS_UPLOADS_PER_MONTH": MANY}
 """So that rate and month are counted, and nobody is refused."""
 NO_MORE: Mapping[str, str] = {}
 VARIANTS: dict[str, tuple[str, Mapping[str, str]]] = {
     OURS: ("everything: header checked, strip yes, rotation kept as a tag, record yes, sync yes", {}),
     "no-sync": ("iuserver with blobs.sync = false: the picture is not synced, the record is", {"BLOBS_SYNC": "false"}),
+    "mcp": ("iuserver by its tool upload_image: the picture in base64, in JSON", {}),
     "no-rate": ("iuserver with limits.api_per_minute = 0: calls are not counted", {"LIMITS_API_PER_MINUTE": "0"}),
 }
 BARE = "a Tornado handler that writes the body to a new file, and nothing else"
@@ -113,6 +114,9 @@ class Lab:
     def uploads(self, target: Target, case: str) -> Request:
         """Uploads of a case's pictures, as this contender takes them, by all accounts in turn."""
         names = bodies.names_of(case)
+        if target.name == "mcp":
+            variants = [("/mcp", bodies.call(name)) for name in names]
+            return Request("POST", variants, {"Content-Type": "application/json"}, target.keys)
         peer = PEERS.get(target.name)
         if target.name in VARIANTS or (peer and peer.form):
             path = peer.path if peer else "/api/upload"

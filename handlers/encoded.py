@@ -51,38 +51,45 @@ class Base64:
         self._sink = sink
         self._left = b""
         self._begun = False
+        self._tidy = True
         self._padded = False
 
     def feed(self, text: bytes) -> None:
         """Take a portion."""
-        text = self._left + text.translate(_URL_SAFE, _WHITE)
+        text = self._left + text
         if not self._begun:
-            behind = _without_head(text)
+            behind = _without_head(text.lstrip(_WHITE))
             if behind is None:
                 self._left = text
                 return
             text, self._begun = behind, True
-        whole = len(text) & ~3
-        self._left = text[whole:]
-        self._decode(text[:whole])
+        self._decode(text if self._tidy else text.translate(_URL_SAFE, _WHITE))
 
     def close(self) -> None:
         """It has ended: what is left of it is decoded, its padding put where it is missing."""
-        left, self._left = self._left, b""
-        if left:
-            self._decode(left + b"=" * (-len(left) % 4))
+        left, self._tidy, self._left = self._left.translate(_URL_SAFE, _WHITE), False, b""
+        self._decode(left + b"=" * (-len(left) % 4))
 
     def _decode(self, text: bytes) -> None:
-        if not text:
+        """Decode what is whole of it. As long as it is tidy, nothing but that is done: it is what takes the time."""
+        whole = len(text) & ~3
+        try:
+            data = binascii.a2b_base64(text[:whole], strict_mode=True)
+        except binascii.Error as error:
+            if not self._tidy:
+                raise _bad() from error
+            self._tidy = False
+            self._decode(text.translate(_URL_SAFE, _WHITE))
             return
+        self._left = text[whole:]
+        if data:
+            self._end_at_padding(text[whole - 1 : whole])
+            self._sink(data)
+
+    def _end_at_padding(self, last: bytes) -> None:
         if self._padded:
             raise _bad()
-        try:
-            data = binascii.a2b_base64(text, strict_mode=True)
-        except binascii.Error as error:
-            raise _bad() from error
-        self._padded = text.endswith(b"=")
-        self._sink(data)
+        self._padded = last == b"="
 
 
 def _without_head(text: bytes) -> bytes | None:
@@ -210,12 +217,14 @@ def _content_end(data: bytes, start: int) -> int:
 
 def _unescaped(piece: bytes) -> bytes:
     """A piece of a JSON string as what it means, as far as base64 goes: other characters are any that it has not."""
+    if b"\\" not in piece:
+        return piece
     if b"\\\\" not in piece:
         for written, meant in _USUAL_ESCAPES.items():  # many times faster than what follows
+            piece = piece.replace(written, meant)
             if b"\\" not in piece:
                 return piece
-            piece = piece.replace(written, meant)
-    return _ESCAPE.sub(_meaning, piece) if b"\\" in piece else piece
+    return _ESCAPE.sub(_meaning, piece)
 
 
 def _meaning(escape: re.Match[bytes]) -> bytes:

@@ -112,7 +112,10 @@ class McpHandler(ApiHandler):
         """
         if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
             return True
-        page, own = urlsplit(origin), urlsplit(self.base_url())
+        try:
+            page, own = urlsplit(origin), urlsplit(self.base_url())
+        except ValueError:
+            return False
         address = parsed(page.hostname)
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
@@ -256,13 +259,12 @@ class McpHandler(ApiHandler):
             if fault.code == "method_not_allowed":
                 self.set_header("Allow", "POST")
             return
+        self.describe_fault(fault)
         beginning = self._long.beginning() if self._long else bytes(self.body[:SMALL_BODY])
         request = self._request or rpc.glimpse(beginning, self.request.headers)
         status, body = rpc.refused(request, fault, SERVER)
         if status == 401:
             self.set_header("WWW-Authenticate", 'Bearer realm="iuserver"')
-        if fault.retry_after is not None:
-            self.set_header("Retry-After", fault.retry_after)
         self.send_json(body, status)
 
     def release(self) -> None:

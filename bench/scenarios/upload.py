@@ -10,6 +10,7 @@ HEADLINE, SUBJECT = "per_second", OURS
 BESIDE = ("no-sync", "bare", "nginx")
 PROCESSORS = ("express", "fastapi", "thumbor")
 """They take seconds for a round of the other formats, so there they are measured only when --beside names them."""
+AGENTS = ("mcp",)
 PHOTOS = ("46 KB", "750 KB", "2.9 MB")
 
 
@@ -21,4 +22,4 @@ def run(lab: Lab) -> Results:
             return lab.load(target, lab.uploads(target, case), label=f"upload-{case}")
 
     cases = [*bodies.PICTURES, "mix"]
-    return lab.rounds({case: lab.beside(BESIDE + PROCESSORS * (case in PHOTOS)) for case in cases}, measure)
+    return lab.rounds({case: lab.beside(BESIDE + (AGENTS + PROCESSORS) * (case in PHOTOS)) for case in cases}, measure)

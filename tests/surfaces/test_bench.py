@@ -58,6 +58,14 @@ def test_uploads_are_measured_beside_the_yardstick_in_rounds(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+def test_uploads_by_an_agent_are_measured_beside_those_by_rest(tmp_path: Path) -> None:
+    """A refusal by MCP has status 200, too: that the workers had work shows that pictures were stored."""
+    kept = bench(tmp_path, "upload", "--only", "46 KB", "--rounds", "1", "--beside", "mcp")
+    (rest,), (mcp,) = (kept["cases"]["46 KB"][name]["rounds"] for name in ("iuserver", "mcp"))
+    assert mcp["requests"] >= 4
+    assert mcp["workers_us"] > rest["workers_us"] / 3
+
+
 def test_a_server_that_runs_already_is_measured_by_its_url(server: RunningServer, tmp_path: Path) -> None:
     kept = bench(
         tmp_path, "read", "--only", "46 KB", "--rounds", "1", "--url", server.url,

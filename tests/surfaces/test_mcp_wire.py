@@ -136,7 +136,10 @@ def test_pages_of_this_machine_are_welcome(server: RunningServer, origin: str) -
     assert post(server, ping(), Origin=origin.replace("{own}", server.url)).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://10.0.0.1"])
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "null", "http://localhost.evil.example", "http://10.0.0.1", "http://[", "", "http://[::1"],
+)
 def test_pages_of_other_origins_are_not(server: RunningServer, origin: str) -> None:
     for method in ("POST", "GET"):
         response = requests.request(
