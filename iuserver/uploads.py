@@ -142,7 +142,10 @@ class UploadSession:
         self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
 
     async def take_slot(self) -> None:
-        """Wait for a place to send. Raises Fault("overloaded"), at once where no worker would take the picture."""
+        """Wait for a place to send, unless this repeats what needs none. Raises Fault("overloaded"), at once where no
+        worker would take the picture."""
+        if self._kept:
+            return
         if not self._uploads.imaging.healthy:
             raise policy.overloaded()
         self._slot = await self._uploads.queue.enter(self._caller.account.id)

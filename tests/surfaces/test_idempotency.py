@@ -13,7 +13,7 @@ import requests
 
 from iuserver.policy import DAY
 from tests import pictures
-from tests.running import DEADLINE, RunningServer, bearer, eventually
+from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.surfaces.test_cli import serving, told
 from tests.surfaces.test_upload import multipart, received, request_head
 
@@ -68,6 +68,18 @@ def test_a_repeat_passes_an_exhausted_month(server: RunningServer) -> None:
         assert server.upload(key, PICTURE).status_code == 200
     assert upload(server.url, key, "two").json()["code"] == "quota_exceeded"
     assert upload(server.url, key, "one").json() == first.json()
+
+
+def test_a_repeat_passes_a_full_queue(tmp_path: Path) -> None:
+    with running(tmp_path, receive={"max_uploads": 1, "max_wait": 0}, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        first = upload(server.url, key, "one")
+        body, headers = multipart(PICTURE)
+        with socket.create_connection(server.address, timeout=DEADLINE) as sending:
+            sending.sendall(request_head(key, headers, len(body)) + body[:100])
+            eventually(lambda: uploads_in_progress(server) == 1)
+            assert upload(server.url, key, "two").json()["code"] == "overloaded"
+            assert upload(server.url, key, "one").json() == first.json()
 
 
 def test_a_failed_upload_frees_its_key(server: RunningServer) -> None:
