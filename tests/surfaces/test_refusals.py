@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     settings = {
         "limits": {"api_per_minute": 0},
         "plans": {"free": {"max_file_mb": 1}, "starter": {"uploads_per_month": 1}},
-        "receive": {"per_account": 1},
+        "receive": {"per_account": 1, "max_wait": 0},
         "imaging": {"workers": 2},
     }
     with running(tmp_path_factory.mktemp("data"), **settings) as server:
