@@ -21,9 +21,6 @@ from iuserver.settings import Settings, SettingsError
 
 log = logging.getLogger("iuserver")
 
-SWITCH_SECONDS = 0.0005
-"""After so long a busy event loop lets the threads that sync and commit go on. An upload takes the interpreter's lock a
-dozen times there: with Python's 5 ms it would wait for a tenth of a second."""
 DEMO_EMAIL = "demo@localhost"
 DEMO_PLAN = "pro"
 
@@ -43,7 +40,6 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     configure_logs(settings.server.log_format)
     _raise_open_files()
-    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(settings, options))
