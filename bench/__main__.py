@@ -64,6 +64,8 @@ def _summary(name: str) -> str:
 
 def _measure(options: argparse.Namespace) -> int:
     scenario = scenarios.load(options.scenario)
+    if options.url and options.scenario not in scenarios.BY_URL:
+        raise SystemExit(f"bench: by --url only {' and '.join(scenarios.BY_URL)} can be measured")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if options.profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ def main(before: Path, after: Path) -> int:
     old, new = json.loads(before.read_text()), json.loads(after.read_text())
     if old["scenario"] != new["scenario"]:
         raise SystemExit(f"bench: {old['scenario']} and {new['scenario']} cannot be compared")
-    worse = 0
+    words = Counter[str]()
     for what, verdict in differences(old, new):
         print(f"{verdict.word:>14}  {what}: x {verdict.change:.2f}")
-        worse += verdict.word == "worse"
-    print(f"{worse} worse" if worse else "Nothing became worse.")
-    return 1 if worse else 0
+        words[verdict.word] += 1
+    print(", ".join(f"{number} {word}" for word, number in words.items()) or "They have nothing in common.")
+    return 1 if words["worse"] else 0
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Verdict]]:

@@ -165,7 +165,7 @@ class Lab:
                 progress.set_description(f"{case}, {name}")
                 try:
                     results[case][name].append(measure(case, name))
-                except (RuntimeError, subprocess.SubprocessError) as error:
+                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                     if name not in PEERS:
                         raise
                     del results[case][name]

@@ -197,7 +197,7 @@ class _Arrivals:
 def open_loop(url: str, request: Request, rate: float, seconds: float, *, polite: bool) -> Figures:
     """Let `rate` clients a second arrive, for so many seconds, each with one request.
 
-    A polite one reads while it sends and comes again when Retry-After says so, until the end and GRACE. Any other
+    A polite one reads while it sends and comes again when Retry-After says so, until the end. Any other
     reads when it has sent everything, and comes again at once, TRIES times in all.
     """
     return _run(_open_loop(Client(url, deaf=not polite), request, rate, seconds, polite))
@@ -243,7 +243,7 @@ async def _arrive(client: Client, message: bytes, intended: float, end: float, s
             seen.stored.append(monotonic() - intended)
             seen.in_time += monotonic() <= end
             return
-        if answer.status not in (429, 503) or monotonic() > end or (not polite and number == TRIES):
+        if answer.status not in (429, 503) or (monotonic() > end if polite else number == TRIES):
             return
         if polite:
             await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))

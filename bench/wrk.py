@@ -59,7 +59,7 @@ def is_there() -> bool:
 def load(url: str, request: Request, connections: int, seconds: float) -> Figures:
     """Send for so long (whole seconds, at least one). Raises RuntimeError, TimeoutExpired."""
     duration = max(1, round(seconds))
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="iuserver-bench-") as folder:
         script = _write(Path(folder), request)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--timeout", f"{GRACE:.0f}s", "-s", script, url]
         environment = {**os.environ, "BENCH_FOLDER": folder, "BENCH_METHOD": request.method}

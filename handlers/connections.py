@@ -1,9 +1,15 @@
-"""Connections, bounded: one more than the server may have is told so and closed, before anything of it is read."""
+"""Connections, bounded: what is refused here has not been parsed, and so costs next to nothing.
+
+One connection more than the server may have is told so and closed. While uploads are refused faster than the loop can
+afford, those that come on a new connection are told the same by the look of their first bytes.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from asyncio import Future
+import socket
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -11,22 +17,33 @@ from tornado.iostream import IOStream, StreamClosedError
 
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
-BUSY = (
+LINGER_SECONDS = 2
+"""For so long what a refused client is still sending is read, so that it sees its answer and not a reset."""
+LINGER_BYTES = 8 << 20
+UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
+BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
+HEAD = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
-    b"Content-Length: 62\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
-    b'{"error":"Too many connections, retry","code":"overloaded"}   '
+    b"Access-Control-Allow-Origin: *\r\nContent-Length: %d\r\nRetry-After: %d\r\nConnection: close\r\n\r\n"
 )
 
 
 class BoundedServer(HTTPServer):
-    """Tornado's server with at most `max_connections` (0 = any number)."""
+    """Tornado's server with at most `max_connections` (0 = any number).
+
+    `shed` gives the seconds after which an upload that comes now should come again, or None where it may be heard.
+    """
 
     max_connections = 0
     connections = 0
+    refused = 0
+    shed: Callable[[], int | None]
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if self.max_connections and self.connections >= self.max_connections:
-            stream.write(BUSY).add_done_callback(lambda written: _close(stream, written))
+        retry_after = self._refusal(stream)
+        if retry_after is not None:
+            self.refused += 1
+            self._lingering = asyncio.get_running_loop().create_task(_refuse(stream, retry_after))
             return
         self.connections += 1
         super().handle_stream(stream, address)
@@ -35,8 +52,28 @@ class BoundedServer(HTTPServer):
         self.connections -= 1
         super().on_close(server_conn)
 
+    def _refusal(self, stream: IOStream) -> int | None:
+        """The seconds of Retry-After for a connection that is not to be heard."""
+        if self.max_connections and self.connections >= self.max_connections:
+            return 5
+        retry_after = self.shed()
+        return None if retry_after is None or not _is_upload(stream) else retry_after
 
-def _close(stream: IOStream, written: Future[None]) -> None:
-    with contextlib.suppress(StreamClosedError):  # the client has left already
-        written.result()
+
+def _is_upload(stream: IOStream) -> bool:
+    """Whether a client has begun to send an upload; who has sent nothing yet is heard."""
+    with contextlib.suppress(OSError):
+        return stream.socket.recv(32, socket.MSG_PEEK).startswith(UPLOADS)
+    return False
+
+
+async def _refuse(stream: IOStream, retry_after: int) -> None:
+    """Answer, then read what is still coming for a while."""
+    with contextlib.suppress(StreamClosedError, TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            await stream.write(HEAD % (len(BUSY), retry_after) + BUSY)
+            stream.socket.shutdown(socket.SHUT_WR)
+            left = LINGER_BYTES
+            while left > 0:
+                left -= len(await stream.read_bytes(stream.read_chunk_size, partial=True))
     stream.close()

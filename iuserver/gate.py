@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections import Counter
@@ -19,6 +20,8 @@ from iuserver.records import Allowance, Quota
 MAX_BUCKETS = 100_000
 LEAST_COST = 256 * 1024
 """Bytes: what a body costs at least, however small it is."""
+REFUSALS_A_SECOND = 100
+"""More than these are not heard any more while all places are taken."""
 WEIGHT = 0.1
 """Of the latest measurement in the moving average of service times."""
 MINUTE = 60
@@ -120,6 +123,7 @@ class UploadQueue:
         self._bytes: Counter[str] = Counter()
         self._cost: Counter[str] = Counter()
         self._seconds_per_byte = 0.0
+        self._refusals = _Rate()
 
     @property
     def receiving(self) -> int:
@@ -159,8 +163,19 @@ class UploadQueue:
         ahead = sum(min(cost, own) for account, cost in self._cost.items() if account != account_id) + own
         return ahead * self._seconds_per_byte / self._bounds.turns
 
+    def shed(self) -> int | None:
+        """The seconds after which a new upload should come again, where it is not even to be heard; else None.
+
+        So it is while no account could have a place and refusals alone take a good part of the time: to hear
+        and refuse an upload costs half of what it costs to store a small one, so that more of them leave room for
+        fewer and fewer that are stored.
+        """
+        pressed = self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
+        return 1 + secrets.randbelow(4) if pressed else None
+
     def _overloaded(self, account_id: str) -> Fault:
         """What to answer. The time to come back is spread, or all that are refused now would come back as one."""
+        self._refusals.add(self._now())
         return overloaded(1 + secrets.randbelow(2 + 2 * int(self.expected_wait(account_id))))
 
     def _begin_work(self, account_id: str, size: int) -> None:
@@ -229,6 +244,20 @@ class Slot:
         if self._receiving:
             self._receiving = False
             self._queue._places.give_back(self._account_id)
+
+
+class _Rate:
+    """How often something has happened in about the last second."""
+
+    def __init__(self) -> None:
+        self._rate = 0.0
+        self._at = 0.0
+
+    def add(self, now: float) -> None:
+        self._rate, self._at = self.at(now) + 1, now
+
+    def at(self, now: float) -> float:
+        return self._rate * math.exp(min(0.0, self._at - now))
 
 
 def _add(counter: Counter[str], key: str, number: int) -> None:

@@ -293,12 +293,16 @@ class Server:
         self._listen_for_operators(stack)
         self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
         self._http.max_connections = self.settings.server.max_connections
+        self._http.shed = self._services.uploads.queue.shed
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
         self._http.add_sockets(sockets)
         self.url = self._url_of(sockets[0])
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
+        self._services.metrics.gauge(
+            "unheard", "Connections refused before they were heard", lambda: self._http.refused
+        )
 
     def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
         if not self.settings.metrics.listen:

@@ -9,6 +9,8 @@ from typing import Any
 
 from iuserver.blobs import disk
 from iuserver.blobs.disk import DiskBlobs
+from iuserver.blobs.s3 import S3Blobs
+from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.cli import main
 from iuserver.imaging.pool import Pool
@@ -17,6 +19,8 @@ STEPS: dict[str, tuple[Any, str]] = {
     "submit": (Pool, "submit"),
     "put": (DiskBlobs, "put"),
     "commit": (SqliteCatalog, "commit_upload"),
+    "put on S3": (S3Blobs, "put"),
+    "commit in MongoDB": (MongoCatalog, "commit_upload"),
     "delete record": (SqliteCatalog, "delete_image"),
     "delete blob": (DiskBlobs, "delete"),
 }

@@ -9,6 +9,8 @@ from bench.figures import Results
 from bench.lab import Lab
 
 NAMES = ("upload", "read", "refuse", "overload", "slow", "growth", "startup", "soak", "generator")
+BY_URL = ("upload", "read")
+"""The others need a server with settings, accounts or records of their own."""
 
 
 class Scenario(Protocol):

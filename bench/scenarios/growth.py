@@ -39,6 +39,8 @@ def run(lab: Lab) -> Results:
 
     def measure(case: str, size: str) -> Figures:
         seeded = folders[size]
+        for left in seeded.data.glob("catalog.db*"):
+            left.unlink()
         shutil.copyfile(seeded.pristine, seeded.data / "catalog.db")
         with lab.ours(seeded.data) as process:
             target = Target(OURS, process.url, seeded.data, seeded.keys, process.pid)

@@ -17,8 +17,7 @@ def run(lab: Lab) -> Results:
 
     def measure(case: str, name: str) -> Figures:
         with lab.contender(name) as target:
-            if target.pid is None:
-                raise SystemExit("bench: a server named by --url has been started already")
+            assert target.pid
             time.sleep(IDLE_SECONDS)
             own, *others = family(target.pid)
             return {

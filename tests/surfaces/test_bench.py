@@ -66,6 +66,10 @@ def test_a_server_that_runs_already_is_measured_by_its_url(server: RunningServer
     (figures,) = kept["cases"]["46 KB"]["iuserver"]["rounds"]
     assert figures["requests"] >= 4
     assert "server_us" not in figures
+    refused = subprocess.run(
+        [*BENCH, "startup", "--url", server.url], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (refused.returncode, "only upload and read" in refused.stderr) == (1, True)
 
 
 def serving(pid: int) -> list[psutil.Process]:
