@@ -44,7 +44,7 @@ class Repair:
         self._clock = clock
 
     async def unsettled(self, before: int) -> int:
-        """How many commits and deletions `settle` would find."""
+        """How many commits, deletions and burials `settle` would find."""
         deletions = await self._store.images.count_documents({"going_at": {"$lt": before}})
         return int(deletions) + await self._entries("pending", before) + await self._entries("burying", before)
 

@@ -48,7 +48,9 @@ class Views:
             count += sum(grant["lapses_at"] <= now for grant in document["grants"])
             if count >= limit:
                 break
-        await self._store.images.update_many({"_id": {"$in": ids}}, {"$pull": {"grants": {"lapses_at": {"$lte": now}}}})
+        if ids:
+            pull = {"$pull": {"grants": {"lapses_at": {"$lte": now}}}}
+            await self._store.images.update_many({"_id": {"$in": ids}}, pull)
         return count
 
     async def _change(self, found: Document, update: Document, word: str) -> bool:
