@@ -110,7 +110,7 @@ class Handler(RequestHandler):
         services.active.add(self)
 
     def set_default_headers(self) -> None:
-        self.request_id = getattr(self, "request_id", "") or _new_request_id()  # an error clears the headers
+        self.request_id = getattr(self, "request_id", "") or new_request_id()  # an error clears the headers
         self.set_header("Server", "iuserver")
         self.set_header("X-Request-Id", self.request_id)
 
@@ -219,7 +219,7 @@ _process = secrets.token_hex(4)
 _requests = itertools.count()
 
 
-def _new_request_id() -> str:
+def new_request_id() -> str:
     """A name for a request, unique enough to find it in the log; no secret, so it costs no call for randomness."""
     return f"{_process}{next(_requests):08x}"
 

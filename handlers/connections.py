@@ -16,6 +16,8 @@ from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 
+from handlers.base import new_request_id
+
 ACCEPTED_A_ROUND = 4
 """Connections that are accepted with each round of the event loop. The others wait in the kernel, where they cost
 nothing: were all accepted at once, a round would take so long that no upload under way came to its end."""
@@ -25,11 +27,14 @@ IDLE_SECONDS = 75
 LINGER_SECONDS = 2
 """For so long what a refused client is still sending is read, so that it sees its answer and not a reset."""
 LINGER_BYTES = 8 << 20
+MOST_LINGERING = 512
+"""Refused connections that are still read from; one more is closed without an answer."""
 UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
 HEAD = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
-    b"Access-Control-Allow-Origin: *\r\nContent-Length: %d\r\nRetry-After: %d\r\nConnection: close\r\n\r\n"
+    b"Access-Control-Allow-Origin: *\r\nX-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\n"
+    b"Connection: close\r\n\r\n"
 )
 
 
@@ -44,14 +49,26 @@ class BoundedServer(HTTPServer):
     refused = 0
     shed: Callable[[], int | None]
 
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._lingering: set[asyncio.Task[None]] = set()
+
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         retry_after = self._refusal(stream)
         if retry_after is not None:
-            self.refused += 1
-            self._lingering = asyncio.get_running_loop().create_task(_refuse(stream, retry_after))
+            self._refuse(stream, retry_after)
             return
         self.connections += 1
         super().handle_stream(stream, address)
+
+    def _refuse(self, stream: IOStream, retry_after: int) -> None:
+        self.refused += 1
+        if len(self._lingering) >= MOST_LINGERING:
+            stream.close()
+            return
+        task = asyncio.get_running_loop().create_task(_answer(stream, retry_after))
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
 
     def on_close(self, server_conn: object) -> None:
         self.connections -= 1
@@ -72,11 +89,11 @@ def _is_upload(stream: IOStream) -> bool:
     return False
 
 
-async def _refuse(stream: IOStream, retry_after: int) -> None:
+async def _answer(stream: IOStream, retry_after: int) -> None:
     """Answer, then read what is still coming for a while."""
-    with contextlib.suppress(StreamClosedError, TimeoutError):
+    with contextlib.suppress(StreamClosedError, OSError, TimeoutError):  # the client has left, or goes on for ever
         async with asyncio.timeout(LINGER_SECONDS):
-            await stream.write(HEAD % (len(BUSY), retry_after) + BUSY)
+            await stream.write(HEAD % (new_request_id().encode(), len(BUSY), retry_after) + BUSY)
             stream.socket.shutdown(socket.SHUT_WR)
             left = LINGER_BYTES
             while left > 0:

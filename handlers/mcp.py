@@ -5,7 +5,6 @@ No event streams, no sessions, nothing offered but tools. Streamable HTTP of mod
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable
 from urllib.parse import urlsplit
@@ -129,7 +128,7 @@ class McpHandler(ApiHandler):
             check_encoded_size(self.received, self.caller.plan)
             self._long.feed(chunk)
             assert self._session
-            return self._session.pause() or asyncio.sleep(0)  # a fast sender would keep the loop to itself
+            return self._session.pause()
         self.body += chunk
         if not self._is_form() and len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
             return None

@@ -67,10 +67,13 @@ class Receiving(Handler):
         """What must hold before the body is read. Raises Fault."""
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self.received += len(chunk)
+        return self._taken(chunk) or (None if self.received == self.declared_size() else _next_round())
+
+    def _taken(self, chunk: bytes) -> Awaitable[None] | None:
         if self.refused:
             self.discard(chunk)
             return None
-        self.received += len(chunk)
         try:
             return self.take(chunk)
         except Fault as fault:
@@ -176,6 +179,11 @@ class Receiving(Handler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.release()
+
+
+def _next_round() -> Awaitable[None]:
+    """Tornado reads on for as long as there is something to read: a fast sender would keep the loop to itself."""
+    return asyncio.sleep(0)
 
 
 class NotFound(Receiving):

@@ -36,7 +36,7 @@ from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
-from iuserver.ports import Catalog
+from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Door
 from iuserver.settings import Settings, SettingsError
 from iuserver.tickets import Tickets
@@ -45,10 +45,8 @@ from iuserver.viewing import Viewing
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
-
-
 TURNS_A_WORKER = 4
-"""Bodies that have their turn, one in a worker and one at its door: so that no worker waits for the loop."""
+"""Bodies that have their turn, one in a worker and the others at its door: so that no worker waits for the loop."""
 READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""
 GUESSES = 5
@@ -203,23 +201,7 @@ class Server:
         secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
-        metrics, queue = Metrics(), self._upload_queue()
-        spool = self._new_spool(stack)
-        pool = await started_pool(settings, self._workers(), spool, stack)
-        _add_gauges(metrics, queue, pool)
-        uploads = Uploads(
-            catalog=catalog,
-            blobs=blobs,
-            imaging=pool,
-            queue=queue,
-            months=MonthPlaces(),
-            spool_folder=spool,
-            hash_password=passwords.hash,
-            check_blocked=Moderation(catalog, blobs, self._clock).check,
-            metrics=metrics,
-            clock=self._clock,
-            read_only=settings.server.read_only,
-        )
+        uploads = await self._build_uploads(catalog, blobs, passwords, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
@@ -236,10 +218,31 @@ class Server:
             max_age=settings.delivery.max_age,
             min_rate=settings.receive.min_rate,
             ready=self._ready,
-            metrics=metrics,
+            metrics=uploads.metrics,
             metrics_token=settings.metrics.token,
             presign_seconds=settings.delivery.presign,
             presigns=presigns_of(blobs, settings),
+        )
+
+    async def _build_uploads(
+        self, catalog: Catalog, blobs: BlobStore, passwords: Passwords, stack: contextlib.AsyncExitStack
+    ) -> Uploads:
+        metrics, queue = Metrics(), self._upload_queue()
+        spool = self._new_spool(stack)
+        pool = await started_pool(self.settings, self._workers(), spool, stack)
+        _add_gauges(metrics, queue, pool)
+        return Uploads(
+            catalog=catalog,
+            blobs=blobs,
+            imaging=pool,
+            queue=queue,
+            months=MonthPlaces(),
+            spool_folder=spool,
+            hash_password=passwords.hash,
+            check_blocked=Moderation(catalog, blobs, self._clock).check,
+            metrics=metrics,
+            clock=self._clock,
+            read_only=self.settings.server.read_only,
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:

@@ -6,13 +6,13 @@ CHAOS_KILLS (200) says how often the server is killed, CHAOS_SEED what happens w
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import signal
 import socket
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.running import DEADLINE, eventually
-from tests.surfaces.test_crash import CLIENTS, LARGE, Crashing, in_the_end, template
+from tests.surfaces.test_crash import LARGE, Crashing, in_the_end, template
 from tests.surfaces.test_faults import fill
 from tests.surfaces.test_upload import multipart, request_head
 
@@ -51,8 +51,12 @@ class Troubles:
         happened[kind.__name__] += 1
 
     def calm(self) -> None:
-        enough = len(self._crashing.acknowledged) + self._chance.randrange(1, 40)
-        eventually(lambda: len(self._crashing.acknowledged) >= enough, 60)
+        self._wait_for(self._chance.randrange(1, 40))
+
+    def _wait_for(self, answers: int) -> None:
+        answered = lambda: len(self._crashing.acknowledged) + len(self._crashing.odd)  # noqa: E731
+        enough = answered() + answers
+        eventually(lambda: answered() >= enough, 60)
 
     def worker_killed(self) -> None:
         pid = self._process.pid
@@ -63,7 +67,7 @@ class Troubles:
     def disk_full(self) -> None:
         with contextlib.suppress(OSError):  # an upload was faster, and has filled it
             fill(self._crashing.data, self._chance.choice([0, 4096, 65536, 1 << 20]))
-        time.sleep(self._chance.random() / 2)
+        self._wait_for(self._chance.randrange(1, 20))
         (self._crashing.data / "filler").unlink()
 
 
@@ -103,12 +107,7 @@ def test_chaos(template: Path, tmp_path: Path) -> None:
     with disk_of_its_own(tmp_path) as own_disk:
         print(f"\nseed {SEED}" + ("" if own_disk else "; no full disks: that takes the right to mount one"))
         crashing = Crashing(template, tmp_path)
-        ended = threading.Event()
-        clients = [threading.Thread(target=crashing.upload_forever, args=(n, ended)) for n in range(CLIENTS)]
-        clients += [threading.Thread(target=vanish_forever, args=(crashing, n, ended)) for n in range(4)]
-        for client in clients:
-            client.start()
-        try:
+        with crashing.under_load(*(functools.partial(vanish_forever, crashing, number) for number in range(4))):
             for kill in range(KILLS):
                 with crashing.serving() as (process, url):
                     crashing.verify(url)
@@ -120,10 +119,6 @@ def test_chaos(template: Path, tmp_path: Path) -> None:
                     crashing.url = None
                 if not (kill + 1) % 20:
                     print(f"{kill + 1} kills, {len(crashing.acknowledged)} acknowledged, {dict(happened)}", flush=True)
-        finally:
-            ended.set()
-            for client in clients:
-                client.join()
         with crashing.serving() as (_, url):
             crashing.verify(url, all_of_them=True)
         assert {odd[:3] for odd in crashing.odd} <= {"502", "503"}, (

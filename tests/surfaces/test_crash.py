@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,21 @@ class Crashing:
             finally:
                 one.kill()
 
+    @contextlib.contextmanager
+    def under_load(self, *more: Callable[[threading.Event], None]) -> Iterator[None]:
+        """Clients that upload, and whatever else gets the event of the end, each in a thread until the end."""
+        ended = threading.Event()
+        work = [functools.partial(self.upload_forever, number) for number in range(CLIENTS)]
+        clients = [threading.Thread(target=client, args=(ended,)) for client in [*work, *more]]
+        for client in clients:
+            client.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for client in clients:
+                client.join()
+
     def upload_forever(self, client: int, ended: threading.Event) -> None:
         """One client: upload after upload, whatever becomes of the server."""
         names = random.Random(client)
@@ -138,11 +154,7 @@ def crashing(template: Path, tmp_path: Path) -> Crashing:
 @pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_nothing(crashing: Crashing, kills: int) -> None:
     moments = random.Random(kills)
-    ended = threading.Event()
-    clients = [threading.Thread(target=crashing.upload_forever, args=(n, ended)) for n in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    try:
+    with crashing.under_load():
         for _ in range(kills):
             with crashing.serving() as (process, url):
                 crashing.verify(url)
@@ -151,10 +163,6 @@ def test_kills_at_random_moments_lose_nothing(crashing: Crashing, kills: int) ->
                 eventually(lambda: len(crashing.acknowledged) >= enough)  # noqa: B023
                 process.kill()
                 crashing.url = None
-    finally:
-        ended.set()
-        for client in clients:
-            client.join()
     with crashing.serving() as (_, url):
         crashing.verify(url, all_of_them=True)
     assert crashing.odd == []

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests import pictures
 from tests.conftest import LogGuard
-from tests.running import Clock, RunningServer, running
+from tests.running import DEADLINE, Clock, RunningServer, bearer, running
+from tests.surfaces.test_cli import serving, told
 from tests.surfaces.test_repair import fsck
 
 SIZE = 16 << 20
+LARGE = pictures.png(pictures.noise(700, 500))  # a megabyte
 PICTURE = pictures.phone_jpeg(image=pictures.noise(400, 400), quality=95)
 
 
@@ -59,6 +64,24 @@ def test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_roo
         filler.unlink()
         assert server.upload(key, PICTURE).status_code == 200
         assert used(server, key) == 2
+
+
+def test_a_write_that_the_system_refuses_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
+    """No file may be longer than 300 KB, for a while: what needs no right to mount anything."""
+    key = told("user", "add", "a@example.org", "--plan", "pro", "--data", str(tmp_path))["api_key"]
+    with serving(tmp_path) as (process, url):
+        most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+
+        def answered() -> tuple[int, int]:
+            options: dict[str, Any] = {"headers": bearer(key), "timeout": DEADLINE}
+            answer = requests.post(f"{url}/api/upload", files={"file": ("a.png", LARGE)}, **options)
+            return answer.status_code, requests.get(f"{url}/api/quota", **options).json()["used"]
+
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (300_000, most[1]))
+        assert answered() == (502, 0)
+        assert not [path for path in (tmp_path / "spool").iterdir() if path.is_file()]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, most)
+        assert answered() == (200, 1)
 
 
 def test_wherever_the_space_ends_all_stays_in_step(small_disk: Path, log_guard: LogGuard) -> None:

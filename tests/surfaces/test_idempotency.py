@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,8 +30,16 @@ def upload(
     return requests.post(f"{url}/api/upload", headers=headers, files=files, data=fields, timeout=DEADLINE)
 
 
-def uploads_in_progress(server: RunningServer) -> int:
-    return server.server._services.uploads.queue.receiving
+@contextlib.contextmanager
+def under_way(server: RunningServer, key: str, repeat_key: str | None = None) -> Iterator[tuple[socket.socket, bytes]]:
+    """An upload that has begun: its connection, and what is still to be sent."""
+    body, headers = multipart(PICTURE)
+    if repeat_key:
+        headers["Idempotency-Key"] = repeat_key
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request_head(key, headers, len(body)) + body[:100])
+        eventually(lambda: server.server._services.uploads.queue.receiving == 1)
+        yield connection, body[100:]
 
 
 @pytest.mark.parametrize("data", [PICTURE, pictures.jpeg(pictures.noise(1000, 700)) + b"trailer"])
@@ -74,10 +84,7 @@ def test_a_repeat_passes_a_full_queue(tmp_path: Path) -> None:
     with running(tmp_path, receive={"max_uploads": 1, "max_wait": 0}, imaging={"workers": 1}) as server:
         key = server.new_key()
         first = upload(server.url, key, "one")
-        body, headers = multipart(PICTURE)
-        with socket.create_connection(server.address, timeout=DEADLINE) as sending:
-            sending.sendall(request_head(key, headers, len(body)) + body[:100])
-            eventually(lambda: uploads_in_progress(server) == 1)
+        with under_way(server, key):
             assert upload(server.url, key, "two").json()["code"] == "overloaded"
             assert upload(server.url, key, "one").json() == first.json()
 
@@ -91,15 +98,11 @@ def test_a_failed_upload_frees_its_key(server: RunningServer) -> None:
 
 def test_while_the_first_runs_a_repeat_is_told_to_wait(server: RunningServer) -> None:
     key = server.new_key()
-    body, headers = multipart(PICTURE)
-    headers["Idempotency-Key"] = "one"
-    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
-        connection.sendall(request_head(key, headers, len(body)) + body[:100])
-        eventually(lambda: uploads_in_progress(server) == 1)
+    with under_way(server, key, "one") as (connection, rest):
         refused = upload(server.url, key, "one")
         assert (refused.status_code, refused.json()["code"]) == (409, "in_progress")
         assert int(refused.headers["Retry-After"]) >= 1
-        connection.sendall(body[100:])
+        connection.sendall(rest)
         assert received(connection).startswith(b"HTTP/1.1 200")
     assert upload(server.url, key, "one").status_code == 409  # by another name: photo.jpg
     assert upload(server.url, key, "one", name="photo.jpg").headers["Idempotent-Replay"] == "true"
@@ -107,11 +110,8 @@ def test_while_the_first_runs_a_repeat_is_told_to_wait(server: RunningServer) ->
 
 def test_a_client_that_leaves_frees_its_key(server: RunningServer) -> None:
     key = server.new_key()
-    body, headers = multipart(PICTURE)
-    headers["Idempotency-Key"] = "one"
-    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
-        connection.sendall(request_head(key, headers, len(body)) + body[:100])
-        eventually(lambda: uploads_in_progress(server) == 1)
+    with under_way(server, key, "one"):
+        pass
     eventually(lambda: upload(server.url, key, "one").status_code == 200)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from handlers import receiving
 from handlers.library import FoldersHandler
+from handlers.upload import UploadHandler
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -78,6 +82,64 @@ def test_one_connection_too_many_is_told_so_and_closed(tmp_path: Path) -> None:
             first.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert received(first).startswith(b"HTTP/1.1 200")
         eventually(lambda: server.get("/healthz").status_code == 200)
+
+
+def asked(server: RunningServer, request: bytes) -> bytes:
+    """The answer to a request that is there before its connection is accepted, as under overload."""
+    accepting = threading.Event()
+
+    async def busy() -> None:
+        accepting.wait(DEADLINE)
+
+    held = asyncio.run_coroutine_threadsafe(busy(), server._loop)
+    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+        connection.sendall(request)
+        accepting.set()
+        held.result(DEADLINE)
+        return received(connection)
+
+
+def test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothing_else(tmp_path: Path) -> None:
+    with running(tmp_path, imaging={"workers": 1}) as server:
+        body, headers = multipart(pictures.jpeg())
+        upload = request_head(server.new_key(), headers, len(body)) + body
+        look = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        server.server._http.shed = lambda: 3
+        head, _, told = asked(server, upload).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 3\r\n" in head
+        assert b"\r\nX-Request-Id: " in head
+        assert json.loads(told) == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
+        assert asked(server, look).startswith(b"HTTP/1.1 200 ")
+        server.server._http.shed = lambda: None
+        assert asked(server, upload).startswith(b"HTTP/1.1 200 ")
+        assert server.server._http.refused == 1
+
+
+def test_a_fast_sender_does_not_keep_the_loop_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two portions of a body, all of which is there already, the loop goes round for everybody else."""
+    monkeypatch.setattr("iuserver.server.CHUNK", 4096)
+    rounds, seen, going, take = 0, list[int](), True, UploadHandler.take
+
+    def noted(handler: UploadHandler, chunk: bytes) -> Any:
+        seen.append(rounds)
+        return take(handler, chunk)
+
+    monkeypatch.setattr(UploadHandler, "take", noted)
+    with running(tmp_path, imaging={"workers": 1}) as server:
+
+        def turn() -> None:
+            nonlocal rounds
+            rounds += 1
+            if going:
+                server._loop.call_soon(turn)
+
+        server._loop.call_soon_threadsafe(turn)
+        body, headers = multipart(pictures.phone_jpeg(image=pictures.noise(200, 200), quality=95))
+        assert asked(server, request_head(server.new_key(), headers, len(body)) + body).startswith(b"HTTP/1.1 200")
+        going = False
+    assert len(seen) > 5
+    assert len(set(seen)) == len(seen)
 
 
 def test_a_small_body_that_never_comes_ends_its_connection(
