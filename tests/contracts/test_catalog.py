@@ -548,6 +548,23 @@ def test_an_idempotency_key_is_held_by_one_until_it_stands_for_an_upload(on_cata
     on_catalog(then)
 
 
+def test_a_claim_that_lapses_at_once_is_a_look_that_stands_in_nobodys_way(on_catalog: Callable[[Work], Any]) -> None:
+    """So a ticket is asked whether it has been used."""
+
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        for _ in range(2):
+            assert await catalog.claim_key("a1", "key", 1000, 1000) is None
+        assert await catalog.claim_key("a1", "key", 1000, 1100) is None
+        assert await refusal(catalog.claim_key("a1", "key", 1000, 1000)) == "in_progress"
+        await catalog.commit_upload(IMAGE, CHARGE, ("key", b"print"))
+        kept = await catalog.claim_key("a1", "key", 1001, 1001)
+        assert kept
+        assert kept.stored.image == IMAGE
+
+    on_catalog(work)
+
+
 def test_a_refused_commit_leaves_its_key_claimed(on_catalog: Callable[[Work], Any]) -> None:
     async def work(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
