@@ -86,16 +86,18 @@ def test_one_connection_too_many_is_told_so_and_closed(tmp_path: Path) -> None:
 
 def asked(server: RunningServer, request: bytes) -> bytes:
     """The answer to a request that is there before its connection is accepted, as under overload."""
-    accepting = threading.Event()
+    held, accepting = threading.Event(), threading.Event()
 
     async def busy() -> None:
+        held.set()
         accepting.wait(DEADLINE)
 
-    held = asyncio.run_coroutine_threadsafe(busy(), server._loop)
+    holding = asyncio.run_coroutine_threadsafe(busy(), server._loop)
+    assert held.wait(DEADLINE)
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:
         connection.sendall(request)
         accepting.set()
-        held.result(DEADLINE)
+        holding.result(DEADLINE)
         return received(connection)
 
 
