@@ -1,7 +1,8 @@
-"""Connections, bounded: what is refused here has not been parsed, and so costs next to nothing.
+"""Connections: bounded, and read from without copies.
 
 One connection more than the server may have is told so and closed. While uploads are refused faster than the loop can
-afford, those that come on a new connection are told the same by the look of their first bytes.
+afford, those that come on a new connection are told the same by the look of their first bytes. What is refused here has
+not been parsed, and so costs next to nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado import netutil
@@ -22,6 +23,8 @@ ACCEPTED_A_ROUND = 4
 """Connections that are accepted with each round of the event loop. The others wait in the kernel, where they cost
 nothing: were all accepted at once, a round would take so long that no upload under way came to its end."""
 netutil._DEFAULT_BACKLOG = ACCEPTED_A_ROUND  # what Tornado accepts by in one go; it has no setting for it
+HEAD_CHUNK = 64 * 1024
+"""Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
 LINGER_SECONDS = 2
@@ -36,6 +39,23 @@ HEAD = (
     b"Access-Control-Allow-Origin: *\r\nX-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\n"
     b"Connection: close\r\n\r\n"
 )
+
+
+class BodyStream(IOStream):
+    """A stream that hands a body over as the kernel delivers it.
+
+    Tornado reads into a fresh buffer of zeros, appends that to its own and cuts the answer out of it: three passes over
+    bytes that nobody else is waiting for.
+    """
+
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
+        if partial and not (self._read_buffer_size or self.reading() or self.closed()):
+            with contextlib.suppress(OSError):  # nothing there yet, or an error that Tornado will meet, too
+                if data := self.socket.recv(num_bytes):
+                    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+                    received.set_result(data)
+                    return received
+        return super().read_bytes(num_bytes, partial)
 
 
 class BoundedServer(HTTPServer):
@@ -59,7 +79,7 @@ class BoundedServer(HTTPServer):
             self._refuse(stream, retry_after)
             return
         self.connections += 1
-        super().handle_stream(stream, address)
+        super().handle_stream(BodyStream(stream.socket, read_chunk_size=HEAD_CHUNK), address)
 
     def _refuse(self, stream: IOStream, retry_after: int) -> None:
         self.refused += 1
