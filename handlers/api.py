@@ -8,7 +8,7 @@ from handlers.addresses import client_network
 from handlers.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.policy import check_rate
-from iuserver.records import Allowance, Caller, Door
+from iuserver.records import Allowance, Door
 
 EXPOSED = "X-Request-Id, X-Quota-Used, X-Quota-Limit, X-Quota-Remaining, RateLimit, RateLimit-Policy, Retry-After"
 
@@ -19,7 +19,6 @@ class ApiHandler(Receiving):
 
     door: Door = "api"
     headers_taken = "Authorization, Content-Type, Accept, Idempotency-Key"
-    caller: Caller
     _allowance: Allowance | None = None
 
     def set_default_headers(self) -> None:

@@ -55,6 +55,7 @@ class BodyStream(IOStream):
                     received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
                     received.set_result(data)
                     return received
+            self.read_chunk_size = max(HEAD_CHUNK, num_bytes)  # so much at a time when it comes
         return super().read_bytes(num_bytes, partial)
 
 

@@ -127,8 +127,7 @@ class McpHandler(ApiHandler):
         if self._long:
             check_encoded_size(self.received, self.caller.plan)
             self._long.feed(chunk)
-            assert self._session
-            return self._session.pause()
+            return None
         self.body += chunk
         if not self._is_form() and len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
             return None
@@ -157,10 +156,6 @@ class McpHandler(ApiHandler):
             self._long.feed(bytes(self.body))
         except Fault as fault:
             await self.refuse(fault)
-
-    @property
-    def _is_known(self) -> bool:
-        return hasattr(self, "caller")
 
     # The answer.
 

@@ -19,6 +19,7 @@ from tornado.web import stream_request_body
 
 from handlers.base import Handler, Services
 from iuserver.errors import Fault
+from iuserver.records import Caller
 
 NO_LIMIT = 1 << 62
 PACE_SECONDS = 10
@@ -37,6 +38,7 @@ class Receiving(Handler):
     """
 
     body_seconds: float | None = 30
+    caller: Caller
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
@@ -68,7 +70,16 @@ class Receiving(Handler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.received += len(chunk)
-        return self._taken(chunk) or (None if self.received == self.declared_size() else _next_round())
+        return self._taken(chunk) or self._turn()
+
+    def _turn(self) -> Awaitable[None] | None:
+        """What to wait for before more is read. Tornado reads on for as long as there is something to read: who sends
+        fast, or many, would keep the loop to themselves."""
+        return self.services.uploads.turn(self.caller.account.id if self._is_known else "")
+
+    @property
+    def _is_known(self) -> bool:
+        return hasattr(self, "caller")
 
     def _taken(self, chunk: bytes) -> Awaitable[None] | None:
         if self.refused:
@@ -146,7 +157,7 @@ class Receiving(Handler):
     def discard(self, chunk: bytes) -> None:
         """Throw a portion of a refused body away; a stranger may not go on for ever."""
         self._discarded += len(chunk)
-        if not hasattr(self, "caller") and self._discarded > self.services.drain_bytes:
+        if not self._is_known and self._discarded > self.services.drain_bytes:
             self._give_up()
 
     def _has_body(self) -> bool:
@@ -179,11 +190,6 @@ class Receiving(Handler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.release()
-
-
-def _next_round() -> Awaitable[None]:
-    """Tornado reads on for as long as there is something to read: a fast sender would keep the loop to itself."""
-    return asyncio.sleep(0)
 
 
 class NotFound(Receiving):

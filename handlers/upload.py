@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any
 
 from handlers import replies
@@ -46,13 +45,12 @@ class UploadHandler(ApiHandler):
         """The upload's fields and the file's name, from what the body said."""
         return fields, filename
 
-    def take(self, chunk: bytes) -> Awaitable[None] | None:
-        if self._parts is None or self._session is None:
+    def take(self, chunk: bytes) -> None:
+        if self._parts is None:
             self.discard(chunk)  # a preflight has no use for one
-            return None
-        check_request_size(self.received, self.caller.plan)
-        self._parts.feed(chunk)
-        return self._session.pause()
+        else:
+            check_request_size(self.received, self.caller.plan)
+            self._parts.feed(chunk)
 
     async def post(self, *path: str) -> None:
         self.stop_watching()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
 
 from iuserver.errors import Fault
-from iuserver.places import Places, Readings, Rounds
+from iuserver.places import Places, Rounds
 from iuserver.policy import check_month, overloaded
 from iuserver.records import Allowance, Quota
 
@@ -21,6 +20,9 @@ MAX_BUCKETS = 100_000
 LEAST_COST = 256 * 1024
 """Bytes: what a body costs at least, however small it is."""
 HEARD_A_ROUND = 2
+READ_A_ROUND = 2
+"""Portions of bodies that are read on with each round of the event loop: half a millisecond where they are large. With
+twice as many a small request waits twice as long beside 64 large uploads."""
 UNHEARD = 256
 """Uploads that wait for a round of the event loop; with eight a round that is some tens of milliseconds."""
 REFUSALS_A_SECOND = 100
@@ -120,8 +122,8 @@ class UploadQueue:
         self._bounds = bounds
         self._now = now
         self._places = Places(bounds.max_uploads, bounds.per_account)
-        self._readings = Readings()
-        self._rounds = Rounds(HEARD_A_ROUND, UNHEARD)
+        self._readings = Rounds(READ_A_ROUND)
+        self._hearings = Rounds(HEARD_A_ROUND)
         self._turns = Places(bounds.turns, line=bounds.max_jobs)
         self._jobs: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -154,9 +156,15 @@ class UploadQueue:
 
         All that arrive at once would make a round of the loop so long that no upload under way came to its end.
         """
-        if not await self._rounds.take():
+        if self._hearings.waiting >= UNHEARD:
             self._refusals.add(self._now())
             raise overloaded(1 + secrets.randbelow(4))
+        if turn := self._hearings.turn(""):
+            await turn
+
+    def turn(self, account_id: str) -> Awaitable[None] | None:
+        """What to wait for before more of an account's body is read (None: nothing); "" stands for no account."""
+        return self._readings.turn(account_id)
 
     async def enter(self, account_id: str) -> Slot:
         """A place to send a body. Raises Fault("overloaded"), at once where a worker could not be had in time."""
@@ -222,11 +230,6 @@ class Slot:
         self._receiving = True
         self._size: int | None = None
         self._turn_began = 0.0
-
-    def pause(self) -> asyncio.Future[None] | None:
-        """What to wait for before more of the body is read, where one account's bodies would delay another's."""
-        queue = self._queue
-        return queue._readings.turn(self._account_id) if queue._places.crowded_by(self._account_id) else None
 
     async def begin_work(self, size: int) -> None:
         """The body is here: give back the place to send, and wait for a turn at a worker. Raises Fault("overloaded").

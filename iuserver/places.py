@@ -32,10 +32,6 @@ class Places:
             return False
         return await self._wait(account_id, max_wait)
 
-    def crowded_by(self, account_id: str) -> bool:
-        """Whether an account holds several places while others hold some, too."""
-        return 1 < self._held[account_id] < self.held
-
     def give_back(self, account_id: str) -> None:
         """Give a place back, and let whoever is next have it."""
         self.held -= 1
@@ -88,63 +84,50 @@ class Places:
         self._held[account_id] += 1
 
 
-class Readings:
-    """One portion of a body from each account with every round of the event loop, for accounts that send several."""
+class Rounds:
+    """`size` may go on with each round of the event loop, so that none takes long; the others wait, and accounts take
+    turns."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._left = 0
+        self._turning = False
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self.waiting = 0
 
     def turn(self, account_id: str) -> asyncio.Future[None] | None:
-        """What to wait for before another portion is read; None: nothing, go on."""
-        loop = asyncio.get_running_loop()
-        if account_id not in self._waiting:
-            self._waiting[account_id] = deque()
-            loop.call_soon(self._next, account_id)
+        """What to wait for before going on; None: nothing."""
+        if not self._turning:
+            self._begin()
+        if self._left and not self._lines:
+            self._left -= 1
             return None
-        turn = loop.create_future()
-        self._waiting[account_id].append(turn)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(account_id, deque()).append(turn)
+        self.waiting += 1
         return turn
 
-    def _next(self, account_id: str) -> None:
-        if not self._waiting[account_id]:
-            del self._waiting[account_id]
-            return
-        self._waiting[account_id].popleft().set_result(None)
-        asyncio.get_running_loop().call_soon(self._next, account_id)
-
-
-class Rounds:
-    """`size` may begin with each round of the event loop; up to `line` others wait, first come, first served."""
-
-    def __init__(self, size: int, line: int) -> None:
-        self._size = size
-        self._line = line
-        self._left = size
-        self._turning = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def take(self) -> bool:
-        """Wait for a round with room; False where the line is full."""
-        if not self._turning:
-            self._turning = True
-            asyncio.get_running_loop().call_soon(self._next)
-        if self._left and not self._waiting:
-            self._left -= 1
-            return True
-        if len(self._waiting) >= self._line:
-            return False
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await turn
-        return True
+    def _begin(self) -> None:
+        self._left = self._size
+        self._turning = True
+        asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        self._turning = bool(self._waiting)
-        self._left = self._size
-        while self._waiting and self._left:
-            turn = self._waiting.popleft()
+        self._turning = False
+        if self._lines:
+            self._begin()
+        while self._lines and self._left:
+            turn = self._first()
             if not turn.done():  # who waited has given up
                 turn.set_result(None)
                 self._left -= 1
-        if self._turning:
-            asyncio.get_running_loop().call_soon(self._next)
+
+    def _first(self) -> asyncio.Future[None]:
+        """Who waits the longest of the account whose turn it is; the account goes behind the others."""
+        account_id = next(iter(self._lines))
+        line = self._lines.pop(account_id)
+        turn = line.popleft()
+        if line:
+            self._lines[account_id] = line
+        self.waiting -= 1
+        return turn

@@ -59,6 +59,10 @@ class Uploads:
         """Wait until there is time for one more upload. Raises Fault("overloaded")."""
         await self.queue.hear()
 
+    def turn(self, account_id: str) -> Awaitable[None] | None:
+        """What to wait for before more of an account's body is read (None: nothing); "" stands for no account."""
+        return self.queue.turn(account_id)
+
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
     ) -> UploadSession:
@@ -151,10 +155,6 @@ class UploadSession:
         self._slot = await self._uploads.queue.enter(self._caller.account.id)
 
     # Sending.
-
-    def pause(self) -> Awaitable[None] | None:
-        """What to wait for before more of the body is read: accounts take turns to send."""
-        return self._slot.pause() if self._slot else None
 
     def feed(self, chunk: bytes) -> None:
         """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from iuserver.errors import Fault
-from iuserver.gate import Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
-from iuserver.places import Places, Readings, Rounds
+from iuserver.gate import HEARD_A_ROUND, Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
+from iuserver.places import Places, Rounds
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -244,56 +244,58 @@ def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
     asyncio.run(work())
 
 
-def test_an_account_with_many_bodies_reads_one_portion_a_round() -> None:
+def test_accounts_take_turns_however_many_of_each_wait() -> None:
     async def work() -> None:
-        readings, portions = Readings(), Counter[str]()
+        rounds, portions = Rounds(2), Counter[str]()
 
         async def send(account: str) -> None:
             for _ in range(3):
-                turn = readings.turn(account)
-                if turn:
+                if turn := rounds.turn(account):
                     await turn
                 portions[account] += 1
-                await asyncio.sleep(0)
 
         bodies = [asyncio.ensure_future(send("a")) for _ in range(8)]
+        await asyncio.sleep(0)
         await send("b")
-        assert portions["a"] <= 6, "eight bodies of one account were read no faster than one of another's"
+        assert portions["a"] <= 10, "eight bodies of one account went on not much faster than one of another's"
         await asyncio.gather(*bodies)
-        await asyncio.sleep(0)
-        assert readings.turn("a") is None, "who is alone does not wait"
+        assert portions["a"] == 24
 
     asyncio.run(work())
 
 
-def test_a_body_waits_only_where_its_account_would_delay_another() -> None:
+def test_so_many_go_on_with_each_round_of_the_loop() -> None:
     async def work() -> None:
+        rounds = Rounds(2)
+        assert [rounds.turn("a"), rounds.turn("a")] == [None, None]
+        turns = [rounds.turn(account) for account in "aabcd"]
+        assert all(turns)
+        assert rounds.waiting == 5
+        turns[2].cancel()
+        went_on = []
+        while rounds.waiting:
+            before = [turn.done() for turn in turns].count(True)
+            await asyncio.sleep(0)
+            went_on.append([turn.done() for turn in turns].count(True) - before)
+        assert went_on == [2, 2], "who has given up takes nobody's turn"
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [rounds.turn("a"), rounds.turn("a")] == [None, None], "a new round, and nobody waits"
+
+    asyncio.run(work())
+
+
+def test_uploads_wait_to_be_heard_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        monkeypatch.setattr("iuserver.gate.UNHEARD", 3)
         queue = queue_of()
-        first, second = await queue.enter("a"), await queue.enter("a")
-        assert [first.pause(), second.pause()] == [None, None], "there is nobody else"
-        other = await queue.enter("b")
-        assert [first.pause(), other.pause()] == [None, None]
-        turn = second.pause()
-        assert turn, "the first has read in this round"
-        await turn
-
-    asyncio.run(work())
-
-
-def test_so_many_begin_with_each_round_of_the_loop() -> None:
-    async def work() -> None:
-        rounds, order = Rounds(2, line=3), []
-
-        async def begin(name: str) -> None:
-            order.append(f"{name} {'begins' if await rounds.take() else 'is refused'}")
-
-        waiting = [asyncio.ensure_future(begin(name)) for name in "abcdef"]
+        hearings = [asyncio.ensure_future(queue.hear()) for _ in range(HEARD_A_ROUND + 4)]
         await asyncio.sleep(0)
-        assert order == ["a begins", "b begins", "f is refused"]
-        waiting[3].cancel()
-        await asyncio.wait(waiting)
-        assert order[3:] == ["c begins", "e begins"], "who has given up takes nobody's room"
-        assert await rounds.take()
+        assert [hearing.done() for hearing in hearings] == [True] * HEARD_A_ROUND + [False] * 3 + [True]
+        *heard, refused = await asyncio.gather(*hearings, return_exceptions=True)
+        assert set(heard) == {None}
+        assert isinstance(refused, Fault)
+        assert refused.code == "overloaded"
 
     asyncio.run(work())
 
