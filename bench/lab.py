@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -48,6 +48,10 @@ class Target:
     keys: list[str]
     pid: int | None = None
     seconds: float = 0.0
+
+    def of(self, keys: list[str]) -> Target:
+        """The same server, as some of the accounts know it."""
+        return replace(self, keys=keys)
 
 
 class Lab:

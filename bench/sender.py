@@ -249,6 +249,51 @@ async def _arrive(client: Client, message: bytes, intended: float, end: float, s
             await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))
 
 
+def crowd(url: str, request: Request, clients: int, seconds: float, honest: Request, *, polite: bool) -> Figures:
+    """Let so many clients send one request after the other; meanwhile a polite one sends `honest`, each once answered.
+
+    A polite one reads while it sends and waits as Retry-After says. Any other reads when it has sent everything, and
+    goes on at once. Latencies are those of `honest`, which is told as its requests a second, too.
+    """
+    return _run(_crowd(Client(url, deaf=not polite), request, clients, seconds, honest, polite))
+
+
+async def _crowd(
+    client: Client, request: Request, clients: int, seconds: float, honest: Request, polite: bool
+) -> Figures:
+    loop, other, end = asyncio.get_running_loop(), Client(client.url), monotonic() + seconds
+    sent, asked = _Arrivals(), _Arrivals()
+    messages, asking = (itertools.cycle(each.messages(client.url)) for each in (request, honest))
+    busy = [loop.create_task(_keep_on(client, messages, end, sent, polite)) for _ in range(clients)]
+    await _ended({*busy, loop.create_task(_keep_on(other, asking, end, asked, True))}, seconds + PATIENCE)
+    client.close()
+    other.close()
+    return {
+        "requests": sum(sent.statuses.values()),
+        "goodput": sent.in_time / seconds,
+        **_counted(sent.statuses),
+        "honest": asked.in_time / seconds,
+        "honest_refused": sum(_counted(asked.statuses).values()),
+        **latencies(asked.stored),
+    }
+
+
+async def _keep_on(client: Client, messages: Iterator[bytes], end: float, seen: _Arrivals, polite: bool) -> None:
+    """Send one request after the other until the end."""
+    while (start := monotonic()) < end:
+        try:
+            answer = await client.ask(next(messages))
+        except OSError:
+            seen.statuses["failed"] += 1
+            continue
+        seen.statuses[answer.status] += 1
+        if answer.status < 400:
+            seen.stored.append(monotonic() - start)
+            seen.in_time += monotonic() <= end
+        elif polite:
+            await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))
+
+
 async def _ended(tasks: set[asyncio.Task[None]], seconds: float) -> None:
     """Wait for all, for so long; what is not done by then is given up. Raises what a task raised."""
     done, late = await asyncio.wait(tasks, timeout=seconds) if tasks else (tasks, tasks)

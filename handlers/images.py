@@ -115,9 +115,12 @@ class ImageHandler(Receiving):
 
     async def _flush_in_time(self) -> None:
         """Send what has been written; a client that takes nothing for long loses its connection."""
+        flushed = self.flush()
+        if flushed.done():
+            return flushed.result()  # the kernel has all of it, as it mostly does
         try:
             async with asyncio.timeout(STALLED_SECONDS):
-                await self.flush()
+                await flushed
         except TimeoutError:
             connection: Any = self.request.connection
             connection.close()

@@ -18,13 +18,13 @@ from handlers.tickets import TicketHandler
 from handlers.upload import UploadHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [
-    (r"/api/upload", UploadHandler),
+    (r"/api/upload", UploadHandler),  # Tornado asks one after the other: what is wanted most comes first
+    (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
     (r"/api/quota", QuotaHandler),
     (r"/api/images", ImagesHandler),
     (r"/api/images/([A-Za-z0-9_-]{1,64})", ImageRecordHandler),
     (r"/api/folders", FoldersHandler),
     (r"/d/([A-Za-z0-9_-]{1,64})/([0-9a-f]{32})", DeleteLinkHandler),
-    (r"/f/([A-Za-z0-9_-]{1,64})\.([a-z0-9]{1,5})", ImageHandler),
     (r"/i/([A-Za-z0-9_-]{1,64})", ShareHandler),
     (r"/static/([a-z]+\.[a-z]+)", StaticHandler),
     (r"/robots\.txt", StaticHandler),

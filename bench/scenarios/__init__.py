@@ -8,7 +8,7 @@ from typing import Protocol, cast
 from bench.figures import Results
 from bench.lab import Lab
 
-NAMES = ("upload", "read", "refuse", "overload", "slow", "growth", "startup", "soak", "generator")
+NAMES = ("upload", "read", "refuse", "overload", "crowd", "slow", "growth", "startup", "soak", "generator")
 BY_URL = ("upload", "read")
 """The others need a server with settings, accounts or records of their own."""
 

@@ -148,6 +148,19 @@ def test_a_polite_client_comes_again_when_it_is_told_to_and_a_rude_one_at_once()
     assert rude["refused"] == sender.TRIES * rude["offered"]
 
 
+def test_in_a_crowd_polite_clients_wait_as_they_are_told_and_rude_ones_do_not() -> None:
+    with answering(lambda number: (0.001, b"503 No\r\nRetry-After: 1")) as url:
+        polite = sender.crowd(url, get("/"), 3, 0.5, get("/"), polite=True)
+        rude = sender.crowd(url, get("/"), 3, 0.5, get("/"), polite=False)
+    assert (polite["refused"], polite["honest_refused"], polite["goodput"]) == (3, 1, 0)
+    assert rude["refused"] > 10
+    assert rude["honest_refused"] == 1
+    with answering(lambda number: (0.001, b"200 OK")) as url:
+        served = sender.crowd(url, get("/"), 3, 0.5, get("/"), polite=True)
+    assert min(served["goodput"], served["honest"], served["p99_ms"]) > 0
+    assert served["refused"] == served["failed"] == served["honest_refused"] == 0
+
+
 def test_what_is_sent_is_http_and_every_key_has_its_turn(server: RunningServer) -> None:
     keys = [server.new_key("pro"), server.new_key("pro")]
     quota = Request("GET", [("/api/quota", b"")], keys=keys)

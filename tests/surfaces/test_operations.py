@@ -146,6 +146,15 @@ def test_a_fast_sender_does_not_keep_the_loop_to_itself(tmp_path: Path, monkeypa
     assert max(Counter(seen).values()) <= READ_A_ROUND + 1
 
 
+def test_headers_that_do_not_come_end_their_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iuserver.server.IDLE_SECONDS", 0.2)
+    with running(tmp_path, imaging={"workers": 1}) as server:
+        for begun in (b"", b"GET /healthz HTTP/1.1\r\nHost:"):
+            with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+                connection.sendall(begun)
+                assert connection.recv(1) == b""
+
+
 def test_a_small_body_that_never_comes_ends_its_connection(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard
 ) -> None:

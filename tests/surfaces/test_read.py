@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from urllib.parse import urlsplit
+
 import pytest
 import requests
 
 from tests import pictures
-from tests.running import DEADLINE, RunningServer, bearer
+from tests.running import DEADLINE, RunningServer, bearer, eventually
 
 BIG = pictures.png(pictures.noise(700, 500))  # a megabyte: more than one chunk
 
@@ -124,6 +128,26 @@ def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str
         with requests.get(link, stream=True, timeout=DEADLINE) as response:
             next(response.iter_content(100))
     assert server.get(link).content == BIG
+
+
+def test_a_reader_who_takes_nothing_for_long_loses_the_connection(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.images.STALLED_SECONDS", 0.2)
+    larger_than_buffers = pictures.png(pictures.noise(2400, 2000), compress_level=0)
+    url = server.upload(server.new_key("pro"), larger_than_buffers).json()["direct_url"]
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.settimeout(DEADLINE)
+        reader.connect(server.address)
+        reader.sendall(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert reader.recv(12) == b"HTTP/1.1 200"
+        eventually(lambda: not server.server._services.active._requests)
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            while portion := reader.recv(1 << 20):
+                taken += len(portion)
+    assert taken < len(larger_than_buffers)
 
 
 def test_the_quota_is_told(server: RunningServer) -> None:

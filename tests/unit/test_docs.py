@@ -57,6 +57,41 @@ def test_every_code_is_documented_with_its_status_and_number() -> None:
     assert set(replies.STATUS) == set(get_args(errors.Code))
 
 
+TROUBLES = {
+    "more uploads at once than": "surfaces/test_upload.py::test_an_upload_that_finds_no_place_waits_for_its_turn",
+    "one account sends on many": "unit/test_gate.py::test_the_places_to_send_are_bounded_in_all_and_by_account",
+    "more work than can": "unit/test_gate.py::test_who_would_wait_too_long_for_a_worker_is_refused_before_sending",
+    "a body that comes slower": "surfaces/test_upload.py::test_a_body_that_comes_too_slowly_is_answered_408",
+    "so many uploads that to": "surfaces/test_operations.py::"
+    "test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothing_else",
+    "headers that do not come": "surfaces/test_operations.py::test_headers_that_do_not_come_end_their_connection",
+    "a body for": "surfaces/test_bodies.py::test_a_body_that_is_too_large_for_its_route_is_refused_for_its_size",
+    "a small body that does": "surfaces/test_operations.py::test_a_small_body_that_never_comes_ends_its_connection",
+    "a reader that takes nothing": "surfaces/test_read.py::"
+    "test_a_reader_who_takes_nothing_for_long_loses_the_connection",
+    "more connections than": "surfaces/test_operations.py::test_one_connection_too_many_is_told_so_and_closed",
+    "an upload refused while": "surfaces/test_upload.py::test_a_client_that_is_already_sending_gets_its_answer",
+    "a client that leaves": "surfaces/test_upload.py::test_a_client_that_leaves_in_the_middle_leaves_nothing_behind",
+    "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",
+    "the disk is full": "surfaces/test_faults.py::"
+    "test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_room",
+    "the catalog is locked": "surfaces/test_codes.py::test_a_catalog_that_somebody_else_has_locked_is_not_available",
+    "S3 or MongoDB is away": "surfaces/test_distributed.py::"
+    "test_a_database_and_a_store_that_are_killed_under_load_lose_nothing",
+    "bytes, records or counts": "surfaces/test_repair.py::test_damage_is_found_mended_and_gone",
+    "the server is killed": "surfaces/test_crash.py::test_kills_at_random_moments_lose_nothing",
+}
+"""What each row of the operator's tables begins with, and the test that shows it."""
+
+
+def test_whatever_can_go_wrong_has_a_row_and_each_row_a_test() -> None:
+    tables = (ROOT / "docs/operations.md").read_text().partition("## What a client can do wrong")[2]
+    rows = [row for row in re.findall(r"^\| (.+?) \|", tables, re.MULTILINE) if row != "what"]
+    assert [next((words for words in TROUBLES if row.startswith(words)), row) for row in rows] == list(TROUBLES)
+    for file, _, name in (test.partition("::") for test in TROUBLES.values()):
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(), name
+
+
 def test_the_readme_knows_every_command() -> None:
     for name in cli.COMMANDS:
         assert f"iuserver {name} " in README
