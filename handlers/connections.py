@@ -15,7 +15,7 @@ from typing import Any
 
 from tornado import netutil
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream
 
 from handlers.base import new_request_id
 
@@ -27,11 +27,12 @@ HEAD_CHUNK = 64 * 1024
 """Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
+LINGER_PAUSE = 0.25
 LINGER_SECONDS = 2
-"""For so long what a refused client is still sending is read, so that it sees its answer and not a reset."""
+"""Seconds that a refused client has to read its answer and leave, and seconds for which it may then go on sending."""
 LINGER_BYTES = 8 << 20
-MOST_LINGERING = 512
-"""Refused connections that are still read from; one more is closed without an answer."""
+MOST_LINGERING = 1024
+"""Refused connections that are still open; one more is closed without an answer."""
 UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
 HEAD = (
@@ -72,24 +73,31 @@ class BoundedServer(HTTPServer):
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
-        self._lingering: set[asyncio.Task[None]] = set()
+        self._lingering: set[_Refused] = set()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         retry_after = self._refusal(stream)
         if retry_after is not None:
-            self._refuse(stream, retry_after)
+            self._refuse(stream.socket, retry_after)
             return
         self.connections += 1
         super().handle_stream(BodyStream(stream.socket, read_chunk_size=HEAD_CHUNK), address)
 
-    def _refuse(self, stream: IOStream, retry_after: int) -> None:
+    def _refuse(self, connection: socket.socket, retry_after: int) -> None:
         self.refused += 1
         if len(self._lingering) >= MOST_LINGERING:
-            stream.close()
+            connection.close()
             return
-        task = asyncio.get_running_loop().create_task(_answer(stream, retry_after))
-        self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
+        with contextlib.suppress(OSError):  # the client has left; for anybody else the kernel has room for so little
+            connection.send(HEAD % (new_request_id().encode(), len(BUSY), retry_after) + BUSY)
+            connection.shutdown(socket.SHUT_WR)
+        self._lingering.add(_Refused(connection, self._lingering.discard))
+
+    async def close_all_connections(self) -> None:
+        """Tornado's, and the refused ones."""
+        for refused in list(self._lingering):
+            refused.close()
+        await super().close_all_connections()
 
     def on_close(self, server_conn: object) -> None:
         self.connections -= 1
@@ -110,13 +118,39 @@ def _is_upload(stream: IOStream) -> bool:
     return False
 
 
-async def _answer(stream: IOStream, retry_after: int) -> None:
-    """Answer, then read what is still coming for a while."""
-    with contextlib.suppress(StreamClosedError, OSError, TimeoutError):  # the client has left, or goes on for ever
-        async with asyncio.timeout(LINGER_SECONDS):
-            await stream.write(HEAD % (new_request_id().encode(), len(BUSY), retry_after) + BUSY)
-            stream.socket.shutdown(socket.SHUT_WR)
-            left = LINGER_BYTES
-            while left > 0:
-                left -= len(await stream.read_bytes(stream.read_chunk_size, partial=True))
-    stream.close()
+class _Refused:
+    """A connection that has had its answer. What its client is still sending is thrown away, or it would see a reset in
+    place of the answer; one that reads while it sends has left before that begins, and so costs least."""
+
+    def __init__(self, connection: socket.socket, ended: Callable[[_Refused], None]) -> None:
+        self._connection = connection
+        self._ended = ended
+        self._left = LINGER_BYTES
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(LINGER_PAUSE, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = self._loop.call_later(LINGER_SECONDS, self.close)
+        self._loop.add_reader(self._connection, self._discard)
+
+    def _discard(self) -> None:
+        try:
+            taken = self._connection.recv_into(_nowhere, len(_nowhere), socket.MSG_TRUNC)
+        except BlockingIOError:
+            return
+        except OSError:  # the client has left
+            taken = 0
+        self._left -= taken
+        if not taken or self._left < 0:
+            self.close()
+
+    def close(self) -> None:
+        """Let the client go."""
+        self._timer.cancel()
+        self._loop.remove_reader(self._connection)
+        self._connection.close()
+        self._ended(self)
+
+
+_nowhere = bytearray(256 * 1024)
+"""Where discarded bytes would go; of TCP's the kernel makes no copy (tcp(7), MSG_TRUNC)."""

@@ -27,6 +27,9 @@ UNHEARD = 256
 """Uploads that wait for a round of the event loop; with eight a round that is some tens of milliseconds."""
 REFUSALS_A_SECOND = 100
 """More than these are not heard any more while all places are taken."""
+RETURNS_A_SECOND = 100
+"""So many of those who were refused are told to come back in each second."""
+LONGEST_RETURN = 30
 WEIGHT = 0.1
 """Of the latest measurement in the moving average of service times."""
 MINUTE = 60
@@ -130,6 +133,7 @@ class UploadQueue:
         self._cost: Counter[str] = Counter()
         self._seconds_per_byte = 0.0
         self._refusals = _Rate()
+        self._next_return = 0.0
 
     @property
     def receiving(self) -> int:
@@ -157,8 +161,7 @@ class UploadQueue:
         All that arrive at once would make a round of the loop so long that no upload under way came to its end.
         """
         if self._hearings.waiting >= UNHEARD:
-            self._refusals.add(self._now())
-            raise overloaded(1 + secrets.randbelow(4))
+            raise overloaded(self._refuse())
         if turn := self._hearings.turn(""):
             await turn
 
@@ -192,12 +195,21 @@ class UploadQueue:
         fewer and fewer that are stored.
         """
         pressed = self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
-        return 1 + secrets.randbelow(4) if pressed else None
+        return self._refuse() if pressed else None
+
+    def _refuse(self) -> int:
+        """Note a refusal, and tell after how many seconds to come again.
+
+        Those who are refused come back one after the other: were they all told the same, they would come back as one,
+        and were many told to come soon, to refuse them again and again would leave no time to store anything.
+        """
+        now = self._now()
+        self._refusals.add(now)
+        self._next_return = max(now, self._next_return) + 1 / RETURNS_A_SECOND
+        return 1 + int(min(self._next_return - now, LONGEST_RETURN)) + secrets.randbelow(3)
 
     def _overloaded(self, account_id: str) -> Fault:
-        """What to answer. The time to come back is spread, or all that are refused now would come back as one."""
-        self._refusals.add(self._now())
-        return overloaded(1 + secrets.randbelow(2 + 2 * int(self.expected_wait(account_id))))
+        return overloaded(max(self._refuse(), int(self.expected_wait(account_id))))
 
     def _begin_work(self, account_id: str, size: int) -> None:
         bounds, jobs, bytes_ = self._bounds, self._jobs, self._bytes

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 
+CROWD = 32
+
 
 class Places:
     """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` says.
@@ -86,7 +88,7 @@ class Places:
 
 class Rounds:
     """`size` may go on with each round of the event loop, so that none takes long; the others wait, and accounts take
-    turns."""
+    turns. Where many wait, more go on: what else fills the rounds then must not leave them next to nothing."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -108,7 +110,7 @@ class Rounds:
         return turn
 
     def _begin(self) -> None:
-        self._left = self._size
+        self._left = self._size + self.waiting // CROWD
         self._turning = True
         asyncio.get_running_loop().call_soon(self._next)
 
