@@ -63,13 +63,15 @@ class BodyStream(IOStream):
 class BoundedServer(HTTPServer):
     """Tornado's server with at most `max_connections` (0 = any number).
 
-    `shed` gives the seconds after which an upload that comes now should come again, or None where it may be heard.
+    While `is_pressed`, uploads on new connections are not heard; `refuse` notes one that is not, and gives the seconds
+    after which it should come again.
     """
 
     max_connections = 0
     connections = 0
     refused = 0
-    shed: Callable[[], int | None]
+    is_pressed: Callable[[], bool]
+    refuse: Callable[[], int]
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
@@ -107,8 +109,7 @@ class BoundedServer(HTTPServer):
         """The seconds of Retry-After for a connection that is not to be heard."""
         if self.max_connections and self.connections >= self.max_connections:
             return 5
-        retry_after = self.shed()
-        return None if retry_after is None or not _is_upload(stream) else retry_after
+        return self.refuse() if self.is_pressed() and _is_upload(stream) else None
 
 
 def _is_upload(stream: IOStream) -> bool:

@@ -30,6 +30,7 @@ REFUSALS_A_SECOND = 100
 RETURNS_A_SECOND = 100
 """So many of those who were refused are told to come back in each second."""
 LONGEST_RETURN = 30
+"""Seconds, at most, until they are told to."""
 WEIGHT = 0.1
 """Of the latest measurement in the moving average of service times."""
 MINUTE = 60
@@ -161,7 +162,7 @@ class UploadQueue:
         All that arrive at once would make a round of the loop so long that no upload under way came to its end.
         """
         if self._hearings.waiting >= UNHEARD:
-            raise overloaded(self._refuse())
+            raise overloaded(self.refuse())
         if turn := self._hearings.turn(""):
             await turn
 
@@ -187,17 +188,16 @@ class UploadQueue:
         ahead = sum(min(cost, own) for account, cost in self._cost.items() if account != account_id) + own
         return ahead * self._seconds_per_byte / self._bounds.turns
 
-    def shed(self) -> int | None:
-        """The seconds after which a new upload should come again, where it is not even to be heard; else None.
+    def is_pressed(self) -> bool:
+        """Whether a new upload is not even to be heard.
 
         So it is while no account could have a place and refusals alone take a good part of the time: to hear
         and refuse an upload costs half of what it costs to store a small one, so that more of them leave room for
         fewer and fewer that are stored.
         """
-        pressed = self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
-        return self._refuse() if pressed else None
+        return self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
 
-    def _refuse(self) -> int:
+    def refuse(self) -> int:
         """Note a refusal, and tell after how many seconds to come again.
 
         Those who are refused come back one after the other: were they all told the same, they would come back as one,
@@ -209,7 +209,7 @@ class UploadQueue:
         return 1 + int(min(self._next_return - now, LONGEST_RETURN)) + secrets.randbelow(3)
 
     def _overloaded(self, account_id: str) -> Fault:
-        return overloaded(max(self._refuse(), int(self.expected_wait(account_id))))
+        return overloaded(max(self.refuse(), int(self.expected_wait(account_id))))
 
     def _begin_work(self, account_id: str, size: int) -> None:
         bounds, jobs, bytes_ = self._bounds, self._jobs, self._bytes

@@ -1,4 +1,4 @@
-"""Turns: places and readings that accounts take turns for, rounds of the event loop that requests take turns for."""
+"""Turns: places to send and to work, and rounds of the event loop; accounts take turns for both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, deque
 
 CROWD = 32
+"""For each so many that wait, one more goes on with a round of the event loop."""
 
 
 class Places:

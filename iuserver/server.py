@@ -296,7 +296,8 @@ class Server:
         self._listen_for_operators(stack)
         self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
         self._http.max_connections = self.settings.server.max_connections
-        self._http.shed = self._services.uploads.queue.shed
+        self._http.is_pressed = self._services.uploads.queue.is_pressed
+        self._http.refuse = self._services.uploads.queue.refuse
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()

@@ -108,16 +108,17 @@ def test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothi
         body, headers = multipart(pictures.jpeg())
         upload = request_head(server.new_key(), headers, len(body)) + body
         look = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        server.server._http.shed = lambda: 3
+        http = server.server._http
+        http.is_pressed, http.refuse = lambda: True, lambda: 3
         head, _, told = asked(server, upload).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 3\r\n" in head
         assert b"\r\nX-Request-Id: " in head
         assert json.loads(told) == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
         assert asked(server, look).startswith(b"HTTP/1.1 200 ")
-        server.server._http.shed = lambda: None
+        http.is_pressed = lambda: False
         assert asked(server, upload).startswith(b"HTTP/1.1 200 ")
-        assert server.server._http.refused == 1
+        assert http.refused == 1
 
 
 def test_a_fast_sender_does_not_keep_the_loop_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

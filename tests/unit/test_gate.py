@@ -8,7 +8,16 @@ from collections import Counter
 import pytest
 
 from iuserver.errors import Fault
-from iuserver.gate import HEARD_A_ROUND, Bounds, MonthPlaces, Slot, TokenBuckets, UploadQueue
+from iuserver.gate import (
+    HEARD_A_ROUND,
+    LONGEST_RETURN,
+    RETURNS_A_SECOND,
+    Bounds,
+    MonthPlaces,
+    Slot,
+    TokenBuckets,
+    UploadQueue,
+)
 from iuserver.places import Places, Rounds
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
@@ -305,17 +314,28 @@ def test_uploads_are_not_even_heard_only_while_nobody_could_have_a_place_and_ref
         now = Time()
         queue = queue_of(now, max_uploads=1)
         slot = await queue.enter("a")
-        assert queue.shed() is None, "full, but nobody has been refused"
+        assert not queue.is_pressed(), "full, but nobody has been refused"
         for _ in range(200):
             assert await refused(queue, "b")
-        assert (queue.shed() or 0) >= 1
+        assert queue.is_pressed()
         slot.release()
-        assert queue.shed() is None, "there is a place"
+        assert not queue.is_pressed(), "there is a place"
         await queue.enter("a")
         now.now += 5
-        assert queue.shed() is None, "that was a while ago"
+        assert not queue.is_pressed(), "that was a while ago"
 
     asyncio.run(work())
+
+
+def test_those_who_are_refused_come_back_one_after_the_other() -> None:
+    now = Time()
+    queue = queue_of(now)
+    told = [queue.refuse() for _ in range(5 * RETURNS_A_SECOND)]
+    assert 1 <= told[0] <= 3
+    assert 5 <= told[-1] <= 8
+    assert max(queue.refuse() for _ in range(50 * RETURNS_A_SECOND)) <= LONGEST_RETURN + 3
+    now.now += 60
+    assert queue.refuse() <= 3, "all of those have come back"
 
 
 def test_a_month_cannot_be_begun_more_often_than_it_has_uploads_left() -> None:
