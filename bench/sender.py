@@ -230,20 +230,25 @@ async def _open_loop(client: Client, request: Request, rate: float, seconds: flo
     }
 
 
+async def _ask(client: Client, message: bytes, since: float, end: float, seen: _Arrivals) -> Answer | None:
+    """Send a request and note what became of it; None where it failed."""
+    try:
+        answer = await client.ask(message)
+    except OSError:
+        seen.statuses["failed"] += 1
+        return None
+    seen.statuses[answer.status] += 1
+    if answer.status < 400:
+        seen.stored.append(monotonic() - since)
+        seen.in_time += monotonic() <= end
+    return answer
+
+
 async def _arrive(client: Client, message: bytes, intended: float, end: float, seen: _Arrivals, polite: bool) -> None:
     seen.late.append(monotonic() - intended)
     for number in itertools.count(1):
-        try:
-            answer = await client.ask(message)
-        except OSError:
-            seen.statuses["failed"] += 1
-            return
-        seen.statuses[answer.status] += 1
-        if answer.status < 400:
-            seen.stored.append(monotonic() - intended)
-            seen.in_time += monotonic() <= end
-            return
-        if answer.status not in (429, 503) or (monotonic() > end if polite else number == TRIES):
+        answer = await _ask(client, message, intended, end, seen)
+        if answer is None or answer.status not in (429, 503) or (monotonic() > end if polite else number == TRIES):
             return
         if polite:
             await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))
@@ -281,16 +286,8 @@ async def _crowd(
 async def _keep_on(client: Client, messages: Iterator[bytes], end: float, seen: _Arrivals, polite: bool) -> None:
     """Send one request after the other until the end."""
     while (start := monotonic()) < end:
-        try:
-            answer = await client.ask(next(messages))
-        except OSError:
-            seen.statuses["failed"] += 1
-            continue
-        seen.statuses[answer.status] += 1
-        if answer.status < 400:
-            seen.stored.append(monotonic() - start)
-            seen.in_time += monotonic() <= end
-        elif polite:
+        answer = await _ask(client, next(messages), start, end, seen)
+        if polite and answer and answer.status >= 400:
             await asyncio.sleep(answer.retry_after * random.uniform(1.0, 1.5))
 
 

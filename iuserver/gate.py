@@ -23,8 +23,10 @@ HEARD_A_ROUND = 2
 READ_A_ROUND = 2
 """Portions of bodies that are read on with each round of the event loop: half a millisecond where they are large. With
 twice as many a small request waits twice as long beside 64 large uploads."""
+CROWD = 32
+"""For each so many bodies that wait to be read on, one more is."""
 UNHEARD = 256
-"""Uploads that wait for a round of the event loop; with eight a round that is some tens of milliseconds."""
+"""Uploads that wait for a round of the event loop; one more is refused."""
 REFUSALS_A_SECOND = 100
 """More than these are not heard any more while all places are taken."""
 RETURNS_A_SECOND = 100
@@ -126,7 +128,7 @@ class UploadQueue:
         self._bounds = bounds
         self._now = now
         self._places = Places(bounds.max_uploads, bounds.per_account)
-        self._readings = Rounds(READ_A_ROUND)
+        self._readings = Rounds(READ_A_ROUND, CROWD)
         self._hearings = Rounds(HEARD_A_ROUND)
         self._turns = Places(bounds.turns, line=bounds.max_jobs)
         self._jobs: Counter[str] = Counter()
@@ -197,7 +199,7 @@ class UploadQueue:
         """
         return self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
 
-    def refuse(self) -> int:
+    def refuse(self, at_least: float = 0.0) -> int:
         """Note a refusal, and tell after how many seconds to come again.
 
         Those who are refused come back one after the other: were they all told the same, they would come back as one,
@@ -206,10 +208,11 @@ class UploadQueue:
         now = self._now()
         self._refusals.add(now)
         self._next_return = max(now, self._next_return) + 1 / RETURNS_A_SECOND
-        return 1 + int(min(self._next_return - now, LONGEST_RETURN)) + secrets.randbelow(3)
+        wait = max(at_least, min(self._next_return - now, LONGEST_RETURN))
+        return 1 + int(wait) + secrets.randbelow(3)
 
     def _overloaded(self, account_id: str) -> Fault:
-        return overloaded(max(self.refuse(), int(self.expected_wait(account_id))))
+        return overloaded(self.refuse(at_least=self.expected_wait(account_id)))
 
     def _begin_work(self, account_id: str, size: int) -> None:
         bounds, jobs, bytes_ = self._bounds, self._jobs, self._bytes

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 
-CROWD = 32
-"""For each so many that wait, one more goes on with a round of the event loop."""
-
 
 class Places:
     """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` says.
@@ -89,10 +86,12 @@ class Places:
 
 class Rounds:
     """`size` may go on with each round of the event loop, so that none takes long; the others wait, and accounts take
-    turns. Where many wait, more go on: what else fills the rounds then must not leave them next to nothing."""
+    turns. For each `crowd` that wait (0: however many) one more goes on: whatever else fills the rounds then must not
+    leave them next to nothing."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, crowd: int = 0) -> None:
         self._size = size
+        self._crowd = crowd
         self._left = 0
         self._turning = False
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
@@ -111,7 +110,7 @@ class Rounds:
         return turn
 
     def _begin(self) -> None:
-        self._left = self._size + self.waiting // CROWD
+        self._left = self._size + (self.waiting // self._crowd if self._crowd else 0)
         self._turning = True
         asyncio.get_running_loop().call_soon(self._next)
 

@@ -294,6 +294,16 @@ def test_so_many_go_on_with_each_round_of_the_loop() -> None:
     asyncio.run(work())
 
 
+def test_where_many_wait_more_go_on_if_so_wished() -> None:
+    async def work() -> None:
+        for rounds, expected in ((Rounds(2), 2), (Rounds(2, crowd=4), 2 + 10 // 4)):
+            turns = [rounds.turn("a") for _ in range(12)][2:]
+            await asyncio.sleep(0)
+            assert [turn.done() for turn in turns if turn].count(True) == expected
+
+    asyncio.run(work())
+
+
 def test_uploads_wait_to_be_heard_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         monkeypatch.setattr("iuserver.gate.UNHEARD", 3)
