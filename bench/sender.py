@@ -61,10 +61,11 @@ class Connection(asyncio.Protocol):
             transport.set_write_buffer_limits(high=0)
 
     def pause_writing(self) -> None:
-        self.transport.pause_reading()
+        if self._deaf:
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if not self.transport.is_closing():
+        if self._deaf and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -191,6 +192,7 @@ class _Arrivals:
     stored: list[float] = field(default_factory=list)
     in_time: int = 0
     late: list[float] = field(default_factory=list)
+    refusals: list[float] = field(default_factory=list)
     statuses: Counter[int | str] = field(default_factory=Counter)
 
 
@@ -225,6 +227,7 @@ async def _open_loop(client: Client, request: Request, rate: float, seconds: flo
         "stored_share": len(seen.stored) / max(1, seen.came),
         **_counted(seen.statuses),
         **latencies(seen.stored),
+        "refused_p99_ms": 1000 * percentile(sorted(seen.refusals), 0.99),
         "sent_late_p99_ms": 1000 * percentile(sorted(seen.late), 0.99),
         "generator_busy": busy,
     }
@@ -232,6 +235,7 @@ async def _open_loop(client: Client, request: Request, rate: float, seconds: flo
 
 async def _ask(client: Client, message: bytes, since: float, end: float, seen: _Arrivals) -> Answer | None:
     """Send a request and note what became of it; None where it failed."""
+    start = monotonic()
     try:
         answer = await client.ask(message)
     except OSError:
@@ -241,6 +245,8 @@ async def _ask(client: Client, message: bytes, since: float, end: float, seen: _
     if answer.status < 400:
         seen.stored.append(monotonic() - since)
         seen.in_time += monotonic() <= end
+    else:
+        seen.refusals.append(monotonic() - start)
     return answer
 
 

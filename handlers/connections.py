@@ -13,26 +13,27 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from handlers.base import new_request_id
+from iuserver.places import Rounds
 
-ACCEPTED_A_ROUND = 4
-"""Connections that are accepted with each round of the event loop. The others wait in the kernel, where they cost
-nothing: were all accepted at once, a round would take so long that no upload under way came to its end."""
-netutil._DEFAULT_BACKLOG = ACCEPTED_A_ROUND  # what Tornado accepts by in one go; it has no setting for it
+SERVED_A_ROUND = 4
+"""New connections that are read from with each round of the event loop: were it all, a round would take so long that no
+upload under way came to its end."""
 HEAD_CHUNK = 64 * 1024
 """Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
-LINGER_PAUSE = 0.25
-LINGER_SECONDS = 2
+DISCARDED_A_ROUND = 2
+"""Portions of refused bodies that are thrown away with each round of the event loop."""
+LINGER_PAUSE = 0.5
+LINGER_SECONDS = 1.5
 """Seconds that a refused client has to read its answer and leave, and seconds for which it may then go on sending."""
 LINGER_BYTES = 8 << 20
-MOST_LINGERING = 1024
-"""Refused connections that are still open; one more is closed without an answer."""
+MOST_LINGERING = 2048
+"""Refused connections that are still open; for one more, the one that has had its answer the longest is closed."""
 UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
 HEAD = (
@@ -63,8 +64,9 @@ class BodyStream(IOStream):
 class BoundedServer(HTTPServer):
     """Tornado's server with at most `max_connections` (0 = any number).
 
-    While `is_pressed`, uploads on new connections are not heard; `refuse` notes one that is not, and gives the seconds
-    after which it should come again.
+    While `is_pressed`, uploads on new connections are not heard, and a connection ends with its answer, so that what is
+    next comes on a new one. `refuse` notes an upload that is not heard, and gives the seconds after which it should
+    come again.
     """
 
     max_connections = 0
@@ -75,7 +77,9 @@ class BoundedServer(HTTPServer):
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
-        self._lingering: set[_Refused] = set()
+        self._lingering: dict[_Refused, None] = {}
+        self._turns = Rounds(SERVED_A_ROUND)
+        self._discards = Rounds(DISCARDED_A_ROUND)
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         retry_after = self._refusal(stream)
@@ -83,17 +87,19 @@ class BoundedServer(HTTPServer):
             self._refuse(stream.socket, retry_after)
             return
         self.connections += 1
-        super().handle_stream(BodyStream(stream.socket, read_chunk_size=HEAD_CHUNK), address)
+        self._turns.call(lambda: self._serve(stream.socket, address))
+
+    def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        super().handle_stream(BodyStream(connection, read_chunk_size=HEAD_CHUNK), address)
 
     def _refuse(self, connection: socket.socket, retry_after: int) -> None:
         self.refused += 1
         if len(self._lingering) >= MOST_LINGERING:
-            connection.close()
-            return
+            next(iter(self._lingering)).close()
         with contextlib.suppress(OSError):  # the client has left; for anybody else the kernel has room for so little
             connection.send(HEAD % (new_request_id().encode(), len(BUSY), retry_after) + BUSY)
             connection.shutdown(socket.SHUT_WR)
-        self._lingering.add(_Refused(connection, self._lingering.discard))
+        self._lingering[_Refused(connection, self._discards, self._lingering.pop)] = None
 
     async def close_all_connections(self) -> None:
         """Tornado's, and the refused ones."""
@@ -109,7 +115,8 @@ class BoundedServer(HTTPServer):
         """The seconds of Retry-After for a connection that is not to be heard."""
         if self.max_connections and self.connections >= self.max_connections:
             return 5
-        return self.refuse() if self.is_pressed() and _is_upload(stream) else None
+        pressed = self.conn_params.no_keep_alive = self.is_pressed()
+        return self.refuse() if pressed and _is_upload(stream) else None
 
 
 def _is_upload(stream: IOStream) -> bool:
@@ -121,32 +128,48 @@ def _is_upload(stream: IOStream) -> bool:
 
 class _Refused:
     """A connection that has had its answer. What its client is still sending is thrown away, or it would see a reset in
-    place of the answer; one that reads while it sends has left before that begins, and so costs least."""
+    place of the answer; one that reads while it sends has left before that begins.
 
-    def __init__(self, connection: socket.socket, ended: Callable[[_Refused], None]) -> None:
+    What a client has handed to its kernel comes even when it has left, so to throw all away at once would take more
+    time than all else: connections take `turns` at it, and where that takes too long they are closed.
+    """
+
+    def __init__(self, connection: socket.socket, turns: Rounds, ended: Callable[[_Refused], None]) -> None:
         self._connection = connection
+        self._turns = turns
         self._ended = ended
         self._left = LINGER_BYTES
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(LINGER_PAUSE, self._begin)
 
     def _begin(self) -> None:
         self._timer = self._loop.call_later(LINGER_SECONDS, self.close)
-        self._loop.add_reader(self._connection, self._discard)
+        self._turns.call(self._discard)
 
     def _discard(self) -> None:
+        if self._closed:
+            return
         try:
             taken = self._connection.recv_into(_nowhere, len(_nowhere), socket.MSG_TRUNC)
         except BlockingIOError:
+            self._loop.add_reader(self._connection, self._go_on)
             return
         except OSError:  # the client has left
             taken = 0
         self._left -= taken
-        if not taken or self._left < 0:
+        if taken and self._left > 0:
+            self._turns.call(self._discard)
+        else:
             self.close()
+
+    def _go_on(self) -> None:
+        self._loop.remove_reader(self._connection)
+        self._turns.call(self._discard)
 
     def close(self) -> None:
         """Let the client go."""
+        self._closed = True
         self._timer.cancel()
         self._loop.remove_reader(self._connection)
         self._connection.close()

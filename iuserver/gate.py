@@ -26,9 +26,11 @@ twice as many a small request waits twice as long beside 64 large uploads."""
 CROWD = 32
 """For each so many bodies that wait to be read on, one more is."""
 UNHEARD = 256
-"""Uploads that wait for a round of the event loop; one more is refused."""
+"""Uploads that wait for a round of the event loop; one more is refused, on a new connection half as many suffice."""
+STILL_UNHEARD = 32
+"""While so many wait, there is no time for one more yet."""
 REFUSALS_A_SECOND = 100
-"""More than these are not heard any more while all places are taken."""
+"""More than these are many."""
 RETURNS_A_SECOND = 100
 """So many of those who were refused are told to come back in each second."""
 LONGEST_RETURN = 30
@@ -193,11 +195,13 @@ class UploadQueue:
     def is_pressed(self) -> bool:
         """Whether a new upload is not even to be heard.
 
-        So it is while no account could have a place and refusals alone take a good part of the time: to hear
-        and refuse an upload costs half of what it costs to store a small one, so that more of them leave room for
-        fewer and fewer that are stored.
+        So it is while too many wait for that, and then, while refusals are many, until there is time and a place for
+        one more: to hear and refuse an upload costs half of what it costs to store a small one, so that the more come,
+        the fewer would be stored.
         """
-        return self.full and self._refusals.at(self._now()) > REFUSALS_A_SECOND
+        waiting = self._hearings.waiting
+        many = self._refusals.at(self._now()) > REFUSALS_A_SECOND
+        return waiting >= UNHEARD // 2 or (many and (self.full or waiting >= STILL_UNHEARD))
 
     def refuse(self, at_least: float = 0.0) -> int:
         """Note a refusal, and tell after how many seconds to come again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 
 
 class Places:
@@ -108,6 +109,13 @@ class Rounds:
         self._lines.setdefault(account_id, deque()).append(turn)
         self.waiting += 1
         return turn
+
+    def call(self, then: Callable[[], object]) -> None:
+        """Have something done when it is its turn, at once if that is now."""
+        if turn := self.turn(""):
+            turn.add_done_callback(lambda _: then())
+        else:
+            then()
 
     def _begin(self) -> None:
         self._left = self._size + (self.waiting // self._crowd if self._crowd else 0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -135,6 +137,22 @@ def test_a_stall_is_charged_for_everybody_who_came_meanwhile() -> None:
     assert figures["p50_ms"] > 100
 
 
+def test_a_polite_client_reads_while_it_sends_and_a_rude_one_does_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = functools.partial(sender.Client, f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        async def ask(deaf: bool) -> int:
+            asking = asyncio.ensure_future(client(deaf=deaf).ask(b"POST / HTTP/1.1\r\n\r\n" + bytes(16 << 20)))
+            connection, _ = await asyncio.to_thread(listening.accept)
+            with connection:  # it answers, and does not read
+                connection.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return (await asyncio.wait_for(asking, 0.5)).status
+
+        assert asyncio.run(ask(deaf=False)) == 503
+        with pytest.raises(TimeoutError):
+            asyncio.run(ask(deaf=True))
+
+
 def test_a_polite_client_comes_again_when_it_is_told_to_and_a_rude_one_at_once() -> None:
     refuse_at_first = lambda number: (0.0, b"503 No\r\nRetry-After: 1" if number <= 5 else b"200 OK")  # noqa: E731
     with answering(refuse_at_first) as url:
@@ -144,6 +162,7 @@ def test_a_polite_client_comes_again_when_it_is_told_to_and_a_rude_one_at_once()
     assert polite["refused"] == 5
     assert polite["stored_share"] == 1.0
     assert polite["p999_ms"] >= 1000
+    assert 0 < polite["refused_p99_ms"] < 1000
     assert rude["stored_share"] == rude["goodput"] == 0
     assert rude["refused"] == sender.TRIES * rude["offered"]
 

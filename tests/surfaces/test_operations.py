@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -119,6 +120,49 @@ def test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothi
         http.is_pressed = lambda: False
         assert asked(server, upload).startswith(b"HTTP/1.1 200 ")
         assert http.refused == 1
+
+
+def test_under_pressure_a_connection_ends_with_its_answer(tmp_path: Path) -> None:
+    """What comes on a connection that is kept has to be heard, and there is no time for that."""
+    with running(tmp_path, imaging={"workers": 1}) as server:
+        look = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        http = server.server._http
+        for pressed in (True, False):
+            http.is_pressed = lambda pressed=pressed: pressed
+            with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+                connection.sendall(look)
+                head = received(connection)
+                assert head.startswith(b"HTTP/1.1 200 ")
+                assert (b"\r\nConnection: close\r\n" in head) == pressed
+                if pressed:
+                    assert connection.recv(1) == b""
+
+
+def test_when_many_were_refused_the_first_of_them_is_let_go_and_each_has_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.connections.MOST_LINGERING", 2)
+    with (
+        running(tmp_path, imaging={"workers": 1}, server={"max_connections": 1}) as server,
+        contextlib.ExitStack() as all_,
+    ):
+        kept, *refused = (
+            all_.enter_context(socket.create_connection(server.address, timeout=DEADLINE)) for _ in range(4)
+        )
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert received(kept).startswith(b"HTTP/1.1 200 ")
+        assert all(received(connection).startswith(b"HTTP/1.1 503 ") for connection in refused)
+        eventually(lambda: _is_reset(refused[0]))
+        assert [_is_reset(connection) for connection in refused[1:]] == [False, False]
+
+
+def _is_reset(connection: socket.socket) -> bool:
+    """Whether the other side is gone, not just done with sending."""
+    try:
+        connection.sendall(b"?")
+    except OSError:
+        return True
+    return False
 
 
 def test_a_fast_sender_does_not_keep_the_loop_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

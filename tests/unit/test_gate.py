@@ -12,6 +12,8 @@ from iuserver.gate import (
     HEARD_A_ROUND,
     LONGEST_RETURN,
     RETURNS_A_SECOND,
+    STILL_UNHEARD,
+    UNHEARD,
     Bounds,
     MonthPlaces,
     Slot,
@@ -319,7 +321,29 @@ def test_uploads_wait_to_be_heard_and_not_too_many(monkeypatch: pytest.MonkeyPat
     asyncio.run(work())
 
 
-def test_uploads_are_not_even_heard_only_while_nobody_could_have_a_place_and_refusals_are_many() -> None:
+def test_uploads_are_not_even_heard_while_many_wait_for_that_and_until_few_do() -> None:
+    async def work() -> None:
+        now = Time()
+        queue = queue_of(now)
+
+        hearings = [asyncio.ensure_future(queue.hear()) for _ in range(UNHEARD // 2 + HEARD_A_ROUND - 1)]
+        await asyncio.sleep(0)
+        assert not queue.is_pressed(), "one more may wait"
+        hearings += [asyncio.ensure_future(queue.hear()) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert queue.is_pressed()
+        for _ in range(200):
+            queue.refuse()
+        await asyncio.gather(*hearings[: UNHEARD // 4])
+        assert queue.is_pressed(), "they are not through yet"
+        await asyncio.gather(*hearings[: -STILL_UNHEARD + 2 * HEARD_A_ROUND])
+        assert not queue.is_pressed()
+        await asyncio.gather(*hearings)
+
+    asyncio.run(work())
+
+
+def test_uploads_are_not_even_heard_while_nobody_could_have_a_place_and_refusals_are_many() -> None:
     async def work() -> None:
         now = Time()
         queue = queue_of(now, max_uploads=1)
