@@ -10,6 +10,7 @@ from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
+from iuserver.keeping.keeper import Keeper, KeptBlobs, kept_catalog
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.settings import Settings, SettingsError, s3_location
 
@@ -20,12 +21,29 @@ class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
 
 
-async def open_catalog(settings: Settings, clock: Clock = time.time, node: str = "", *, make: bool = True) -> Catalog:
+def keeper_of(settings: Settings) -> Keeper | None:
+    """The keeper, not started yet, of what the settings name; None where nothing is written on this machine."""
+    catalog, blobs = _file_of(settings.catalog.url, settings), _folder_of(settings.blobs.url, settings)
+    if settings.server.read_only or not (catalog or blobs):
+        return None
+    return Keeper(catalog, blobs, settings.blobs.sync)
+
+
+async def open_catalog(
+    settings: Settings,
+    clock: Clock = time.time,
+    node: str = "",
+    *,
+    make: bool = True,
+    keeper: Keeper | None = None,
+) -> Catalog:
     """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
 
-    Where there is none, it is made, or with `make` false it is an error.
+    Where there is none, it is made, or with `make` false it is an error. What is on this machine `keeper` writes.
     """
     catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
+    if keeper and isinstance(catalog, SqliteCatalog):
+        return kept_catalog(catalog, keeper)
     return read_only(catalog) if settings.server.read_only else catalog
 
 
@@ -36,12 +54,22 @@ async def open_catalog_at(
 
     Raises StartError.
     """
-    scheme, _, path = url.partition(":")
-    if scheme == "sqlite":
-        return _open_sqlite(Path(path or Path(settings.server.data) / "catalog.db"), make)
-    if scheme in ("mongodb", "mongodb+srv"):
+    if file := _file_of(url, settings):
+        return _open_sqlite(file, make)
+    if url.partition(":")[0] in ("mongodb", "mongodb+srv"):
         return await _open_mongo(url, node, clock, make)
     raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def _file_of(url: str, settings: Settings) -> Path | None:
+    """The file of a catalog that is one."""
+    scheme, _, path = url.partition(":")
+    return Path(path or Path(settings.server.data) / "catalog.db") if scheme == "sqlite" else None
+
+
+def _folder_of(url: str, settings: Settings) -> Path | None:
+    """The folder of a blob store that is one."""
+    return None if url.startswith("s3:") else Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
 
 
 def _open_sqlite(path: Path, make: bool) -> Copyable:
@@ -69,21 +97,21 @@ async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable
         raise StartError(f"catalog.url: {fault.message}") from fault
 
 
-async def open_blobs(settings: Settings) -> BlobStore:
-    """The blob store: in the data folder, or a bucket that can be reached. Raises StartError."""
+async def open_blobs(settings: Settings, keeper: Keeper | None = None) -> BlobStore:
+    """The blob store: in the data folder, where `keeper` puts, or a bucket that can be reached. Raises StartError."""
     try:
-        return await open_blob_store(settings.blobs.url, settings)
+        return await open_blob_store(settings.blobs.url, settings, keeper)
     except StartError as error:
         raise StartError(f"blobs.url: {error}") from error
 
 
-async def open_blob_store(url: str, settings: Settings) -> BlobStore:
+async def open_blob_store(url: str, settings: Settings, keeper: Keeper | None = None) -> BlobStore:
     """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
-    if url.startswith("s3:"):
+    folder = _folder_of(url, settings)
+    if not folder:
         return await _open_s3(url)
-    folder = Path(url.removeprefix("disk:") or Path(settings.server.data) / "blobs")
     try:
-        return DiskBlobs(folder, sync=settings.blobs.sync)
+        return KeptBlobs(folder, keeper) if keeper else DiskBlobs(folder, sync=settings.blobs.sync)
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}") from error
 

@@ -26,12 +26,13 @@ from handlers.base import Services
 from handlers.connections import IDLE_SECONDS, BoundedServer
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
-from iuserver.backends import Clock, StartError, open_blobs, open_catalog, presigns_of
+from iuserver.backends import Clock, StartError, keeper_of, open_blobs, open_catalog, presigns_of
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
+from iuserver.keeping.keeper import Keeper
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
@@ -192,12 +193,15 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        catalog = await open_catalog(settings, self._clock, self._node)
+        keeper = keeper_of(settings)
+        catalog = await open_catalog(settings, self._clock, self._node, keeper=keeper)
         stack.push_async_callback(catalog.close)
+        blobs = await open_blobs(settings, keeper)
+        stack.push_async_callback(blobs.close)
+        if keeper:
+            await _start(keeper, stack)
         if not settings.server.read_only:
             await catalog.void_claims()
-        blobs = await open_blobs(settings)
-        stack.push_async_callback(blobs.close)
         secret = await catalog.secret()
         passwords = Passwords()
         stack.push_async_callback(passwords.close)
@@ -352,6 +356,14 @@ class Server:
         if host.startswith("unix:"):
             return host
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+
+async def _start(keeper: Keeper, stack: contextlib.AsyncExitStack) -> None:
+    try:
+        await keeper.start()
+    except (OSError, TimeoutError) as error:
+        raise StartError(f"server.data: the process that keeps the records cannot start: {error}") from error
+    stack.push_async_callback(keeper.close)
 
 
 def _remove_all(folders: list[Path]) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from iuserver.errors import Fault
-from iuserver.threads import Crew, perform_each
+from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
 CHUNK = 256 * 1024
 SYNC_THREADS = 8
@@ -30,11 +30,12 @@ SHARDS = [f"{number:02x}" for number in range(256)]
 
 
 class DiskBlobs:
-    """The port BlobStore on a local disk. Syncs run in several threads: many at once share the journal's commit."""
+    """The port BlobStore on a local disk. Syncs run in several threads: many at once share the journal's commit. With
+    `in_place` they run in those that call."""
 
-    def __init__(self, folder: Path, sync: bool = True) -> None:
+    def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False) -> None:
         self._sync = sync
-        self._crew: Crew[Callable[[], Any]] = Crew("blob", SYNC_THREADS, perform_each)
+        self._crew: Runs[Callable[[], Any]] = AtOnce() if in_place else Crew("blob", SYNC_THREADS, perform_each)
         self._shards: dict[str, int] = {}
         for shard in SHARDS:
             (folder / shard).mkdir(parents=True, exist_ok=True)

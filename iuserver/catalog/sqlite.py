@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from iuserver.errors import Fault
 from iuserver.policy import DAY, buried, charged, viewed
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Quota, Row, Stored
-from iuserver.threads import Crew, Job, perform_each
+from iuserver.threads import Crew, Job, Runs, Together, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
 
@@ -94,9 +94,12 @@ PURGE_SLUGS = "DELETE FROM kept_slugs WHERE slug IN (SELECT slug FROM kept_slugs
 
 
 class SqliteCatalog:
-    """The port Catalog in one file. Raises Fault("storage_unavailable") when it cannot be opened or written."""
+    """The port Catalog in one file. Raises Fault("storage_unavailable") when it cannot be opened or written.
 
-    def __init__(self, path: Path) -> None:
+    With `in_place` what writes never leaves the thread that calls it, and is committed with what other threads have.
+    """
+
+    def __init__(self, path: Path, *, in_place: bool = False) -> None:
         try:
             writing = _connect(path)
             migrate(writing)
@@ -104,7 +107,7 @@ class SqliteCatalog:
             self._surveying = _connect(path)
         except sqlite3.DatabaseError as error:
             raise _unavailable() from error
-        self._writer = _Writer(writing)
+        self._writer = _Writer(writing, in_place)
         self._surveyor: Crew[Callable[[], Any]] = Crew("survey", 1, perform_each)
 
     async def add_account(self, account: Account) -> None:
@@ -470,25 +473,27 @@ def _no_account(email: str) -> Fault:
 
 
 class _Writer:
-    """The one thread that writes, and the transactions it makes of what waits for it."""
+    """Who writes, one thread at a time, and the transactions made of what waits for it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, in_place: bool) -> None:
         self._connection = connection
-        self._crew: Crew[Step] = Crew("catalog", 1, self._commit, group=MAX_GROUP)
+        self._steps: Runs[Step] = (
+            Together(self._commit, MAX_GROUP) if in_place else Crew("catalog", 1, self._commit, group=MAX_GROUP)
+        )
 
     async def commit(self, step: Step) -> Any:
         """Run a step in a transaction; when this returns, it has been committed. Raises what the step raises."""
         try:
-            return await self._crew.run(step)
+            return await self._steps.run(step)
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
 
     async def close(self) -> None:
         """Finish the steps that wait, then close."""
-        await self._crew.close()
+        await self._steps.close()
         self._connection.close()
 
-    def _commit(self, group: list[Job[Step]]) -> None:
+    def _commit(self, group: Sequence[Job[Step]]) -> None:
         try:
             while not self._attempt([job for job in group if not job.error]):
                 self._connection.execute("ROLLBACK")

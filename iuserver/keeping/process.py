@@ -1,0 +1,82 @@
+"""What runs in the keeper's process: threads that each take a question, do what it asks for and answer.
+
+Run as `python -m iuserver.keeping.process CATALOG BLOBS SYNC` with the server's socket as standard input; CATALOG and
+BLOBS are paths, or nothing where the server has them elsewhere. It leaves when the server does, even after kill -9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from iuserver.blobs.disk import SYNC_THREADS, DiskBlobs
+from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.errors import Fault
+from iuserver.keeping.wire import LARGEST, READY, packet, parts_of
+
+Kept = dict[str, SqliteCatalog | DiskBlobs]
+
+
+def main(catalog: str, blobs: str, sync: str) -> None:
+    """Serve questions from standard input until the server closes its end, or dies and thereby closes it."""
+    connection = socket.socket(fileno=0)
+    kept: Kept = {}
+    if catalog:
+        kept["catalog"] = SqliteCatalog(Path(catalog), in_place=True)
+    if blobs:
+        kept["blobs"] = DiskBlobs(Path(blobs), sync == "sync", in_place=True)
+    connection.send(READY)
+    threading.excepthook = _end
+    threads = [threading.Thread(target=serve, args=(connection, kept)) for _ in range(SYNC_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def serve(connection: socket.socket, kept: Kept) -> None:
+    """Answer one question after the other; nobody is left to be answered when the server is gone."""
+    with contextlib.suppress(ConnectionError):
+        while question := connection.recv(LARGEST):
+            number, *asked = parts_of(question)
+            connection.send(packet(number, *answer(kept, *asked)))
+
+
+def answer(kept: Kept, owner: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[str, Any]:
+    """How something turned out: "done" with its result, "fault" with what makes it up, "error" with the traceback of a
+    bug of ours."""
+    try:
+        return "done", _result(getattr(kept[owner], method)(*arguments, **named))
+    except Fault as fault:
+        cause = repr(fault.__cause__) if fault.__cause__ else ""
+        return "fault", (fault.code, fault.message, fault.retry_after, fault.quota, cause)
+    except Exception:
+        return "error", traceback.format_exc()
+
+
+def _result(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run something to its end. There is no loop here: in place, nothing ever waits for one."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError(f"{work} waits for something")
+
+
+def _end(arguments: threading.ExceptHookArgs) -> None:
+    """A bug in a thread ends the process, so that the server starts another and tells those who wait."""
+    sys.__excepthook__(arguments.exc_type, arguments.exc_value or arguments.exc_type(), arguments.exc_traceback)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ConnectionError):  # the server has left before this was ready
+        main(*sys.argv[1:])
