@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -78,5 +79,8 @@ def _end(arguments: threading.ExceptHookArgs) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # who ends all of a service's processes means the server, which drains
     with contextlib.suppress(ConnectionError):  # the server has left before this was ready
         main(*sys.argv[1:])

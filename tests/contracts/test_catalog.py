@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -378,19 +379,25 @@ def test_a_grant_holds_until_it_lapses_and_the_last_one_keeps_the_bytes(on_catal
     on_catalog(look)
 
 
-def test_so_many_grants_of_an_image_are_kept_and_no_more(on_catalog: Callable[[Work], Any]) -> None:
+def test_so_many_grants_of_an_image_are_kept_and_no_more(
+    on_catalog: Callable[[Work], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who has been counted may ask again and again: the oldest grants give way."""
 
     async def work(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
         await catalog.commit_upload(IMAGE, CHARGE)
-        words = [number.to_bytes(32, "big") for number in range(MAX_GRANTS + 2)]
+        most, module = MAX_GRANTS, sys.modules[type(catalog).__module__]
+        if hasattr(module, "MAX_GRANTS"):  # else it is another process that keeps them
+            most = 3
+            monkeypatch.setattr(module, "MAX_GRANTS", most)
+        words = [number.to_bytes(32, "big") for number in range(most + 2)]
         for number, word in enumerate(words):
             await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), Grant(word, 1060 + number), 1000 + number)
         assert [await catalog.has_grant(IMAGE.slug, word, 1010) for word in words] == [
             False,
             False,
-            *[True] * MAX_GRANTS,
+            *[True] * most,
         ]
 
     on_catalog(work)

@@ -148,7 +148,7 @@ def test_more_questions_than_fit_into_its_socket_wait_for_it(tmp_path: Path) -> 
     asyncio.run(work())
 
 
-def test_a_bug_in_the_keeper_is_told_as_one(tmp_path: Path) -> None:
+def test_a_bug_in_the_keeper_is_told_as_one_and_ends_it_as_little_as_sigterm(tmp_path: Path) -> None:
     async def work() -> None:
         keeper = Keeper(tmp_path / "catalog.db", None, sync=True)
         await keeper.start()
@@ -156,6 +156,7 @@ def test_a_bug_in_the_keeper_is_told_as_one(tmp_path: Path) -> None:
             await keeper.ask("catalog", "no_such_thing")
         with pytest.raises(ValueError, match="bytes"):
             await keeper.ask("catalog", "free_key", "a", "k" * LARGEST)
+        os.kill(keeper.pid, signal.SIGTERM)
         assert await keeper.ask("catalog", "purge_keys", 0, 1) == 0, "it goes on"
         await keeper.close()
 
