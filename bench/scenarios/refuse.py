@@ -20,7 +20,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "401": {},
     "413": {},
     "429": {"LIMITS_API_PER_MINUTE": "1"},
-    "503": {"RECEIVE_PER_ACCOUNT": "1", "RECEIVE_MIN_RATE": "0"},
+    "503": {"RECEIVE_PER_ACCOUNT": "1", "RECEIVE_MAX_WAIT": "0", "RECEIVE_MIN_RATE": "0"},
 }
 
 
