@@ -79,8 +79,7 @@ def _end(arguments: threading.ExceptHookArgs) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGTERM, signal.SIG_IGN
-    )  # who ends all of a service's processes means the server, which drains
+    # Who ends all processes of a service means the server, which drains, and needs this one for that.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(ConnectionError):  # the server has left before this was ready
         main(*sys.argv[1:])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any, Literal
+from typing import Any
 
 LARGEST = 128 * 1024
 """Bytes of a packet. The largest question is about a record: a name, a slug, a hash, all of them bounded."""
 READY = b"ready"
-
-Kind = Literal["done", "fault", "error"]
 
 
 def packet(*parts: Any) -> bytes:
