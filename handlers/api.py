@@ -1,30 +1,21 @@
-"""What handlers below /api share: a key for every call, calls counted, pages of any origin welcome."""
+"""What handlers below /api share: a key for every call, and calls counted."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from handlers.addresses import client_network
-from handlers.receiving import Receiving
+from handlers.cross_origin import CrossOrigin
 from iuserver.errors import Fault
 from iuserver.policy import check_rate
 from iuserver.records import Allowance, Door
 
-EXPOSED = "X-Request-Id, X-Quota-Used, X-Quota-Limit, X-Quota-Remaining, RateLimit, RateLimit-Policy, Retry-After"
 
-
-class ApiHandler(Receiving):
-    """A handler below /api: every call needs a key and is counted; pages of any origin may call it (keys travel in a
-    header, so there is nothing to forge)."""
+class ApiHandler(CrossOrigin):
+    """A handler below /api: every call needs a key and is counted."""
 
     door: Door = "api"
-    headers_taken = "Authorization, Content-Type, Accept, Idempotency-Key"
     _allowance: Allowance | None = None
-
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", EXPOSED)
 
     async def admit(self) -> None:
         """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited."""
@@ -44,13 +35,6 @@ class ApiHandler(Receiving):
     def count_stranger(self) -> None:
         """Count a call without a right key, by where it comes from. Raises Fault("rate_limited")."""
         check_rate(self.services.accounts.count_stranger(client_network(self.client_address()), self.door))
-
-    def options(self, *path: str) -> None:
-        """A preflight (Fetch standard, section 3.2)."""
-        self.set_status(204)
-        self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed_methods()))
-        self.set_header("Access-Control-Allow-Headers", self.headers_taken)
-        self.set_header("Access-Control-Max-Age", "86400")
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_rate_limit()

@@ -17,6 +17,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from handlers.base import new_request_id
+from handlers.cross_origin import EXPOSED
 from iuserver.places import Rounds
 
 SERVED_A_ROUND = 4
@@ -38,8 +39,8 @@ UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
 HEAD = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
-    b"Access-Control-Allow-Origin: *\r\nX-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\n"
-    b"Connection: close\r\n\r\n"
+    b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: " + EXPOSED.encode() + b"\r\n"
+    b"X-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\nConnection: close\r\n\r\n"
 )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tornado.iostream import StreamClosedError
 
 from handlers.addresses import client_network
-from handlers.receiving import Receiving
+from handlers.cross_origin import CrossOrigin
 from handlers.visits import manner_of, password_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
 from iuserver.policy import answer_to
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
 
-class ImageHandler(Receiving):
+class ImageHandler(CrossOrigin):
     """Bytes that no browser will take for anything but a picture."""
 
     async def get(self, slug: str, ext: str) -> None:

@@ -5,9 +5,10 @@ No event streams, no sessions, nothing offered but tools. Streamable HTTP of mod
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Awaitable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from handlers import rpc
 from handlers.addresses import parsed
@@ -22,6 +23,8 @@ from iuserver.policy import check_encoded_size
 from iuserver.records import Door
 from iuserver.uploads import UploadSession
 
+ORIGIN = re.compile(r"[!-~]{1,300}")
+"""What may be given back to a page as its origin; "null" is one (RFC 6454, section 7)."""
 INLINE = 256 * 1024
 """A body up to this size is kept, parsed and decoded at once: less than a millisecond."""
 
@@ -68,12 +71,10 @@ class McpHandler(ApiHandler):
     body_seconds = None
 
     door: Door = "mcp"
-    headers_taken = (
-        "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
-    )
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
+        self.share()
         self._request: rpc.Request | None = None
         self._untold: Fault | None = None
         self._session: UploadSession | None = None
@@ -83,6 +84,19 @@ class McpHandler(ApiHandler):
         return ("GET", "HEAD", "OPTIONS", "POST")
 
     # Before the body.
+
+    def share(self) -> None:
+        self.set_header("Vary", "Origin")
+        if hasattr(self, "services"):  # they say which origins are welcome; Tornado sets its first headers before them
+            super().share()
+
+    def allowed_origin(self) -> str | None:
+        origin = self.request.headers.get("Origin")
+        return origin if origin is not None and self._is_welcome(origin) else None
+
+    def options(self, *path: str) -> None:
+        self._check_origin()
+        super().options()
 
     async def admit(self) -> None:
         """Check where the call comes from, and the key if there is one.
@@ -105,21 +119,30 @@ class McpHandler(ApiHandler):
             raise Fault("forbidden", "Pages of this origin may not call this server; server.mcp_origins may allow it")
 
     def _is_welcome(self, origin: str) -> bool:
-        """Our own pages, those of this machine, and those that the settings name.
-
-        Where no setting says what our own name is, only an address will do: a name may be the attacker's.
-        """
+        """Our own pages, those of this machine, and those that the settings name."""
+        if not ORIGIN.fullmatch(origin):
+            return False
         if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
             return True
         try:
-            page, own = urlsplit(origin), urlsplit(self.base_url())
+            page = urlsplit(origin)
         except ValueError:
             return False
         address = parsed(page.hostname)
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
-        named = bool(self.services.public_url) or address is not None
-        return named and (page.scheme, page.netloc) == (own.scheme, own.netloc)
+        return (bool(self.services.public_url) or address is not None) and self._is_own(page)
+
+    def _is_own(self, page: SplitResult) -> bool:
+        """Whether a page is at our own address.
+
+        Where no setting says what our own name is, only an address will do: a name may be the attacker's.
+        """
+        try:
+            own = urlsplit(self.base_url())
+        except (Fault, ValueError):  # the request names no valid host, so no page can be there
+            return False
+        return (page.scheme, page.netloc) == (own.scheme, own.netloc)
 
     # The body: kept while it is small; of a larger one, and of a form, only what is beside the picture.
 

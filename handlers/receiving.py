@@ -190,16 +190,3 @@ class Receiving(Handler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.release()
-
-
-class NotFound(Receiving):
-    """Whatever has no route, whatever its method and body."""
-
-    def allowed_methods(self) -> tuple[str, ...]:
-        return self.SUPPORTED_METHODS
-
-    async def admit(self) -> None:
-        raise Fault("not_found", "There is nothing here")
-
-    def options(self, *path: str) -> None:
-        raise Fault("not_found", "There is nothing here")

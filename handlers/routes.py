@@ -10,9 +10,9 @@ from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
 from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
 from handlers.mcp import McpHandler
+from handlers.not_found import NotFound
 from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, QuotaHandler, ReadyHandler
 from handlers.pages import DeleteLinkHandler, ShareHandler
-from handlers.receiving import NotFound
 from handlers.site import StaticHandler
 from handlers.tickets import TicketHandler
 from handlers.upload import UploadHandler
@@ -31,7 +31,7 @@ ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/favicon\.ico", StaticHandler),
     (r"/u/([A-Za-z0-9_-]{1,4096})", TicketHandler),
     (r"/u/([A-Za-z0-9_-]{1,4096})/([^/]{0,255})", TicketHandler),
-    (r"/mcp", McpHandler),
+    (r"/mcp/?", McpHandler),
     (r"/healthz", HealthHandler),
     (r"/readyz", ReadyHandler),
     (r"/metrics", GuardedMetricsHandler),

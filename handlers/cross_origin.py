@@ -1,0 +1,61 @@
+"""CORS: which answers pages of other origins may read, and what they may send (Fetch standard, section 3.2).
+
+Credentials are never allowed: keys and passwords travel in headers that the page itself sets, so a page reads no more
+than whoever runs it could fetch. A preflight allows any method, so that a 404 or 405 can be read as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from handlers.receiving import Receiving
+
+EXPOSED = (
+    "X-Request-Id, X-Quota-Used, X-Quota-Limit, X-Quota-Remaining, RateLimit, RateLimit-Policy, Retry-After, "
+    "Idempotent-Replay, Link, WWW-Authenticate, ETag, Accept-Ranges, Content-Range, Content-Disposition"
+)
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+USUAL_HEADERS = (
+    "Authorization, Content-Type, Accept, Idempotency-Key, X-Image-Password, Range, MCP-Protocol-Version, Mcp-Method, "
+    "Mcp-Name, Mcp-Session-Id, Last-Event-ID"
+)
+"""What a preflight is answered that does not say which headers are to come."""
+MAX_AGE = "86400"
+"""Seconds for which a browser may remember a preflight."""
+MAX_ASKED = 2048
+"""Characters that are read of a list of headers."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+
+
+def headers_allowed(asked: str | None) -> str:
+    """The header names in an Access-Control-Request-Headers that are valid (RFC 9110, section 5.6.2)."""
+    names = [name.strip(" \t") for name in (asked or "")[:MAX_ASKED].split(",")]
+    return ", ".join(name for name in names if _TOKEN.fullmatch(name)) or USUAL_HEADERS
+
+
+class CrossOrigin(Receiving):
+    """A handler whose answers pages of other origins may read, refusals included."""
+
+    def allowed_origin(self) -> str | None:
+        """The origin whose pages may read the answer; "*" is any, None no other than our own."""
+        return "*"
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.share()
+
+    def share(self) -> None:
+        """Let other origins read the answer."""
+        if origin := self.allowed_origin():
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Expose-Headers", EXPOSED)
+
+    def options(self, *path: str) -> Any:
+        """A preflight."""
+        self.set_status(204)
+        asked = self.request.headers.get("Access-Control-Request-Headers")
+        self.set_header("Access-Control-Allow-Methods", METHODS)
+        self.set_header("Access-Control-Allow-Headers", headers_allowed(asked))
+        self.set_header("Access-Control-Max-Age", MAX_AGE)
