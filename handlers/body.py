@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from urllib.parse import unquote
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
+from handlers.header_values import filename_of, header_text, parameters
 from iuserver.errors import Fault
 
 FILE = "file"
 MAX_PARTS = 32
 MAX_FIELD = 8 * 1024
 MAX_HEADER = 8 * 1024
-
-_EXTENDED = re.compile(r"filename\*=\"?(utf-8|iso-8859-1)'[^']*'([^;\"\s]*)", re.IGNORECASE)
 
 
 class UploadBody:
@@ -26,15 +23,15 @@ class UploadBody:
     """
 
     def __init__(self, content_type: str, on_file: Callable[[bytes], None], max_field: int = MAX_FIELD) -> None:
-        kind, options = parse_options_header(content_type)
-        if kind != "multipart/form-data" or not options.get("boundary"):
+        kind, boundary = content_type.partition(";")[0].strip().lower(), parameters(content_type).get("boundary")
+        if kind != "multipart/form-data" or not boundary:
             raise Fault("bad_body", "The request must be multipart/form-data with a boundary")
         try:
             self._parser = PushMultipartParser(
-                options["boundary"],
+                boundary,
                 max_header_size=MAX_HEADER,
                 max_segment_count=MAX_PARTS,
-                header_charset="latin-1",  # takes any byte; `header_text` finds out what was meant
+                header_charset="latin-1",  # takes any byte; header_values.py finds out what was meant
             )
         except (MultipartError, ValueError) as error:
             raise _bad(error) from error
@@ -73,7 +70,8 @@ class UploadBody:
         return bytes(self._fields.get(name, b""))
 
     def _sink_for(self, part: MultipartSegment) -> Callable[[bytes], object]:
-        name, filename = header_text(part.name), _filename(part)
+        disposition = parameters(part.header("Content-Disposition", ""))
+        name, filename = header_text(disposition.get("name", "")), filename_of(disposition)
         if name == FILE:
             return self._start_file(filename)
         if filename is not None:
@@ -110,22 +108,6 @@ class RawBody:
 
 def _ignore(chunk: bytes) -> None:
     """Where unknown files go."""
-
-
-def header_text(value: str) -> str:
-    """What a header's bytes mean: UTF-8, as RFC 7578 wants it, or Latin-1, as old clients send it."""
-    try:
-        return value.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _filename(part: MultipartSegment) -> str | None:
-    """The part's file name; some clients send it in the form of RFC 5987 only, though RFC 7578 forbids that."""
-    if part.filename is not None:
-        return header_text(part.filename)
-    extended = _EXTENDED.search(part.header("Content-Disposition", ""))
-    return unquote(extended[2], encoding=extended[1], errors="replace") if extended else None
 
 
 def _bad(error: Exception) -> Fault:

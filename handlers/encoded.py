@@ -14,6 +14,7 @@ from iuserver.errors import Fault
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WHITE = b" \t\r\n\f\v"
 _DATA_URL = b"data:"
+_SAYS_BASE64 = re.compile(rb"; *+base64 *+\Z", re.IGNORECASE)
 MAX_DATA_URL = 256
 """Bytes that the head of a data URL may have."""
 LONG = 32 * 1024
@@ -94,10 +95,11 @@ class Base64:
 
 def _without_head(text: bytes) -> bytes | None:
     """What follows the head of a data URL, where there is one; None as long as that cannot be told."""
-    if not text.startswith(_DATA_URL):
-        return None if _DATA_URL.startswith(text) else text
+    beginning = text[: len(_DATA_URL)].lower()
+    if beginning != _DATA_URL:
+        return None if _DATA_URL.startswith(beginning) else text
     head, comma, behind = text.partition(b",")
-    if (comma and not head.endswith(b";base64")) or len(head) > MAX_DATA_URL:
+    if (comma and not _SAYS_BASE64.search(head[-MAX_DATA_URL:])) or len(head) > MAX_DATA_URL:
         raise _bad()
     return behind if comma else None
 

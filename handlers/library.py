@@ -44,7 +44,7 @@ class FoldersHandler(ApiHandler):
 
     def _name(self) -> object:
         """The name, from a JSON object or a form."""
-        if self.request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+        if self.request.headers.get("Content-Type", "").lower().startswith("application/x-www-form-urlencoded"):
             return self.form_field("name")
         try:
             body = orjson.loads(self.body)

@@ -239,7 +239,7 @@ class McpHandler(ApiHandler):
             case "server/discover", True:
                 return DISCOVERED
             case "tools/list", modern:
-                if request.params.get("cursor") is not None:
+                if request.params.get("cursor") not in (None, ""):
                     raise request.refusal(rpc.INVALID_PARAMS, "There is no such cursor: all tools come at once")
                 return {**LISTING, **LASTING} if modern else LISTING
             case "tools/call", _:
@@ -271,7 +271,7 @@ class McpHandler(ApiHandler):
         return _content(outcome, request)
 
     def send_fault(self, fault: Fault) -> None:
-        if self.request.method != "POST":
+        if self.request.method != "POST" or self.is_encoded():  # nobody can tell the id of a request that is
             super().send_fault(fault)
             if fault.code == "method_not_allowed":
                 self.set_header("Allow", "POST")

@@ -60,6 +60,7 @@ class Receiving(Handler):
                 raise Fault("method_not_allowed", "This method is not allowed here")
             if self.request.method != "OPTIONS":  # a preflight comes without a key
                 await self.admit()
+                self._check_encoding()
         except Fault as fault:
             if not self._has_body():
                 raise
@@ -67,6 +68,16 @@ class Receiving(Handler):
 
     async def admit(self) -> None:
         """What must hold before the body is read. Raises Fault."""
+
+    def _check_encoding(self) -> None:
+        """Raises Fault("unsupported_type") for a body that is to be decompressed (RFC 9110, section 15.5.16)."""
+        if self.is_encoded() and self._has_body():
+            self.set_header("Accept-Encoding", "identity")
+            raise Fault("unsupported_type", "The body has a Content-Encoding, as gzip is one: send it uncompressed")
+
+    def is_encoded(self) -> bool:
+        """Whether the body was compressed, or encoded otherwise, on its way."""
+        return self.request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self.received += len(chunk)

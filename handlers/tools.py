@@ -47,6 +47,22 @@ UPLOAD_FIELDS: dict[str, Schema] = {
     },
 }
 
+OTHER_MIMES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/jfif": "image/jpeg",
+    "image/x-jpeg": "image/jpeg",
+    "image/x-jpg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/apng": "image/png",
+    "image/vnd.mozilla.apng": "image/png",
+    "image/x-webp": "image/webp",
+    "image/x-gif": "image/gif",
+    "image/x-avif": "image/avif",
+    "image/avif-sequence": "image/avif",
+}
+"""Names that programs have for the five types, or for a kind of one."""
+
 TICKET_FIELDS: dict[str, Schema] = {
     "filename": {"type": "string", "description": "A name for the picture; its own without."},
     **forms.UPLOAD_FIELDS,
@@ -152,10 +168,21 @@ def _check_choices(texts: Mapping[str, str]) -> None:
         raise Fault("bad_field", "filename is missing")
     if not texts.get("mime"):
         raise Fault("bad_field", "mime is missing")
-    for name in ("mime", "prefer"):
-        choices = UPLOAD_FIELDS[name]["enum"]
-        if texts.get(name) and texts[name] not in choices:
-            raise Fault("bad_field", f"{name} must be one of {', '.join(choices)}")
+    _check_choice("mime", _mime_meant(texts["mime"]))
+    if texts.get("prefer"):
+        _check_choice("prefer", texts["prefer"])
+
+
+def _check_choice(name: str, value: str) -> None:
+    choices = UPLOAD_FIELDS[name]["enum"]
+    if value not in choices:
+        raise Fault("bad_field", f"{name} must be one of {', '.join(choices)}")
+
+
+def _mime_meant(mime: str) -> str:
+    """The type that a program means: in lower case, without parameters, by its registered name."""
+    kind = mime.partition(";")[0].strip().lower()
+    return OTHER_MIMES.get(kind, kind)
 
 
 async def list_images(call: Call) -> Outcome:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from handlers.addresses import client_network
 from handlers.base import Handler
-from handlers.body import header_text
+from handlers.header_values import header_text
 from handlers.robots import is_robot
 from iuserver.errors import Fault
 from iuserver.policy import UNLOCK_SECONDS

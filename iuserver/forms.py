@@ -46,6 +46,15 @@ _KEY = re.compile(r"[!-~]{1,255}")
 _WORDS = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 _SEPARATORS = re.compile(r"[/\\]")
+_JOINERS = "\u200c\u200d"
+"""Zero-width non-joiner and joiner: inside Persian and Indic words, between the members of an emoji family."""
+_SELECTORS = "".join(map(chr, range(0xFE00, 0xFE10)))
+"""Variation selectors: which picture, or which form of a letter, the character before is shown as."""
+_UNSEEN_RUNS = re.compile(rf"([{_JOINERS}{_SELECTORS}]{{2}})[{_JOINERS}{_SELECTORS}]++")
+"""An emoji is followed by a selector and a joiner at most; more than that hides something."""
+_SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
+"""Letters, marks and symbols that show as nothing, or as an empty place."""
 
 Schema = dict[str, Any]
 
@@ -87,11 +96,28 @@ LIST_FIELDS: dict[str, Schema] = {
         "type": "string",
         "description": 'The slug of a folder, or "unsorted" for the root; leave it out for all images.',
     },
-    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_PAGE,
+        "default": DEFAULT_PAGE,
+        "description": "How many images a page has at most.",
+    },
+    "offset": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_OFFSET,
+        "default": 0,
+        "description": "How many of the newest images to skip: for the next page, those that have been seen.",
+    },
 }
 FOLDER_FIELDS: dict[str, Schema] = {
-    "name": {"type": "string", "minLength": 1, "maxLength": MAX_FOLDER_NAME, "description": "Visible characters."},
+    "name": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_FOLDER_NAME,
+        "description": "The folder's name, in visible characters.",
+    },
 }
 
 
@@ -178,8 +204,8 @@ def idempotency_key(text: str | None) -> str | None:
 def folder_name(value: object) -> str:
     """Check the name of a new folder. Raises Fault("bad_field")."""
     name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
-    visible = name and all(unicodedata.category(c)[0] not in "CZ" or c == " " for c in name)
-    if not visible or len(name) > MAX_FOLDER_NAME:
+    allowed = all(c == " " or (_may_stand(c) and not c.isspace()) for c in name)
+    if not allowed or not name.strip(f" {_JOINERS}{_SELECTORS}") or len(name) > MAX_FOLDER_NAME:
         raise Fault("bad_field", f"name must have 1 to {MAX_FOLDER_NAME} visible characters")
     return name
 
@@ -249,13 +275,28 @@ def _folder(text: str) -> str | None:
 
 
 def safe_filename(name: str, ext: str) -> str:
-    """A file name fit to be shown: no path, no control or formatting characters, an ending that tells the true type."""
-    base = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1]
+    """A file name fit to be shown: no path, nothing that is unseen or turns the text around, an ending that tells the
+    true type."""
+    base = _SEPARATORS.split(name)[-1]
     if not (base.isascii() and base.isprintable()):
-        base = "".join(c for c in base if unicodedata.category(c)[0] != "C")
+        visible = _UNSEEN_RUNS.sub(r"\1", "".join(filter(_may_stand, base)))
+        base = unicodedata.normalize("NFC", visible)
     base = base.strip()
     stem, dot, ending = base.rpartition(".")
     if dot and ending.lower() in EXTENSIONS.get(ext, {ext}):
-        return f"{stem[:MAX_FILENAME].strip(' .') or 'image'}.{ending}"
-    stem = (stem if dot and len(ending) <= 5 else base).strip(" .")
-    return f"{stem[:MAX_FILENAME].strip(' .') or 'image'}.{ext}"
+        return f"{_trimmed(stem)}.{ending}"
+    return f"{_trimmed(stem if dot and len(ending) <= 5 else base)}.{ext}"
+
+
+def _trimmed(stem: str) -> str:
+    around = f".{_SPACES}{_JOINERS}"
+    return stem.lstrip(around + _SELECTORS)[:MAX_FILENAME].rstrip(around) or "image"
+
+
+def _may_stand(c: str) -> bool:
+    """Whether a character may stand in a name: no control or formatting character (general category C: bidirectional
+    overrides, tags, byte order marks) but the joiners, no line or paragraph separator, no blank filler."""
+    if c in _JOINERS:
+        return True
+    category = unicodedata.category(c)
+    return category[0] != "C" and category not in ("Zl", "Zp") and c not in _BLANK
