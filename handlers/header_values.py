@@ -22,6 +22,7 @@ disk."""
 _PARAMETER = re.compile(
     r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"(?=[ \t]*+(?:;|$))|"([^"]*+)"|([^;]*+))', re.DOTALL
 )
+_ESCAPED = re.compile(r'\\(["\\])')
 _EXTENDED = re.compile(r"([A-Za-z0-9_-]{1,40})'[^']*+'(.*)", re.DOTALL)
 _WORD = re.compile(r"=\?([A-Za-z0-9_-]{1,40})(?:\*[A-Za-z0-9-]{1,40})?\?([BbQq])\?([!->@-~]*+)\?=\s*+")
 _WORDS = re.compile(rf"(?:{_WORD.pattern})++")
@@ -40,7 +41,7 @@ def parameters(value: str) -> dict[str, str]:
     """
     found = {}
     for name, quoted, plainly_quoted, bare in _PARAMETER.findall(value):
-        unescaped = quoted.replace("\\\\", "\\").replace('\\"', '"') if '\\"' in quoted else quoted
+        unescaped = _ESCAPED.sub(r"\1", quoted) if '\\"' in quoted else quoted
         found[name.lower()] = unescaped or plainly_quoted or bare.strip(" \t")
     return found
 

@@ -81,13 +81,47 @@ def test_what_is_no_upload_is_refused(body: bytes) -> None:
         ('name="file"; filename="größe.jpg"'.encode("latin-1"), "größe.jpg"),
         (b"name=\"file\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.jpg", "größe.jpg"),
         (b"name=\"file\"; filename*=iso-8859-1'de'gr%F6%DFe.jpg", "größe.jpg"),
-        (b'name="file"; filename="a.jpg"; filename*=UTF-8\'\'b.jpg', "a.jpg"),
+        (b'name="file"; filename="a.jpg"; filename*=UTF-8\'\'b.jpg', "b.jpg"),
+        (b'name="file"; filename*=UTF-8\'\'b.jpg; filename="a.jpg"', "b.jpg"),
+        (b'name="file"; filename="=?utf-8?B?w6QuanBn?="; filename*=utf-8\'\'%C3%A4.jpg', "ä.jpg"),
+        (b'name=file; filename="=?utf-8?B?w6QuanBn?="', "ä.jpg"),
+        (b'name="file"; filename="%D0%BF%20%22.jpg"', 'п ".jpg'),
+        (b'name="file"; filename="a %22b%22 100%.jpg"', 'a "b" 100%.jpg'),
+        (b'name="file";\tfilename="a.jpg"', "a.jpg"),
+        (b'name="file";filename="a.jpg"', "a.jpg"),
+        (b'name="file";\r\n\tfilename="a.jpg"', "a.jpg"),
+        (b'name="file"; filename="a; filename*=utf-8\'\'b.jpg"', "a; filename*=utf-8''b.jpg"),
         (b'filename="a.jpg"; name="file"', "a.jpg"),
     ],
 )
 def test_file_names_are_understood_in_every_clients_dialect(disposition: bytes, filename: str) -> None:
     body = b"--xyz\r\nContent-Type: image/jpeg\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\nx\r\n"
     assert parse(body + END) == ({}, filename, b"x")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "boundary"),
+    [
+        ("multipart/form-data; boundary=----=_Part_1_2.3", "----=_Part_1_2.3"),
+        ("multipart/form-data; boundary==", "="),
+        ("multipart/form-data; boundary=a'()+_,-./:=?b", "a'()+_,-./:=?b"),
+        ("multipart/form-data;\tboundary=xyz", "xyz"),
+        ("multipart/form-data\t;boundary=xyz", "xyz"),
+        ('multipart/form-data; charset=utf-8;\t boundary="x y"', "x y"),
+        ("MULTIPART/Form-Data; Boundary=xyz; charset=utf-8", "xyz"),
+        ("multipart/form-data; boundary=xyz ;charset=utf-8", "xyz"),
+        ('multipart/form-data; x="; boundary=no"; boundary=xyz', "xyz"),
+    ],
+)
+def test_a_boundary_is_found_however_it_is_written(content_type: str, boundary: str) -> None:
+    take_apart(
+        (FILE + END).replace(b"--xyz\r", b"--" + boundary.encode() + b"\r").replace(END, closing(boundary)),
+        content_type,
+    )
+
+
+def closing(boundary: str) -> bytes:
+    return b"--" + boundary.encode() + b"--\r\n"
 
 
 @pytest.mark.parametrize(("before", "after"), [(b"a preamble\r\n", b""), (b"", b"an epilogue"), (b"\r\n", b"\r\n\r\n")])

@@ -57,17 +57,55 @@ def test_the_words_for_the_root_folder_are_the_root() -> None:
         ("a\r\nSet-Cookie: x.png", "png", "aSet-Cookie: x.png"),
         ("evil\u202egnp.exe", "png", "evilgnp.png"),
         ("", "png", "image.png"),
+        ("می\u200cشود.jpg", "jpg", "می\u200cشود.jpg"),
+        ("👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥.png", "png", "👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥.png"),
+        ("❤\ufe0f.png", "png", "❤\ufe0f.png"),
+        ("a\u200d\u200c\u200d\u200cb.png", "png", "a\u200d\u200cb.png"),
+        ("\u200d\u200c.png", "png", "image.png"),
+        ("\ufe0f\ufe0f.png", "png", "image.png"),
+        ("\u00a0\u200d\u3000.png", "png", "image.png"),
+        ("a\u2028b\u2029c.png", "png", "abc.png"),
+        ("\u3164\uffa0\u115f\u1160\u2800.png", "png", "image.png"),
+        ("a\ufeff\u00ad\u2066b\u2069\u061c.png", "png", "ab.png"),
+        ("x\U000e0041\U000e0042\U000e007f.png", "png", "x.png"),
+        ("e\u202e\u0301.png", "png", "é.png"),
+        ("photo.j\u200epg", "jpg", "photo.jpg"),
+        ("100%.jpg", "jpg", "100%.jpg"),
     ],
 )
 def test_a_name_is_made_safe_and_tells_the_true_type(given_name: str, ext: str, safe: str) -> None:
     assert forms.safe_filename(given_name, ext) == safe
 
 
-@given(st.text(max_size=400), st.sampled_from(["jpg", "png"]))
-def test_no_name_has_a_path_a_control_character_or_a_false_ending(name: str, ext: str) -> None:
-    safe = forms.safe_filename(name, ext)
-    stem, _, ending = safe.rpartition(".")
-    assert stem
-    assert ending.lower() in forms.EXTENSIONS[ext]
-    assert not any(c in "/\\" or unicodedata.category(c)[0] == "C" for c in safe)
+UNSEEN = "\u200b\u200c\u200d\u200e\u202e\u2028\u2029\u2066\u3164\u00ad\u034f\u2800\ufe0f\ufeff\U000e0041 .a\u0301\u00a0"
+
+
+@given(
+    st.one_of(st.text(max_size=400), st.text(UNSEEN, max_size=40), st.lists(st.sampled_from(UNSEEN)).map("".join)),
+    st.sampled_from(["", ".jpg", ".png"]),
+    st.sampled_from(["jpg", "png"]),
+)
+def test_no_name_has_a_path_something_unseen_or_a_false_ending(name: str, ending: str, ext: str) -> None:
+    safe = forms.safe_filename(name + ending, ext)
+    stem, _, told = safe.rpartition(".")
+    assert told.lower() in forms.EXTENSIONS[ext]
+    assert stem.strip(" .\u00a0\u200c\u200d\ufe0f")
+    assert safe.isprintable() or all(c.isprintable() or c in "\u200c\u200d" or c.isspace() for c in safe)
+    assert not any(c in "/\\\u2028\u2029\u3164\u2800\u034f" for c in safe)
+    assert all(unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" for c in safe)
+    assert unicodedata.is_normalized("NFC", stem)
     assert len(safe) <= forms.MAX_FILENAME + 6
+    assert forms.safe_filename(safe, ext) == safe
+
+
+@pytest.mark.parametrize("name", ["می\u200cشود", "👨\u200d👩\u200d👧", "❤\ufe0f", "a b"])
+def test_a_folder_may_be_named_in_any_script(name: str) -> None:
+    assert forms.folder_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["\u3164", "\u200d", "a\u2028b", "a\u202eb", "a\u00a0b", "\u2800", "\ufe0f", "a\nb", " ", ""]
+)
+def test_a_folders_name_must_be_seen(name: str) -> None:
+    with pytest.raises(Fault):
+        forms.folder_name(name)
