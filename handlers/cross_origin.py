@@ -31,7 +31,10 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 def headers_allowed(asked: str | None) -> str:
     """The header names in an Access-Control-Request-Headers that are valid (RFC 9110, section 5.6.2)."""
-    names = [name.strip(" \t") for name in (asked or "")[:MAX_ASKED].split(",")]
+    asked = asked or ""
+    if len(asked) > MAX_ASKED:
+        asked = asked[:MAX_ASKED].rpartition(",")[0]  # without what is left of the name that was cut
+    names = [name.strip(" \t") for name in asked.split(",")]
     return ", ".join(name for name in names if _TOKEN.fullmatch(name)) or USUAL_HEADERS
 
 

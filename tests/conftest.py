@@ -53,6 +53,7 @@ def log_guard() -> Iterator[LogGuard]:
     level = root.level
     root.setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("aiobotocore").setLevel(logging.WARNING)
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # the tests' own look at pictures

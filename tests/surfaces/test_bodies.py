@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 import requests
 
+from tests.agents import Agent
 from tests.running import DEADLINE, RunningServer, bearer
 
 LARGE = b"x" * (1 << 20)
@@ -41,6 +44,36 @@ def test_a_body_that_is_too_large_for_its_route_is_refused_for_its_size(
     response = ask(server, method, path, LARGE, server.new_key())
     expected = (404, "not_found") if path == "/nowhere" else (413, "too_large")
     assert (response.status_code, response.json()["code"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/upload"),
+        ("POST", "/api/folders"),
+        ("GET", "/api/quota"),
+        ("PUT", "{ticket}/a.jpg"),
+        ("POST", "{ticket}"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate, gzip", "br"])
+def test_a_compressed_body_is_refused_for_that(server: RunningServer, method: str, path: str, encoding: str) -> None:
+    key = server.new_key()
+    ticket = Agent(server, key).done("create_upload_ticket")["upload_url"].removeprefix(server.url)
+    url = server.url + path.replace("{ticket}", ticket)
+    headers = {**bearer(key), "Content-Encoding": encoding, "Content-Type": "multipart/form-data; boundary=b"}
+    body = gzip.compress(b"--b--")
+    response = requests.request(method, url, data=body, headers=headers, timeout=DEADLINE)
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_type")
+    assert "uncompressed" in response.json()["error"]
+    assert response.headers["Accept-Encoding"] == "identity"
+    assert server.server._services.uploads.queue.receiving == 0
+    stranger = requests.request(method, url, data=body, headers={**headers, **bearer("x")}, timeout=DEADLINE)
+    assert stranger.status_code == (401 if path.startswith("/api") else 415), "the key comes first"
+
+
+def test_a_request_without_a_body_has_nothing_that_could_be_compressed(server: RunningServer) -> None:
+    assert server.get("/api/quota", server.new_key(), **{"Content-Encoding": "gzip"}).status_code == 200
 
 
 def test_a_small_body_that_nobody_reads_does_no_harm(server: RunningServer) -> None:

@@ -127,6 +127,8 @@ FORMS: dict[str, Callable[[bytes], str]] = {
     "url-safe": lambda data: base64.urlsafe_b64encode(data).decode(),
     "without padding": lambda data: encoded(data).rstrip("="),
     "a data url": lambda data: f"data:image/jpeg;base64,{encoded(data)}",
+    "a data url in capitals": lambda data: f"DATA:IMAGE/JPEG;BASE64,{encoded(data)}",
+    "a data url with spaces": lambda data: f"Data:image/jpeg; base64 ,{encoded(data)}",
     "a data url with parameters": lambda data: f"data:image/jpeg;name=x.jpg;base64,\n{wrapped(data)}",
 }
 WRITERS: dict[str, Callable[[Any], str]] = {
@@ -521,6 +523,19 @@ def agree(agent: Agent, rest: requests.Response, response: requests.Response) ->
 
 
 @pytest.mark.parametrize(
+    "mime",
+    [
+        *("image/jpg", "image/pjpeg", "image/x-png", "image/apng", "image/avif-sequence", "image/jfif"),
+        *("IMAGE/JPEG", "Image/Jpg", " image/png ", "image/jpeg; charset=binary"),
+    ],
+)
+def test_a_type_by_another_of_its_names(server: RunningServer, agent: Agent, mime: str) -> None:
+    """It is a hint: the bytes decide, as ever."""
+    image = agent.done("upload_image", filename="a", mime=mime, data_base64=encoded(pictures.jpeg()))
+    assert image["mime"] == "image/jpeg"
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"filename": ""},
@@ -528,7 +543,10 @@ def agree(agent: Agent, rest: requests.Response, response: requests.Response) ->
         {"filename": []},
         {"mime": None},
         {"mime": "image/bmp"},
-        {"mime": "IMAGE/JPEG"},
+        {"mime": "jpeg"},
+        {"mime": "image/svg+xml"},
+        {"mime": ";"},
+        {"mime": ""},
         {"mime": 5},
         {"data_base64": None},
         {"data_base64": 7},

@@ -178,7 +178,7 @@ def test_what_has_no_route_or_no_such_method_is_told_in_json(server: RunningServ
     for method, path, allowed in (
         ("GET", "/api/upload", "OPTIONS, POST"),
         ("POST", "/api/quota", "GET, OPTIONS"),
-        ("DELETE", "/f/aaaaaaaa.png", "GET, HEAD"),
+        ("DELETE", "/f/aaaaaaaa.png", "GET, HEAD, OPTIONS"),
         ("BREW", "/healthz", "GET, HEAD"),
     ):
         refused = requests.request(method, server.url + path, headers=bearer(server.new_key()), timeout=DEADLINE)

@@ -19,6 +19,7 @@ SPELLINGS = {
     "lines": base64.encodebytes,
     "url-safe, unpadded": lambda data: base64.urlsafe_b64encode(data).rstrip(b"="),
     "data url": lambda data: b"data:image/png;base64," + base64.b64encode(data),
+    "data url in capitals": lambda data: b"DATA:IMAGE/PNG; BASE64 ," + base64.b64encode(data),
     "space around": lambda data: b" \r\n" + base64.b64encode(data) + b"\n ",
 }
 

@@ -30,8 +30,10 @@ def browser_escaped(name: str) -> str:
 
 
 def q_word(name: str) -> str:
-    text = quopri.encodestring(name.encode(), quotetabs=True, header=True).decode().replace("=\n", "")
-    return f"=?UTF-8?Q?{text.replace('?', '=3F').replace('"', '=22')}?="
+    text = quopri.encodestring(name.encode(), quotetabs=True, header=True).decode()
+    for character in '?"':
+        text = text.replace(character, f"={ord(character):02X}")
+    return "=?UTF-8?Q?" + text.replace("=\n", "") + "?="
 
 
 @given(NAMES)
