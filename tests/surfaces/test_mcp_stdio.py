@@ -119,6 +119,7 @@ def test_the_tools_are_the_servers_with_a_file_path(server: RunningServer, host:
     assert set(upload["inputSchema"]["properties"]) == {"file_path", *plain["inputSchema"]["properties"]}
     assert "required" not in upload["inputSchema"]
     assert upload["description"].startswith("Give file_path")
+    assert len(upload["inputSchema"]["properties"]["file_path"]["description"].split()) >= 4
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "phone_webp", "phone_gif", "phone_avif"])
