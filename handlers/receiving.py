@@ -71,7 +71,7 @@ class Receiving(Handler):
 
     def _check_encoding(self) -> None:
         """Raises Fault("unsupported_type") for a body that is to be decompressed (RFC 9110, section 15.5.16)."""
-        if self.is_encoded() and self._has_body():
+        if self.is_encoded() and ("Transfer-Encoding" in self.request.headers or self.declared_size()):
             self.set_header("Accept-Encoding", "identity")
             raise Fault("unsupported_type", "The body has a Content-Encoding, as gzip is one: send it uncompressed")
 

@@ -74,7 +74,7 @@ def test_a_preflight_allows_the_headers_that_are_asked_for(server: RunningServer
         ('good,b ad,a:b,(x),"q",,x\u00e9,also-good', {"good", "also-good"}),
         ("a" * 257 + ",short", {"short"}),
         ("x-a," + "y" * 10_000, {"x-a"}),
-        (",".join(["x-header"] * 3000), {"x-header"}),
+        (",".join(["x-header"] * 1500), {"x-header"}),
     ],
 )
 def test_only_names_of_headers_come_back_and_not_without_end(
