@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
-from handlers import replies
+from handlers import http1, replies
 from handlers.addresses import masked, parsed
 from iuserver.accounts import Accounts
-from iuserver.errors import Code, Fault
+from iuserver.errors import ClientGone, Code, Fault
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
@@ -36,6 +36,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TICKET = re.compile(r"^/u/.*")
 """A path that is a secret: it is not written down."""
+GONE_STATUS = 499
+"""What the log says of a client that left before its answer, as nginx does."""
 HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -147,6 +149,10 @@ class Handler(RequestHandler):
             address = hops.pop()
         return address
 
+    def is_client_here(self) -> bool:
+        """Whether an answer can still reach the client: asked right before something is stored, counted or charged."""
+        return http1.is_client_here(self.request)
+
     def _trusts(self, address: str | None) -> bool:
         connection: Any = self.request.connection
         if connection and connection.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
@@ -188,6 +194,10 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
         error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, ClientGone):
+            self.set_status(GONE_STATUS, "Client Closed Request")  # for the log
+            self.finish()
+            return
         fault = error if isinstance(error, Fault) else _as_fault(status_code)
         self.send_fault(fault)
         self.finish()
@@ -201,7 +211,7 @@ class Handler(RequestHandler):
         if isinstance(value, Fault):
             if value.code == "storage_unavailable":
                 log.warning("request %s: %s (%r)", self.request_id, value.message, value.__cause__)
-        elif not isinstance(value, HTTPError):
+        elif not isinstance(value, HTTPError | ClientGone):
             log.error("request %s failed", self.request_id, exc_info=(typ, value, tb))
 
     def compute_etag(self) -> None:

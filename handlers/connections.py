@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
 from handlers.base import new_request_id
 from handlers.cross_origin import EXPOSED
@@ -50,6 +50,12 @@ class BodyStream(IOStream):
     Tornado reads into a fresh buffer of zeros, appends that to its own and cuts the answer out of it: three passes over
     bytes that nobody else is waiting for.
     """
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read a request's head. What was pipelined behind the end of the connection is not begun."""
+        if self.closed():
+            raise StreamClosedError
+        return super().read_until_regex(regex, max_bytes)
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
         if partial and not (self._read_buffer_size or self.reading() or self.closed()):
