@@ -221,7 +221,7 @@ class McpHandler(ApiHandler):
                 return {**LISTING, **LASTING} if modern else LISTING
             case "tools/call", _:
                 return await self._call_tool(request)
-        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method}")
+        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method[:100]}")
 
     def _introduction(self, request: rpc.Request) -> rpc.Json:
         """The server's half of the handshake: the client's revision if it is known, else the newest that has one."""

@@ -242,6 +242,7 @@ ROWS: dict[str, tuple[int, Make]] = {
     "the name of a ticket's picture": (MESSAGE, argument("create_upload_ticket", "filename", MARKS)),
     "a ticket's field": (MESSAGE, argument("create_upload_ticket", "view_limit", "9")),
     "data_base64": (MESSAGE, argument("upload_image", "data_base64", " ", **PICTURE)),
+    "data_base64 in many portions": (4 << 20, argument("upload_image", "data_base64", " ", **PICTURE)),
     "a data URL": (MESSAGE, argument("upload_image", "data_base64", "data:", **PICTURE)),
     "tool": (MESSAGE, lambda target, length: message(target, call(of(MARKS, length)))),
     "method": (MESSAGE, lambda target, length: message(target, {**call("x"), "method": of(MARKS, length)})),
