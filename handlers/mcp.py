@@ -25,6 +25,8 @@ from iuserver.uploads import UploadSession
 INLINE = 256 * 1024
 """A body up to this size is kept, parsed and decoded at once: less than a millisecond."""
 
+LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
+
 ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'>"
     "<path fill='none' stroke='#2a7' stroke-width='2' d='M3 20h18M6 17h12M12 14V4M7 9l5-5 5 5'/></svg>"
@@ -68,6 +70,7 @@ class McpHandler(ApiHandler):
     body_seconds = None
 
     door: Door = "mcp"
+    private = False  # a model passes links on
     headers_taken = (
         "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
     )
@@ -111,14 +114,16 @@ class McpHandler(ApiHandler):
         """
         if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
             return True
+        if len(origin) > LONGEST_ORIGIN:
+            return False
         try:
             page, own = urlsplit(origin), urlsplit(self.base_url())
         except ValueError:
             return False
-        address = parsed(page.hostname)
+        address = parsed(page.hostname or "")
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
-        named = bool(self.services.public_url) or address is not None
+        named = bool(self.services.public_url or self.services.hosts) or address is not None
         return named and (page.scheme, page.netloc) == (own.scheme, own.netloc)
 
     # The body: kept while it is small; of a larger one, and of a form, only what is beside the picture.

@@ -40,9 +40,7 @@ class Clock:
 class RunningServer:
     """A server that runs, and what tests do with it."""
 
-    def __init__(
-        self, server: Server, loop: asyncio.AbstractEventLoop, clock: Clock, thread: threading.Thread
-    ) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, clock: Clock, thread: threading.Thread) -> None:
         self.server = server
         self.clock = clock
         self._loop = loop
