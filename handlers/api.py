@@ -15,6 +15,7 @@ class ApiHandler(CrossOrigin):
     """A handler below /api: every call needs a key and is counted."""
 
     door: Door = "api"
+    private = True
     _allowance: Allowance | None = None
 
     async def admit(self) -> None:

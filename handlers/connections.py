@@ -1,8 +1,8 @@
 """Connections: bounded, and read from without copies.
 
-One connection more than the server may have is told so and closed. While uploads are refused faster than the loop can
-afford, those that come on a new connection are told the same by the look of their first bytes. What is refused here has
-not been parsed, and so costs next to nothing.
+One connection more than the server may have is told so and closed, and so is who sends a head that is too large. While
+uploads are refused faster than the loop can afford, those that come on a new connection are told the same by the look
+of their first bytes. What is refused here has not been parsed, and so costs next to nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from handlers.base import new_request_id
 from handlers.cross_origin import EXPOSED
+from iuserver.errors import Code
 from iuserver.places import Rounds
 
 SERVED_A_ROUND = 4
@@ -25,6 +26,8 @@ SERVED_A_ROUND = 4
 upload under way came to its end."""
 HEAD_CHUNK = 64 * 1024
 """Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
+HEAD_BYTES = 16 * 1024
+"""What a request may have before its body: its first line and its headers."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
 DISCARDED_A_ROUND = 2
@@ -37,10 +40,11 @@ MOST_LINGERING = 2048
 """Refused connections that are still open; for one more, the one that has had its answer the longest is closed."""
 UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
+TOO_LARGE = b'{"error":"First line and headers may have %d bytes in all","code":"headers_too_large"}' % HEAD_BYTES
 HEAD = (
-    b"HTTP/1.1 503 Service Unavailable\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
+    b"HTTP/1.1 %s\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
     b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: " + EXPOSED.encode() + b"\r\n"
-    b"X-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\nConnection: close\r\n\r\n"
+    b"X-Request-Id: %s\r\nCache-Control: no-store\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n"
 )
 
 
@@ -48,14 +52,28 @@ class BodyStream(IOStream):
     """A stream that hands a body over as the kernel delivers it.
 
     Tornado reads into a fresh buffer of zeros, appends that to its own and cuts the answer out of it: three passes over
-    bytes that nobody else is waiting for.
+    bytes that nobody else is waiting for. It closes without a word where a request's head is too large; here
+    `refuse_head` gets the connection first.
     """
+
+    refuse_head: Callable[[socket.socket], None]
+    _in_head = False
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read a request's head. What was pipelined behind the end of the connection is not begun."""
         if self.closed():
             raise StreamClosedError
+        self._in_head = True  # heads are all that Tornado reads in this way
         return super().read_until_regex(regex, max_bytes)
+
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        self._in_head = False
+        return super().read_until(delimiter, max_bytes)
+
+    def close(self, exc_info: Any = False) -> None:
+        if self._in_head and isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            self.refuse_head(self.socket.dup())
+        super().close(exc_info)
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
         if partial and not (self._read_buffer_size or self.reading() or self.closed()):
@@ -73,7 +91,7 @@ class BoundedServer(HTTPServer):
 
     While `is_pressed`, uploads on new connections are not heard, and a connection ends with its answer, so that what is
     next comes on a new one. `refuse` notes an upload that is not heard, and gives the seconds after which it should
-    come again.
+    come again. `count_refusal` gets the code of a refusal.
     """
 
     max_connections = 0
@@ -81,6 +99,7 @@ class BoundedServer(HTTPServer):
     refused = 0
     is_pressed: Callable[[], bool]
     refuse: Callable[[], int]
+    count_refusal: Callable[[Code], None]
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
@@ -91,20 +110,27 @@ class BoundedServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         retry_after = self._refusal(stream)
         if retry_after is not None:
-            self._refuse(stream.socket, retry_after)
+            self.refused += 1
+            self._refuse(stream.socket, b"503 Service Unavailable", BUSY, b"Retry-After: %d\r\n" % retry_after)
             return
         self.connections += 1
         self._turns.call(lambda: self._serve(stream.socket, address))
 
     def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
-        super().handle_stream(BodyStream(connection, read_chunk_size=HEAD_CHUNK), address)
+        stream = BodyStream(connection, read_chunk_size=HEAD_CHUNK)
+        stream.refuse_head = self._refuse_head
+        super().handle_stream(stream, address)
 
-    def _refuse(self, connection: socket.socket, retry_after: int) -> None:
-        self.refused += 1
+    def _refuse_head(self, connection: socket.socket) -> None:
+        self.count_refusal("headers_too_large")
+        self._refuse(connection, b"431 Request Header Fields Too Large", TOO_LARGE)
+
+    def _refuse(self, connection: socket.socket, status: bytes, body: bytes, headers: bytes = b"") -> None:
+        """Answer, and let the client go when it has had time to read that."""
         if len(self._lingering) >= MOST_LINGERING:
             next(iter(self._lingering)).close()
         with contextlib.suppress(OSError):  # the client has left; for anybody else the kernel has room for so little
-            connection.send(HEAD % (new_request_id().encode(), len(BUSY), retry_after) + BUSY)
+            connection.send(HEAD % (status, new_request_id().encode(), len(body), headers) + body)
             connection.shutdown(socket.SHUT_WR)
         self._lingering[_Refused(connection, self._discards, self._lingering.pop)] = None
 

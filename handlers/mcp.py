@@ -71,6 +71,7 @@ class McpHandler(ApiHandler):
     body_seconds = None
 
     door: Door = "mcp"
+    private = False  # a model passes links on
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
@@ -128,10 +129,11 @@ class McpHandler(ApiHandler):
             page = urlsplit(origin)
         except ValueError:
             return False
-        address = parsed(page.hostname)
+        address = parsed(page.hostname or "")
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
-        return (bool(self.services.public_url) or address is not None) and self._is_own(page)
+        named = bool(self.services.public_url or self.services.hosts) or address is not None
+        return named and self._is_own(page)
 
     def _is_own(self, page: SplitResult) -> bool:
         """Whether a page is at our own address.
@@ -244,7 +246,7 @@ class McpHandler(ApiHandler):
                 return {**LISTING, **LASTING} if modern else LISTING
             case "tools/call", _:
                 return await self._call_tool(request)
-        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method}")
+        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method[:100]}")
 
     def _introduction(self, request: rpc.Request) -> rpc.Json:
         """The server's half of the handshake: the client's revision if it is known, else the newest that has one."""

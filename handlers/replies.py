@@ -20,6 +20,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "rate_limited": (429, -32002),
     "quota_exceeded": (429, -32029),
     "overloaded": (503, -32003),
+    "headers_too_large": (431, -32602),
     "too_large": (413, -32602),
     "unsupported_type": (415, -32602),
     "broken_image": (400, -32602),

@@ -8,7 +8,8 @@ helps, which shows nothing until somebody clicks.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from handlers.caches import remembered
 
 _COLLECTED = "https://github.com/monperrus/crawler-user-agents/blob/master/crawler-user-agents.json"
 _META = "https://developers.facebook.com/docs/sharing/webmasters/crawler/"
@@ -55,7 +56,7 @@ _CUSTOMARY = re.compile(r"(bot|crawler|spider)/\d|\+https?://", re.IGNORECASE)
 """How robots write their names, or where to read about them. No browser does."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def is_robot(user_agent: str) -> bool:
     """Whether this is the User-Agent of a robot. Who sends none is taken for a script, which may look."""
     lowered = user_agent.lower()

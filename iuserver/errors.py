@@ -12,6 +12,7 @@ Code = Literal[
     "rate_limited",
     "quota_exceeded",
     "overloaded",
+    "headers_too_large",
     "too_large",
     "unsupported_type",
     "broken_image",

@@ -23,7 +23,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from handlers.base import Services
-from handlers.connections import IDLE_SECONDS, BoundedServer
+from handlers.connections import HEAD_BYTES, IDLE_SECONDS, BoundedServer
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
 from iuserver.backends import Clock, StartError, keeper_of, open_blobs, open_catalog, presigns_of
@@ -214,6 +214,7 @@ class Server:
             viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            hosts=tuple(name.lower() for name in settings.server.hosts),
             mcp_origins=settings.server.mcp_origins,
             abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
@@ -298,10 +299,16 @@ class Server:
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         self._listen_for_operators(stack)
-        self._http = BoundedServer(application(self._services), chunk_size=CHUNK, idle_connection_timeout=IDLE_SECONDS)
+        self._http = BoundedServer(
+            application(self._services),
+            chunk_size=CHUNK,
+            max_header_size=HEAD_BYTES,
+            idle_connection_timeout=IDLE_SECONDS,
+        )
         self._http.max_connections = self.settings.server.max_connections
         self._http.is_pressed = self._services.uploads.queue.is_pressed
         self._http.refuse = self._services.uploads.queue.refuse
+        self._http.count_refusal = self._services.metrics.refusal
         stack.push_async_callback(self._http.close_all_connections)
         stack.callback(self._http.stop)
         sockets = self._bind()
@@ -316,7 +323,8 @@ class Server:
         if not self.settings.metrics.listen:
             return
         host, _, port = self.settings.metrics.listen.rpartition(":")
-        http = HTTPServer(application(self._services, OPERATORS_ROUTES), idle_connection_timeout=IDLE_SECONDS)
+        routes = application(self._services, OPERATORS_ROUTES)
+        http = HTTPServer(routes, max_header_size=HEAD_BYTES, idle_connection_timeout=IDLE_SECONDS)
         try:
             sockets = bind_sockets(int(port), host.strip("[]"))
         except OSError as error:

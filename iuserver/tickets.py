@@ -24,6 +24,8 @@ from iuserver.uploads import Uploads, UploadSession, terms
 PREFIX = "tk_"
 MINUTES = 15
 KEY_HASH_BYTES = 32
+MAX_CONTENT = 2048
+"""Bytes that a ticket's fields may have, or its link would be too long for browsers, proxies and our own routes."""
 NAME_CHARACTERS = signing.NAME_BYTES * 4 // 3
 
 
@@ -59,7 +61,7 @@ class Tickets:
         await self._check_folder(caller, form.folder)
         until = now + MINUTES * 60
         name = until.to_bytes(4) + secrets.token_bytes(signing.NAME_BYTES - 4)
-        content = caller.account.key_hash + orjson.dumps(dict(fields))
+        content = caller.account.key_hash + _packed(fields)
         word = PREFIX + signing.seal(self.secret, name, content)
         return Ticket(_id(name), until, caller.account.key_hash, dict(fields)), word
 
@@ -125,6 +127,13 @@ class Tickets:
 def is_ticket(slug: str) -> bool:
     """Whether this names a ticket; no image's slug begins like that."""
     return slug.startswith(PREFIX)
+
+
+def _packed(fields: Mapping[str, str]) -> bytes:
+    packed = orjson.dumps(dict(fields))
+    if len(packed) > MAX_CONTENT:
+        raise Fault("bad_field", f"The fields of an upload link may have {MAX_CONTENT} bytes in all")
+    return packed
 
 
 def _id(name: bytes) -> str:

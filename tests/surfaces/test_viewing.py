@@ -218,6 +218,10 @@ def test_a_viewer_is_an_address_a_browser_and_a_language(server: RunningServer) 
     assert look("192.0.2.2", agent="curl/8") == 4
     assert look("2001:db8::1") == look("2001:db8::2:1") == 5
     assert look("2001:db8:0:1::1") == 6
+    assert look("::ffff:192.0.2.1") == look("::ffff:c000:201") == look("192.0.2.1:4711") == look("[192.0.2.1]:80") == 6
+    assert look("[2001:db8::5]:4711") == look("2001:db8::6%eth0") == 6
+    assert look("::ffff:192.0.2.7") == look("192.0.2.7") == 7
+    assert look("192.0.2.8:1") == look("192.0.2.8:2") == 8
     names = ("192.0.2.1", "192.0.2.2", "Firefox", "2001:db8")
     for file in server.data.glob("catalog.db*"):
         assert not any(name.encode() in file.read_bytes() for name in names), "only hashes are kept"
@@ -276,6 +280,29 @@ def test_cookies_are_out_of_reach_for_scripts_and_other_sites(server: RunningSer
             assert "; SameSite=Lax" in cookie
             assert "; Max-Age=3600" in cookie
             assert ("; Secure" in cookie) == secure
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("X-Forwarded-For", "::ffff:{}"),
+        ("X-Forwarded-For", "{}:4711"),
+        ("X-Forwarded-For", "[::ffff:{}%eth0]:4711"),
+        ("X-Forwarded-For", "198.51.100.1, unknown, {}, 127.0.0.1"),
+        ("Forwarded", "for={}"),
+        ("Forwarded", 'for="_hidden, For="{}:4711";proto=https, for="[::1]:80"'),
+        ("Forwarded", 'for=198.51.100.1;by="[::1]", for="[::ffff:{}]";host=a'),
+    ],
+)
+def test_one_guesser_locks_nobody_else_out_however_proxies_write(server: RunningServer, name: str, form: str) -> None:
+    image = uploaded(server, password="pw")
+
+    def guess(password: str, address: str) -> int:
+        return server.get(image["direct_url"], **{"X-Image-Password": password, name: form.format(address)}).status_code
+
+    assert [guess("wrong", "192.0.2.21") for _ in range(6)] == [401] * 5 + [429]
+    assert guess("pw", "192.0.2.21") == 429
+    assert guess("pw", "192.0.2.22") == 200
 
 
 def test_guesses_are_limited_for_each_image_and_address(server: RunningServer) -> None:
