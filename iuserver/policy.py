@@ -27,6 +27,8 @@ TOMBSTONE_DAYS = 30
 """For so long, at most, an owner sees that an image has been seen by all it was meant for."""
 GRANT_SECONDS = 60
 UNLOCK_SECONDS = 3600
+LEASE_SECONDS = 120
+"""For so long an idempotency key is held without being renewed."""
 
 State = Literal["gone", "locked", "sealed", "open"]
 """What an image is to a visitor: not there, behind its password, to be seen at the price of a view, or theirs."""
@@ -42,6 +44,17 @@ def month_of(now: float) -> str:
 @lru_cache(maxsize=8)
 def _month_of_day(day: int) -> str:
     return datetime.fromtimestamp(day * DAY, UTC).strftime("%Y-%m")
+
+
+def charged_month(account: Account, month: str) -> str:
+    """The month that an upload of a month counts in: months only move forward, so one that is late, or comes from a
+    clock that is behind, counts in the month that has begun for the account."""
+    return max(account.month, month)
+
+
+def month_start(month: str) -> int:
+    """When a calendar month begins."""
+    return int(datetime(int(month[:4]), int(month[5:]), 1, tzinfo=UTC).timestamp())
 
 
 def month_before(month: str) -> str:
@@ -76,12 +89,13 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
     """
     if account is None or account.disabled or account.key_hash != charge.key_hash:
         raise Fault("invalid_key", "Invalid API key")
-    quota = Quota(account.used_in(charge.month), charge.uploads_limit, account.plan)
-    check_month(quota, charge.at)
+    month = charged_month(account, charge.month)
+    quota = Quota(account.used_in(month), charge.uploads_limit, account.plan)
+    check_month(quota, max(charge.at, month_start(month)))
     stored = account.stored_bytes + size
     if charge.storage_limit and stored > charge.storage_limit:
         raise Fault("storage_quota_exceeded", "Storage quota exceeded")
-    return replace(account, month=charge.month, used=quota.used + 1, stored_bytes=stored)
+    return replace(account, month=month, used=quota.used + 1, stored_bytes=stored)
 
 
 def check_rate(allowance: Allowance) -> None:
@@ -115,6 +129,12 @@ def check_encoded_size(size: int, plan: Plan) -> None:
 def overloaded(retry_after: int = RETRY_SECONDS) -> Fault:
     """The answer where there is no place, or no worker, for an upload; seconds until it is worth another try."""
     return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=retry_after)
+
+
+def claim_lost() -> Fault:
+    """The answer to an upload whose idempotency key another one has claimed meanwhile."""
+    sentence = "Another upload has taken over this Idempotency-Key; repeat the request to get its answer"
+    return Fault("in_progress", sentence, retry_after=RETRY_SECONDS)
 
 
 def read_only() -> Fault:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Row
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept, Row
 
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
@@ -36,18 +36,18 @@ class Catalog(Protocol):
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         """Disable or enable an account. Raises Fault("not_found")."""
 
-    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
         """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
 
         Returns what it stands for where an upload of the last 24 hours has used it. Raises Fault("in_progress") while
-        another one holds it.
+        another claim holds it.
         """
 
-    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
-        """Hold a claimed key for longer."""
+    async def renew_key(self, account_id: str, claim: Claim, lease_until: int) -> None:
+        """Hold a claimed key for longer, unless another claim has taken it over."""
 
-    async def free_key(self, account_id: str, key: str) -> None:
-        """Give a claimed key up; one that stands for something stays."""
+    async def free_key(self, account_id: str, claim: Claim) -> None:
+        """Give a claim up; a key that stands for something, or has been claimed anew, stays."""
 
     async def void_claims(self) -> None:
         """Free the keys that this process held before it started anew."""
@@ -55,13 +55,15 @@ class Catalog(Protocol):
     async def purge_keys(self, now: int, limit: int) -> int:
         """Forget up to `limit` idempotency keys that are older than 24 hours, and tell how many."""
 
-    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None = None) -> Account:
         """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.
 
-        With `claim`, an idempotency key and the upload's fingerprint, the key stands for this upload from now on.
+        It counts in the month that `policy.charged_month` says. With `claim`, which must still hold its idempotency
+        key, the key stands for this upload from now on, until the image is deleted or buried; then it is merely used.
 
         Nothing is stored when it raises Fault: "invalid_key" (the key was replaced or the account disabled
-        meanwhile), "quota_exceeded", "storage_quota_exceeded", "slug_taken", "bad_field" (there is no such folder).
+        meanwhile), "in_progress" (another claim has taken the idempotency key over), "quota_exceeded",
+        "storage_quota_exceeded", "slug_taken", "bad_field" (there is no such folder).
         """
 
     async def image(self, slug: str) -> Image | None:
@@ -70,8 +72,9 @@ class Catalog(Protocol):
     async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
         """Delete a record, if it is still the one of this blob, and give its account the bytes back, as one.
 
-        Its ledger row stays, and its slug cannot be used again before `keep_slug_until`. Returns the record, or None
-        where there is none (any more): of two that delete it at once, one gets it.
+        Its ledger row stays, and its slug cannot be used again before `keep_slug_until`. Of the answer that an
+        idempotency key stood for nothing is left. Returns the record, or None where there is none (any more): of two
+        that delete it at once, one gets it.
         """
 
     async def claim_view(self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int) -> Image | None:
@@ -91,8 +94,8 @@ class Catalog(Protocol):
     async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
         """Make a record the tombstone that `policy.buried` says, and give its account the bytes back, as one.
 
-        Its viewers and grants are forgotten. Returns the record as it was before; None where nothing was to be done:
-        of two that bury it at once, one gets it.
+        Its viewers and grants are forgotten, and the answer that an idempotency key stood for. Returns the record as it
+        was before; None where nothing was to be done: of two that bury it at once, one gets it.
         """
 
     async def purge_grants(self, now: int, limit: int) -> int:

@@ -54,7 +54,8 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A row of accounts. `used` counts the uploads of `month` ("2026-11"); of any other month there are none."""
+    """A row of accounts. `used` counts the uploads of `month` ("2026-11"), which only moves forward: of a later month
+    there are none yet, and what is told of an earlier one is the month that has begun since."""
 
     id: str
     email: str
@@ -68,7 +69,7 @@ class Account:
     used: int = 0
 
     def used_in(self, month: str) -> int:
-        return self.used if self.month == month else 0
+        return self.used if self.month >= month else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +212,8 @@ class AccountCounts:
 class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 
-    `at` is the time of the upload, `month` the one it counts in. The key is checked again by the commit: an upload
-    begun with a key that has since been replaced is refused.
+    `at` is the time of the upload, `month` the one it counts in, unless a later one has begun for the account. The key
+    is checked again by the commit: an upload begun with a key that has since been replaced is refused.
     """
 
     account_id: str
@@ -233,11 +234,25 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key that an upload holds.
+
+    `token` is random and new with each claim: one whose lease has lapsed is told from the one that came after it.
+    `fingerprint` tells two uploads apart; it is known by the time of the commit.
+    """
+
+    key: str
+    token: str
+    fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """What an idempotency key stands for: the fingerprint of the first upload that used it, and its answer."""
+    """What an idempotency key stands for: the fingerprint of the first upload that used it, and its answer; None where
+    its image is gone, and nothing is known but that the key was used."""
 
     fingerprint: bytes
-    stored: Stored
+    stored: Stored | None
 
 
 Row = dict[str, Any]

@@ -244,6 +244,7 @@ class Server:
             months=MonthPlaces(),
             spool_folder=spool,
             hash_password=passwords.hash,
+            verify_password=passwords.verify,
             check_blocked=Moderation(catalog, blobs, self._clock).check,
             metrics=metrics,
             clock=self._clock,

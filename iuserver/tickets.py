@@ -19,7 +19,7 @@ from iuserver import policy, signing
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
 from iuserver.records import Caller, Kept
-from iuserver.uploads import Uploads, UploadSession, terms
+from iuserver.uploads import Uploads, UploadSession, new_claim, terms
 
 PREFIX = "tk_"
 MINUTES = 15
@@ -101,8 +101,10 @@ class Tickets:
         if name is None:
             raise _none()
         kept = await self._look(caller, _id(name))
-        if kept:
+        if kept and kept.stored:
             return kept.stored.image.slug
+        if kept:
+            raise Fault("not_found", "The image that was uploaded with this ticket is gone")
         left = _end(name) - int(self.clock())
         if left <= 0:
             raise Fault("not_found", "Nothing was uploaded with this ticket, and its time is over")
@@ -114,7 +116,7 @@ class Tickets:
         """What a ticket was used for. The look is a claim that lapses at once, so that it stands in nobody's way."""
         now = int(self.clock())
         try:
-            return await self.catalog.claim_key(caller.account.id, _claim(ticket_id), now, now)
+            return await self.catalog.claim_key(caller.account.id, new_claim(_claim(ticket_id)), now, now)
         except Fault as fault:
             raise _reworded(fault) from fault.__cause__
 
@@ -168,6 +170,8 @@ def _used() -> Fault:
 
 def _reworded(fault: Fault) -> Fault:
     """A fault of the claim, in the words of tickets."""
+    if fault.code == "idempotency_conflict":
+        return _used()
     if fault.code != "in_progress":
         return fault
     return Fault("in_progress", "An upload with this ticket is under way", retry_after=fault.retry_after)

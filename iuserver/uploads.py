@@ -19,19 +19,17 @@ from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
 from iuserver.metrics import Metrics
+from iuserver.policy import LEASE_SECONDS
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Caller, Facts, Image, Kept, Plan, Source, Stored
+from iuserver.records import MB, Caller, Claim, Facts, Image, Plan, Source, Stored
 from iuserver.spool import Spool
 
 BASE62 = digits + ascii_letters
 SLUG_CHARACTERS = 8
 LARGE = 8 * MB
 """From this size on, the removal of a file takes longer than the event loop may be held up."""
-
-
-LEASE_SECONDS = 120
-"""For so long an idempotency key is held; whoever sends renews it, and the slowest sender allowed does in time."""
 RENEW_SECONDS = 30
+"""So often the lease of an idempotency key is renewed, from its claim to the commit."""
 HASH_CHUNK = 1 << 20
 
 
@@ -39,8 +37,8 @@ HASH_CHUNK = 1 << 20
 class Uploads:
     """The use case and what it works with.
 
-    `hash_password` works off the loop, `check_blocked` gets the path of a clean picture and raises Fault("blocked"),
-    `clock` gives unix seconds.
+    `hash_password` and `verify_password` (an encoded hash, a password) work off the loop, `check_blocked` gets the path
+    of a clean picture and raises Fault("blocked"), `clock` gives unix seconds.
     """
 
     catalog: Catalog
@@ -50,6 +48,7 @@ class Uploads:
     months: MonthPlaces
     spool_folder: str
     hash_password: Callable[[str], Awaitable[str]]
+    verify_password: Callable[[str, str], Awaitable[bool]]
     check_blocked: Callable[[str], Awaitable[None]]
     metrics: Metrics
     clock: Callable[[], float]
@@ -69,7 +68,8 @@ class Uploads:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
         `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
-        place in the month. Raises Fault, in this order: read_only, in_progress, quota_exceeded, overloaded, too_large.
+        place in the month. Raises Fault, in this order: read_only, in_progress, idempotency_conflict (the key was used
+        for an image that is gone), quota_exceeded, overloaded, too_large.
         """
         if self.read_only:
             raise policy.read_only()
@@ -104,9 +104,9 @@ class UploadSession:
         self._source = source
         self._slot: Slot | None = None
         self._free_month: Callable[[], None] | None = None
-        self._claim: str | None = None
-        self._claimed_at = 0.0
-        self._kept: Kept | None = None
+        self._claim: Claim | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._first: tuple[bytes, Stored] | None = None
         self._blob, self._slug = _new_names()
         self._spool = Spool(f"{uploads.spool_folder}/{self._blob}.in", memory=SLOT)
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
@@ -118,7 +118,7 @@ class UploadSession:
 
     async def admit(self, repeat_key: str | None) -> None:
         """Hold the idempotency key, if there is one, and a place in the month. Raises Fault: in_progress,
-        quota_exceeded."""
+        idempotency_conflict, quota_exceeded."""
         if repeat_key:
             await self.claim(repeat_key)
         self.reserve_month()
@@ -126,20 +126,42 @@ class UploadSession:
     @property
     def repeats(self) -> bool:
         """Whether its idempotency key stands for an upload already."""
-        return self._kept is not None
+        return self._first is not None
 
     async def claim(self, key: str) -> None:
-        """Hold an idempotency key, or find out what it stands for. Raises Fault("in_progress")."""
-        now = self._uploads.clock()
-        self._kept = await self._uploads.catalog.claim_key(
-            self._caller.account.id, key, int(now), int(now) + LEASE_SECONDS
-        )
-        if not self._kept:
-            self._claim, self._claimed_at = key, now
+        """Hold an idempotency key until the commit, or find out what it stands for.
+
+        Raises Fault: in_progress, idempotency_conflict where all that is known is that it was used.
+        """
+        claim, now = new_claim(key), int(self._uploads.clock())
+        kept = await self._uploads.catalog.claim_key(self._caller.account.id, claim, now, now + LEASE_SECONDS)
+        if kept is None:
+            self._claim = claim
+            self._renewing = asyncio.create_task(self._renew(claim))
+        elif kept.stored is None:
+            raise Fault("idempotency_conflict", "This Idempotency-Key was used for an image that is gone")
+        else:
+            self._first = kept.fingerprint, kept.stored
+
+    async def _renew(self, claim: Claim) -> None:
+        """Hold a claim for as long as the upload takes. Where that fails, the commit judges whether it held."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            until = int(self._uploads.clock()) + LEASE_SECONDS
+            with contextlib.suppress(Fault):
+                await self._uploads.catalog.renew_key(self._caller.account.id, claim, until)
+
+    def _take_claim(self) -> Claim | None:
+        """The claim, which is not this upload's to renew or to free any more."""
+        claim, self._claim = self._claim, None
+        if self._renewing:
+            self._renewing.cancel()
+            self._renewing = None
+        return claim
 
     def reserve_month(self) -> None:
         """Hold a place in the month, unless this repeats what has been counted. Raises Fault("quota_exceeded")."""
-        if self._kept:
+        if self._first:
             return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
@@ -148,7 +170,7 @@ class UploadSession:
     async def take_slot(self) -> None:
         """Wait for a place to send, unless this repeats what needs none. Raises Fault("overloaded"), at once where no
         worker would take the picture."""
-        if self._kept:
+        if self._first:
             return
         if not self._uploads.imaging.healthy:
             raise policy.overloaded()
@@ -161,13 +183,6 @@ class UploadSession:
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
         with _storage():
             self._spool.write(chunk)
-        if self._claim and self._uploads.clock() - self._claimed_at > RENEW_SECONDS:
-            self._renew(self._claim)
-
-    def _renew(self, key: str) -> None:
-        self._claimed_at = self._uploads.clock()
-        until = int(self._claimed_at) + LEASE_SECONDS
-        _in_background(self._uploads.catalog.renew_key(self._caller.account.id, key, until))
 
     async def finish(self, fields: Mapping[str, str], filename: str, is_here: Callable[[], bool]) -> Stored:
         """Check, clean, store and count the picture. `is_here` says whether its sender can still be answered.
@@ -178,8 +193,8 @@ class UploadSession:
         self._end_stage("receive")
         try:
             fingerprint = await self._fingerprint(fields, filename)
-            if self._kept:
-                return self._replay(self._kept, fingerprint)
+            if self._first:
+                return await self._replay(*self._first, fingerprint, fields.get("password", ""))
             now = int(self._uploads.clock())
             form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
@@ -203,17 +218,25 @@ class UploadSession:
         self._uploads.metrics.stage(name, now - self._stage_began)
         self._stage_began = now
 
-    def _replay(self, kept: Kept, fingerprint: bytes) -> Stored:
+    async def _replay(self, fingerprint: bytes, stored: Stored, repeated: bytes, password: str) -> Stored:
         """The first answer again, if this is the same upload again."""
-        if kept.fingerprint != fingerprint:
+        if fingerprint != repeated or not await self._is_password(stored.image.password_hash, password):
             raise Fault("idempotency_conflict", "This Idempotency-Key was used for another upload")
-        return kept.stored
+        return stored
+
+    async def _is_password(self, encoded: str | None, password: str) -> bool:
+        """Whether this is the password of a hash, or there is neither."""
+        if encoded is None or not password or len(password) > forms.MAX_PASSWORD:
+            return encoded is None and not password
+        return await self._uploads.verify_password(encoded, password)
 
     async def _fingerprint(self, fields: Mapping[str, str], filename: str) -> bytes:
-        """What tells two uploads apart: the file's bytes as they came, its name, and every field that counts."""
-        if not (self._claim or self._kept):
+        """What tells two uploads apart: the file's bytes as they came, its name, and every field that counts but the
+        password, which a fast hash would lay open to guessing."""
+        if not (self._claim or self._first):
             return b""
-        words = [filename, *(f"{name}={fields[name]}" for name in forms.UPLOAD_FIELDS if fields.get(name))]
+        named = [name for name in forms.UPLOAD_FIELDS if name != "password" and fields.get(name)]
+        words = [filename, *(f"{name}={fields[name]}" for name in named)]
         with _storage():
             return await asyncio.get_running_loop().run_in_executor(None, _sha256, self._spool.contents(), words)
 
@@ -260,7 +283,7 @@ class UploadSession:
         assert self._free_month
         self._free_month()
         charge = policy.charge_for(self._caller, image.created_at)
-        claim = (self._claim, fingerprint) if self._claim else None
+        claim = replace(self._claim, fingerprint=fingerprint) if self._claim else None
         if not is_here():
             await self._uploads.blobs.delete(image.blob)
             raise ClientGone
@@ -270,16 +293,16 @@ class UploadSession:
             if fault.code == "slug_taken" and not own_slug:
                 return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint, is_here)
             if fault.code == "storage_unavailable":
-                self._claim = None  # the commit may have happened after all: blob and key wait for what turns out
+                self._take_claim()  # the commit may have happened after all: blob and key wait for what turns out
             else:
                 await self._uploads.blobs.delete(image.blob)
             raise
-        self._claim = None
+        self._take_claim()
         return Stored(image, policy.quota_of(account, self._caller.plan, image.created_at))
 
     async def _free_claim(self) -> None:
         """Before the answer: who repeats a failed upload at once finds its key free."""
-        claim, self._claim = self._claim, None
+        claim = self._take_claim()
         if claim:
             with contextlib.suppress(Fault):  # it lapses by itself
                 await self._uploads.catalog.free_key(self._caller.account.id, claim)
@@ -289,9 +312,8 @@ class UploadSession:
             self._free_month()
         if self._slot:
             self._slot.release()
-        if self._claim:
-            _in_background(self._uploads.catalog.free_key(self._caller.account.id, self._claim))
-            self._claim = None
+        if claim := self._take_claim():
+            _in_background(self._uploads.catalog.free_key(self._caller.account.id, claim))
         if self._spool.size < LARGE:
             self._remove_files()
         else:
@@ -303,6 +325,11 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def new_claim(key: str) -> Claim:
+    """A claim on an idempotency key, which nobody else's can be taken for."""
+    return Claim(key, secrets.token_hex(16))
 
 
 def terms(plan: Plan, fields: Mapping[str, str], filename: str, now: int) -> tuple[forms.UploadForm, int | None]:
@@ -317,7 +344,7 @@ _background: set[asyncio.Task[None]] = set()
 
 
 def _in_background(work: Coroutine[Any, Any, None]) -> None:
-    """Have something done that nobody waits for. A claim that cannot be renewed or freed lapses by itself."""
+    """Have something done that nobody waits for. A claim that cannot be freed lapses by itself."""
 
     async def attempt() -> None:
         with contextlib.suppress(Fault):

@@ -31,6 +31,7 @@ from pymongo.read_preferences import ReadPreference
 from iuserver.catalog.mongo_commits import DURABLE, Steps, Transactions
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
+    FORGETTING,
     INDEXES,
     RECORD_ONLY,
     Document,
@@ -39,6 +40,7 @@ from iuserver.catalog.mongo_documents import (
     account_of,
     block_document,
     block_of,
+    claimed,
     folded,
     folder_document,
     folder_of,
@@ -53,7 +55,7 @@ from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Row
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,6 +145,7 @@ class MongoCatalog:
             offered = "setName" in hello or hello.get("msg") == "isdbgrid"
             store = _store(client, offered)
             await _make_indexes(store)
+            await _adopt_answers(store)
         except (ConnectionFailure, OperationFailure) as error:
             client.close()
             raise _away(error) from error
@@ -194,27 +197,30 @@ class MongoCatalog:
         return await self._change(email, {"disabled": disabled})
 
     @_prompt
-    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
-        which = {"_id": key_id(account_id, key)}
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
+        which = {"_id": key_id(account_id, claim.key)}
         lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
         free = {**which, "$or": [{"claimed_at": {"$lte": now - DAY}}, lapsed]}
-        claimed = {"account_id": account_id, "key": key, "claimed_at": now, "lease_until": lease_until}
+        document = {"account_id": account_id, "key": claim.key, "claimed_at": now, "lease_until": lease_until}
         try:
-            await self._store.keys.replace_one(free, {**claimed, "node": self._node}, upsert=True)
+            await self._store.keys.replace_one(
+                free, {**document, "token": claim.token, "node": self._node}, upsert=True
+            )
         except DuplicateKeyError:
             held = await self._store.keys.find_one(which)
             if held and "fingerprint" in held:
                 return kept_of(held)
-            raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2) from None
-        return await self._atomic.finish_left(account_id, key)
+            if not held or held.get("token") != claim.token:  # else the driver has repeated what had been done
+                raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2) from None
+        return await self._atomic.finish_left(account_id, claim)
 
     @_prompt
-    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
-        await self._store.keys.update_one(self._claimed(account_id, key), {"$set": {"lease_until": lease_until}})
+    async def renew_key(self, account_id: str, claim: Claim, lease_until: int) -> None:
+        await self._store.keys.update_one(claimed(account_id, claim), {"$set": {"lease_until": lease_until}})
 
     @_prompt
-    async def free_key(self, account_id: str, key: str) -> None:
-        await self._store.keys.delete_one(self._claimed(account_id, key))
+    async def free_key(self, account_id: str, claim: Claim) -> None:
+        await self._store.keys.delete_one(claimed(account_id, claim))
 
     @_prompt
     async def void_claims(self) -> None:
@@ -224,7 +230,7 @@ class MongoCatalog:
     async def purge_keys(self, now: int, limit: int) -> int:
         return await _purge(self._store.keys, {"claimed_at": {"$lte": now - DAY}}, limit)
 
-    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None = None) -> Account:
         try:
             return await self._commit_upload(image, charge, claim)
         except Fault as fault:
@@ -434,7 +440,7 @@ class MongoCatalog:
         return account_of(found)
 
     @_prompt
-    async def _commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None) -> Account:
+    async def _commit_upload(self, image: Image, charge: Charge, claim: Claim | None) -> Account:
         return await self._atomic.commit_upload(image, charge, claim)
 
     async def _looked_up(self, fault: Fault, image: Image, charge: Charge) -> Account:
@@ -456,9 +462,6 @@ class MongoCatalog:
     async def _next(self, cursor: Any, batch: int) -> list[Document]:
         documents: list[Document] = await cursor.to_list(batch)
         return documents
-
-    def _claimed(self, account_id: str, key: str) -> Document:
-        return {"_id": key_id(account_id, key), "node": self._node}
 
     def _forget(self, key_hash: bytes | None = None) -> None:
         """Read an account anew the next time, or all: it has changed."""
@@ -496,6 +499,19 @@ async def _make_indexes(store: Store) -> None:
         for name, indexes in INDEXES.items():
             models = [pymongo.IndexModel(keys, **options) for keys, options in indexes]
             await getattr(store, name).create_indexes(models)
+
+
+async def _adopt_answers(store: Store) -> None:
+    """As the SQLite migration: let the answers that 0.1.0 has kept know their blobs, and forget those whose image is
+    gone, or that had a password, of which a fast hash was made. A day after the last 0.1.0 there are none."""
+    with pymongo.timeout(SURVEY_SECONDS):
+        async for kept in store.keys.find({"blob": None, "answer": {"$exists": True}}):
+            stored = kept_of(kept).stored
+            assert stored
+            image = stored.image
+            there = await store.images.find_one({"_id": image.slug, "blob": image.blob, "buried_at": None}, {"_id": 1})
+            update = {"$set": {"blob": image.blob}} if there and image.password_hash is None else FORGETTING
+            await store.keys.update_one({"_id": kept["_id"], "blob": None}, update)
 
 
 async def _purge(collection: Any, which: Document, limit: int) -> int:

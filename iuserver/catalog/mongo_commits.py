@@ -21,6 +21,7 @@ from pymongo.write_concern import WriteConcern
 
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
+    FORGETTING,
     RECORD_ONLY,
     Document,
     Store,
@@ -29,6 +30,7 @@ from iuserver.catalog.mongo_documents import (
     becoming,
     chargeable,
     charging,
+    claimed,
     giving_back,
     image_document,
     image_of,
@@ -40,11 +42,10 @@ from iuserver.catalog.mongo_documents import (
     taking_back,
 )
 from iuserver.errors import Fault
-from iuserver.policy import buried, charged
-from iuserver.records import Account, Charge, Image, Kept
+from iuserver.policy import LEASE_SECONDS, buried, charged, claim_lost
+from iuserver.records import Account, Charge, Claim, Image, Kept
 
 T = TypeVar("T")
-Claim = tuple[str, bytes] | None
 
 DURABLE = WriteConcern("majority", j=True)
 """What is acknowledged survives the loss of a server, and of power."""
@@ -73,13 +74,13 @@ class Transactions:
         self._store = store
         self._turns = Turns()
 
-    async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None) -> Account:
         async def work(session: Any) -> Account:
             account = await _charge(self._store, image, charge, None, session)
             await _store_record(self._store, image, session)
-            await self._store.ledger.insert_one(ledger_document(image, charge.month), session=session)
-            if claim:
-                await _keep_answer(self._store, claim, image, account, charge.uploads_limit, session)
+            await self._store.ledger.insert_one(ledger_document(image, account.month), session=session)
+            if claim and not await _keep_answer(self._store, claim, image, account, charge.uploads_limit, session):
+                raise claim_lost()
             return account
 
         async with self._turns.of(charge.account_id):
@@ -95,6 +96,7 @@ class Transactions:
                 return None
             update = {"$inc": giving_back(found)}
             await self._store.accounts.update_one({"_id": found["account_id"]}, update, session=session)
+            await _forget_answer(self._store, blob, session)
             return image_of(found)
 
         return await self._transaction(work)
@@ -106,6 +108,7 @@ class Transactions:
                 return None
             update = {"$inc": {"stored_bytes": -image.size}}
             await self._store.accounts.update_one({"_id": image.account_id}, update, session=session)
+            await _forget_answer(self._store, blob, session)
             return image
 
         return await self._transaction(work)
@@ -129,7 +132,7 @@ class Transactions:
             await session.commit_transaction()
             return result
 
-    async def finish_left(self, account_id: str, key: str) -> Kept | None:
+    async def finish_left(self, account_id: str, claim: Claim) -> Kept | None:
         """Finish the commit that died with this idempotency key, if there is one: a transaction leaves none."""
         return None
 
@@ -146,10 +149,14 @@ class Steps:
         self._store = store
         self._clock = clock
 
-    async def commit_upload(self, image: Image, charge: Charge, claim: Claim) -> Account:
-        entry = pending_entry(image, charge, claim, int(self._clock()))
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None) -> Account:
+        now = int(self._clock())
+        if claim and not await _hold(self._store, charge.account_id, claim, image.blob, now + LEASE_SECONDS):
+            raise claim_lost()
+        entry = pending_entry(image, charge, claim, now)
         account = await _charge(self._store, image, charge, entry)
-        row = ledger_document(image, charge.month)
+        entry["month"] = account.month
+        row = ledger_document(image, account.month)
         await self._store.ledger.replace_one({"_id": row["_id"]}, row, upsert=True)
         try:
             await _store_record(self._store, image)
@@ -181,7 +188,7 @@ class Steps:
         image = await _due(self._store, slug, blob, now)
         if image is None:
             return None
-        burial = {"id": secrets.token_hex(8), "slug": slug, "size": image.size, "at": int(self._clock())}
+        burial = {"id": secrets.token_hex(8), "slug": slug, "blob": blob, "size": image.size, "at": int(self._clock())}
         update = {"$push": {"burying": burial}}
         await self._store.accounts.update_one({"_id": image.account_id, "burying.id": {"$ne": burial["id"]}}, update)
         put = await _put_stone(self._store, image, now, burial)
@@ -189,15 +196,27 @@ class Steps:
         await finish_burial(self._store, image.account_id, burial, happened)
         return image if put else None
 
-    async def finish_left(self, account_id: str, key: str) -> Kept | None:
-        """Finish the commit that died with this idempotency key before the key stood for it, if there is one."""
-        document = await self._store.accounts.find_one({"_id": account_id, "pending.key": key})
+    async def finish_left(self, account_id: str, claim: Claim) -> Kept | None:
+        """Finish the commit that died with this idempotency key before the key stood for it, if there is one.
+
+        The claim, which holds the key by now, takes the place of the one that died.
+        """
+        document = await self._store.accounts.find_one({"_id": account_id, "pending.key": claim.key})
         for entry in document["pending"] if document else []:
-            stored = await record_of(self._store, entry["slug"], entry["blob"]) if entry.get("key") == key else None
-            if stored:
-                await finish_commit(self._store, account_of(document), entry, image_of(stored))
-                return kept_of(await self._store.keys.find_one({"_id": key_id(account_id, key)}))
+            if entry.get("key") == claim.key and await record_of(self._store, entry["slug"], entry["blob"]):
+                await self._store.keys.update_one(claimed(account_id, claim), {"$set": {"blob": entry["blob"]}})
+                return await self._finish_left(document, {**entry, "token": claim.token})
         return None
+
+    async def _finish_left(self, account: Document, entry: Document) -> Kept | None:
+        # Read again, now that the key knows the blob: from here on a deletion forgets the answer, too.
+        stored = await record_of(self._store, entry["slug"], entry["blob"])
+        which = {"_id": key_id(account["_id"], entry["key"])}
+        if stored:
+            await finish_commit(self._store, account_of(account), entry, image_of(stored))
+        else:
+            await self._store.keys.update_one({**which, "token": entry["token"]}, FORGETTING)
+        return kept_of(await self._store.keys.find_one(which))
 
 
 # The steps, which both ways share or `settle` goes on with. Each does nothing where it has been done.
@@ -205,8 +224,9 @@ class Steps:
 
 async def finish_commit(store: Store, account: Account, entry: Document, image: Image) -> bool:
     """The last steps of a commit whose record is stored; False where there is no such account any more."""
-    if "key" in entry:
-        await _keep_answer(store, (entry["key"], entry["fingerprint"]), image, account, entry["limit"])
+    if "token" in entry:
+        claim = Claim(entry["key"], entry["token"], entry["fingerprint"])
+        await _keep_answer(store, claim, image, account, entry["limit"])
     pulled = await store.accounts.update_one({"_id": account.id}, {"$pull": {"pending": {"blob": entry["blob"]}}})
     return bool(pulled.matched_count)
 
@@ -225,6 +245,7 @@ async def finish_deletion(store: Store, record: Document, keep_slug_until: int) 
     """
     slug, blob = record["_id"], record["blob"]
     entry = {"slug": slug, "blob": blob}
+    await _forget_answer(store, blob)
     if "burial" in record:
         await finish_burial(store, record["account_id"], record["burial"], happened=True)
     await store.accounts.update_one(
@@ -243,6 +264,8 @@ async def finish_burial(store: Store, account_id: str, burial: Document, happene
     """Give back the bytes of an image that has been buried, or has not. The entry guards it."""
     update: Document = {"$pull": {"burying": {"id": burial["id"]}}}
     if happened:
+        if "blob" in burial:  # 0.1.0 did not say which
+            await _forget_answer(store, burial["blob"])
         update["$inc"] = {"stored_bytes": -burial["size"]}
     await store.accounts.update_one({"_id": account_id, "burying.id": burial["id"]}, update)
 
@@ -287,8 +310,9 @@ async def _refuse(store: Store, image: Image, charge: Charge, session: Any) -> D
     Returns None where it would be charged by now: somebody has made room.
     """
     found: Document | None = await store.accounts.find_one({"_id": charge.account_id}, session=session)
-    if found and any(entry["blob"] == image.blob for entry in found.get("pending", [])):
-        return found
+    for entry in found.get("pending", []) if found else []:
+        if found and entry["blob"] == image.blob:
+            return {**found, "month": entry["month"]}
     charged(account_of(found) if found else None, charge, image.size)
     folders = [folder["slug"] for folder in found["folders"]] if found else []
     if image.folder is not None and image.folder not in folders:
@@ -326,8 +350,22 @@ async def _put_stone(store: Store, image: Image, now: int, burial: Document | No
     return bool(changed.matched_count)
 
 
+async def _hold(store: Store, account_id: str, claim: Claim, blob: str, lease_until: int) -> bool:
+    """Hold an idempotency key for a commit, which then has a lease that is far longer than its deadline; False where
+    another claim has taken it over. From here on the key knows the blob: who deletes the image finds it."""
+    update = {"$set": {"lease_until": lease_until, "blob": blob}}
+    return bool((await store.keys.update_one(claimed(account_id, claim), update)).matched_count)
+
+
 async def _keep_answer(
-    store: Store, claim: tuple[str, bytes], image: Image, account: Account, limit: int, session: Any = None
-) -> None:
-    update = keeping(claim[1], answer(image, account, limit))
-    await store.keys.update_one({"_id": key_id(account.id, claim[0])}, update, session=session)
+    store: Store, claim: Claim, image: Image, account: Account, limit: int, session: Any = None
+) -> bool:
+    """Let a key stand for an upload; False where its claim does not hold it any more."""
+    update = keeping(claim.fingerprint, answer(image, account, limit), image.blob)
+    kept = await store.keys.update_one(claimed(account.id, claim), update, session=session)
+    return bool(kept.matched_count)
+
+
+async def _forget_answer(store: Store, blob: str, session: Any = None) -> None:
+    """Leave of an answer whose image is gone nothing but that its key was used."""
+    await store.keys.update_many({"blob": blob}, FORGETTING, session=session)

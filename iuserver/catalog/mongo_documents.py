@@ -9,7 +9,9 @@ images    `_id` is the slug. A record has its `viewers` and `grants` in it, `cla
           Beside records there are those of deleted images, which nothing but the slug finds:
           {kept_until} keeps a slug from being used again, {going, going_at, going_until} is a deletion under way.
 ledger    `_id` is the upload's blob: unlike a slug it is never used again.
-keys      `_id` is "ACCOUNT KEY"; `node` is there while the key is claimed, `fingerprint` and `answer` afterwards.
+keys      `_id` is "ACCOUNT KEY"; `token` tells one claim from another, `node` is there while the key is claimed,
+          `fingerprint` and `answer` afterwards. `blob` is that of the upload from its commit on, "" once its image is
+          gone: then the answer is gone, too.
 secrets   `_id` is the name.
 blocks    `_id` is the block's id.
 """
@@ -21,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from iuserver.records import Account, Block, Charge, Folder, Image, Kept, Quota, Stored
+from iuserver.records import Account, Block, Charge, Claim, Folder, Image, Kept, Quota, Stored
 
 Document = dict[str, Any]
 
@@ -60,6 +62,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
     "ledger": [([("month", 1), ("account_id", 1), ("_id", 1)], {})],
     "keys": [
         ([("claimed_at", 1)], {}),
+        ([("blob", 1)], {}),
         ([("account_id", 1)], {}),
         ([("node", 1)], {"sparse": True}),
     ],
@@ -153,7 +156,14 @@ def key_id(account_id: str, key: str) -> str:
     return f"{account_id} {key}"
 
 
+def claimed(account_id: str, claim: Claim) -> Document:
+    """The filter of a key that a claim holds."""
+    return {"_id": key_id(account_id, claim.key), "token": claim.token, "fingerprint": {"$exists": False}}
+
+
 def kept_of(document: Document) -> Kept:
+    if "answer" not in document:
+        return Kept(document["fingerprint"], None)
     told = orjson.loads(document["answer"])
     stored = Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True)
     return Kept(document["fingerprint"], stored)
@@ -164,9 +174,13 @@ def answer(image: Image, account: Account, uploads_limit: int) -> bytes:
     return orjson.dumps(Stored(image, Quota(account.used, uploads_limit, account.plan)))
 
 
-def keeping(fingerprint: bytes, told: bytes) -> Document:
+def keeping(fingerprint: bytes, told: bytes, blob: str) -> Document:
     """The update of a claimed key that stands for an upload from now on."""
-    return {"$set": {"fingerprint": fingerprint, "answer": told}, "$unset": {"node": 1}}
+    return {"$set": {"fingerprint": fingerprint, "answer": told, "blob": blob}, "$unset": {"node": 1, "token": 1}}
+
+
+FORGETTING: Document = {"$set": {"fingerprint": b"", "blob": ""}, "$unset": {"answer": 1, "node": 1, "token": 1}}
+"""The update of a key whose image is gone: it was used, and nothing else is known."""
 
 
 def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
@@ -176,7 +190,7 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
     """
     rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
     if charge.uploads_limit:
-        rule["$or"] = [{"month": {"$ne": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
+        rule["$or"] = [{"month": {"$lt": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
     if charge.storage_limit:
         rule["stored_bytes"] = {"$lte": charge.storage_limit - image.size}
     if image.folder is not None:
@@ -187,26 +201,29 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
 
 
 def charging(image: Image, charge: Charge, entry: Document | None = None) -> list[Document]:
-    """The update that charges an account, and adds an entry to what is pending."""
-    used = {"$cond": [{"$eq": ["$month", charge.month]}, "$used", 0]}
+    """The update that charges an account, and adds an entry to what is pending, with the month that it counts in."""
+    month = {"$max": ["$month", charge.month]}
+    used = {"$cond": [{"$gte": ["$month", charge.month]}, "$used", 0]}
     shelf = shelf_of(image.folder)
     values: Document = {
         shelf: {"$add": [{"$ifNull": [f"${shelf}", 0]}, 1]},
         "used": {"$add": [used, 1]},
-        "month": charge.month,
+        "month": month,
         "stored_bytes": {"$add": ["$stored_bytes", image.size]},
     }
     if entry:
-        values["pending"] = {"$concatArrays": [{"$ifNull": ["$pending", []]}, [{"$literal": entry}]]}
+        added = {"$mergeObjects": [{"$literal": entry}, {"month": month}]}
+        values["pending"] = {"$concatArrays": [{"$ifNull": ["$pending", []]}, [added]]}
     return [{"$set": values}]
 
 
-def pending_entry(image: Image, charge: Charge, claim: tuple[str, bytes] | None, now: int) -> Document:
+def pending_entry(image: Image, charge: Charge, claim: Claim | None, now: int) -> Document:
     """What is pending while a commit takes its steps: enough to go on, or to take it back."""
     entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
     entry["shelf"] = shelf_of(image.folder)
     if claim:
-        entry |= {"key": claim[0], "fingerprint": claim[1], "limit": charge.uploads_limit}
+        entry |= {"key": claim.key, "token": claim.token, "fingerprint": claim.fingerprint}
+        entry |= {"limit": charge.uploads_limit}
     return entry
 
 

@@ -23,6 +23,8 @@ from iuserver.catalog.mongo_documents import (
 )
 from iuserver.records import ROW_KEYS, Account, Block, Image, Row
 
+KEY_FIELDS = ("account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer", "blob")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -56,8 +58,13 @@ def _image_document(row: Row) -> Document:
     return image_document(Image(**{name: row[name] for name in Image.__slots__})) | within
 
 
+def _key_row(document: Document) -> Row:
+    return {name: document.get(name) for name in KEY_FIELDS}
+
+
 def _key_document(row: Row) -> Document:
-    return {"_id": key_id(row["account_id"], row["key"]), **row}
+    values = {name: value for name, value in row.items() if value is not None}
+    return {"_id": key_id(row["account_id"], row["key"]), **values}
 
 
 def _without_id(document: Document) -> Row:
@@ -85,7 +92,7 @@ KINDS = {
         lambda document: {"slug": document["_id"], "until": document["kept_until"]},
         lambda row: {"_id": row["slug"], "kept_until": row["until"]},
     ),
-    "idempotency_keys": Kind("keys", {"fingerprint": {"$exists": True}}, _without_id, _key_document),
+    "idempotency_keys": Kind("keys", {"fingerprint": {"$exists": True}}, _key_row, _key_document),
     "blocks": Kind("blocks", {}, lambda document: asdict(block_of(document)), lambda row: block_document(Block(**row))),
 }
 

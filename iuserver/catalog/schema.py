@@ -148,6 +148,18 @@ MIGRATIONS = [
         created_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # A claim has a token. A key knows its image's blob, so that its answer goes with the image ('': it is gone). What
+    # stands there for images that are gone is forgotten, and what was made of a password by a fast hash.
+    """
+    ALTER TABLE idempotency_keys ADD COLUMN token TEXT;
+    ALTER TABLE idempotency_keys ADD COLUMN blob TEXT;
+    UPDATE idempotency_keys SET blob = json_extract(CAST(answer AS TEXT), '$.image.blob') WHERE answer IS NOT NULL;
+    UPDATE idempotency_keys SET fingerprint = x'', answer = NULL, blob = '' WHERE answer IS NOT NULL AND (
+        json_extract(CAST(answer AS TEXT), '$.image.password_hash') IS NOT NULL
+        OR blob NOT IN (SELECT blob FROM images WHERE buried_at IS NULL)
+    );
+    CREATE INDEX idempotency_keys_by_blob ON idempotency_keys (blob);
+    """,
 ]
 
 

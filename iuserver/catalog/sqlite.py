@@ -20,9 +20,22 @@ import orjson
 from iuserver.catalog import sqlite_rows
 from iuserver.catalog.schema import migrate
 from iuserver.errors import Fault
-from iuserver.policy import DAY, buried, charged, viewed
+from iuserver.policy import DAY, buried, charged, claim_lost, viewed
 from iuserver.ports import MAX_GRANTS
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image, Kept, Quota, Row, Stored
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    Image,
+    Kept,
+    Quota,
+    Row,
+    Stored,
+)
 from iuserver.threads import Crew, Job, Runs, Together, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
@@ -54,10 +67,11 @@ SELECT_KEY = """
     SELECT lease_until, fingerprint, answer FROM idempotency_keys WHERE account_id = ? AND key = ? AND claimed_at > ?
 """
 CLAIM_KEY = """
-    INSERT OR REPLACE INTO idempotency_keys (account_id, key, claimed_at, lease_until) VALUES (?, ?, ?, ?)
+    INSERT OR REPLACE INTO idempotency_keys (account_id, key, token, claimed_at, lease_until) VALUES (?, ?, ?, ?, ?)
 """
-WHERE_CLAIMED = "WHERE account_id = ? AND key = ? AND fingerprint IS NULL"
-KEEP_ANSWER = "UPDATE idempotency_keys SET fingerprint = ?, answer = ? WHERE account_id = ? AND key = ?"
+WHERE_CLAIMED = "WHERE account_id = ? AND key = ? AND token = ? AND fingerprint IS NULL"
+KEEP_ANSWER = f"UPDATE idempotency_keys SET fingerprint = ?, answer = ?, blob = ? {WHERE_CLAIMED}"
+FORGET_ANSWER = "UPDATE idempotency_keys SET fingerprint = x'', answer = NULL, blob = '' WHERE blob = ?"
 UPDATE_VIEWS = "UPDATE images SET views = ?, viewed_at = ?, let_go_at = ? WHERE slug = ?"
 INSERT_VIEWER = "INSERT OR IGNORE INTO viewers VALUES (?, ?)"
 INSERT_GRANT = "INSERT INTO grants VALUES (?, ?, ?)"
@@ -137,26 +151,26 @@ class SqliteCatalog:
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         return await self._change("disabled = ?", email, disabled)
 
-    async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
         def step(connection: sqlite3.Connection) -> Kept | None:
-            row = connection.execute(SELECT_KEY, (account_id, key, now - DAY)).fetchone()
+            row = connection.execute(SELECT_KEY, (account_id, claim.key, now - DAY)).fetchone()
             if row and row[1] is not None:
                 return _kept(*row[1:])
             if row and row[0] > now:
                 raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)
-            connection.execute(CLAIM_KEY, (account_id, key, now, lease_until))
+            connection.execute(CLAIM_KEY, (account_id, claim.key, claim.token, now, lease_until))
             return None
 
         kept: Kept | None = await self._writer.commit(step)
         return kept
 
-    async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
-        sql = f"UPDATE idempotency_keys SET lease_until = ? {WHERE_CLAIMED}"
-        await self._writer.commit(lambda connection: connection.execute(sql, (lease_until, account_id, key)).rowcount)
+    async def renew_key(self, account_id: str, claim: Claim, lease_until: int) -> None:
+        sql, values = f"UPDATE idempotency_keys SET lease_until = ? {WHERE_CLAIMED}", _claimed(account_id, claim)
+        await self._writer.commit(lambda connection: connection.execute(sql, (lease_until, *values)).rowcount)
 
-    async def free_key(self, account_id: str, key: str) -> None:
-        sql = f"DELETE FROM idempotency_keys {WHERE_CLAIMED}"
-        await self._writer.commit(lambda connection: connection.execute(sql, (account_id, key)).rowcount)
+    async def free_key(self, account_id: str, claim: Claim) -> None:
+        sql, values = f"DELETE FROM idempotency_keys {WHERE_CLAIMED}", _claimed(account_id, claim)
+        await self._writer.commit(lambda connection: connection.execute(sql, values).rowcount)
 
     async def void_claims(self) -> None:
         sql = "DELETE FROM idempotency_keys WHERE fingerprint IS NULL"
@@ -168,20 +182,22 @@ class SqliteCatalog:
         )
         return forgotten
 
-    async def commit_upload(self, image: Image, charge: Charge, claim: tuple[str, bytes] | None = None) -> Account:
-        ledger_row = (charge.month, charge.account_id, image.blob, image.slug)
+    async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None = None) -> Account:
         image_row = [getattr(image, name) for name in IMAGE_FIELDS]
 
         def step(connection: sqlite3.Connection) -> Account:
             row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
             account = charged(_account(row) if row else None, charge, image.size)
             _check_folder(connection, image)
+            if claim:
+                _check_claim(connection, account.id, claim)
             _insert_image(connection, image_row, image)
-            connection.execute(INSERT_LEDGER, ledger_row)
+            connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             if claim:
-                answer = Stored(image, Quota(account.used, charge.uploads_limit, account.plan))
-                connection.execute(KEEP_ANSWER, (claim[1], orjson.dumps(answer), account.id, claim[0]))
+                answer = orjson.dumps(Stored(image, Quota(account.used, charge.uploads_limit, account.plan)))
+                kept = (claim.fingerprint, answer, image.blob)
+                connection.execute(KEEP_ANSWER, (*kept, *_claimed(account.id, claim)))
             return account
 
         account: Account = await self._writer.commit(step)
@@ -200,6 +216,7 @@ class SqliteCatalog:
             image = Image(*row)
             connection.execute(GIVE_BACK, (image.size, image.account_id))
             connection.execute("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", (slug, keep_slug_until))
+            connection.execute(FORGET_ANSWER, (blob,))
             return image
 
         image: Image | None = await self._writer.commit(step)
@@ -242,6 +259,7 @@ class SqliteCatalog:
             connection.execute(GIVE_BACK, (image.size, image.account_id))
             connection.execute("DELETE FROM viewers WHERE slug = ?", (slug,))
             connection.execute("DELETE FROM grants WHERE slug = ?", (slug,))
+            connection.execute(FORGET_ANSWER, (blob,))
             return image
 
         image: Image | None = await self._writer.commit(step)
@@ -414,7 +432,9 @@ class SqliteCatalog:
         return _account(found)
 
 
-def _kept(fingerprint: bytes, answer: bytes) -> Kept:
+def _kept(fingerprint: bytes, answer: bytes | None) -> Kept:
+    if answer is None:
+        return Kept(fingerprint, None)
     told = orjson.loads(answer)
     return Kept(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
 
@@ -456,6 +476,18 @@ def _check_folder(connection: sqlite3.Connection, image: Image) -> None:
     sql = "SELECT 1 FROM folders WHERE account_id = ? AND slug = ?"
     if not connection.execute(sql, (image.account_id, image.folder)).fetchone():
         raise Fault("bad_field", "folder is not the slug of a folder of yours")
+
+
+def _claimed(account_id: str, claim: Claim) -> tuple[str, str, str]:
+    """The values of WHERE_CLAIMED."""
+    return account_id, claim.key, claim.token
+
+
+def _check_claim(connection: sqlite3.Connection, account_id: str, claim: Claim) -> None:
+    """Raises Fault("in_progress") where the claim does not hold its key any more."""
+    sql = f"SELECT 1 FROM idempotency_keys {WHERE_CLAIMED}"
+    if not connection.execute(sql, _claimed(account_id, claim)).fetchone():
+        raise claim_lost()
 
 
 def _insert_image(connection: sqlite3.Connection, row: list[Any], image: Image) -> None:

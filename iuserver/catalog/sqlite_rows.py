@@ -15,7 +15,7 @@ COLUMNS: dict[str, list[str]] = {
     "images": [f.name for f in fields(Image)],
     "ledger": ["month", "account_id", "blob", "slug"],
     "kept_slugs": ["slug", "until"],
-    "idempotency_keys": ["account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer"],
+    "idempotency_keys": ["account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer", "blob"],
     "blocks": [f.name for f in fields(Block)],
 }
 FOLDER_COLUMNS = ("slug", "name", "created_at")

@@ -19,7 +19,7 @@ from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.keeping.keeper import Keeper, kept_catalog
 from iuserver.ports import MAX_GRANTS, Catalog
-from iuserver.records import Account, AccountCounts, Block, Charge, Folder, Grant, Image
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -41,6 +41,10 @@ IMAGE = Image(
     created_at=200,
 )
 CHARGE = Charge("a1", ACCOUNT.key_hash, 1_795_000_000, "2026-11", uploads_limit=10, storage_limit=0)
+
+CLAIM = Claim("key", "first", b"fingerprint")
+OTHER_CLAIM = Claim("key", "second", b"other fingerprint")
+THIRD_CLAIM = Claim("key", "third", b"fingerprint")
 
 Work = Callable[[Catalog], Awaitable[Any]]
 
@@ -544,22 +548,22 @@ def test_the_secret_is_made_once_and_kept(on_catalog: Callable[[Work], Any]) -> 
 
 def test_an_idempotency_key_is_held_by_one_until_it_stands_for_an_upload(on_catalog: Callable[[Work], Any]) -> None:
     async def claim(catalog: Catalog, now: int) -> Any:
-        return await catalog.claim_key("a1", "key", now, now + 100)
+        return await catalog.claim_key("a1", CLAIM, now, now + 100)
 
     async def first(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
         assert await claim(catalog, 1000) is None
-        assert await refusal(claim(catalog, 1099)) == "in_progress"
-        assert await catalog.claim_key("a2", "key", 1099, 1199) is None
+        assert await refusal(catalog.claim_key("a1", OTHER_CLAIM, 1099, 1199)) == "in_progress"
+        assert await catalog.claim_key("a2", CLAIM, 1099, 1199) is None
         assert await claim(catalog, 1100) is None, "a lease that has lapsed"
-        await catalog.renew_key("a1", "key", 1300)
-        assert await refusal(claim(catalog, 1299)) == "in_progress"
-        await catalog.free_key("a1", "key")
+        await catalog.renew_key("a1", CLAIM, 1300)
+        assert await refusal(catalog.claim_key("a1", OTHER_CLAIM, 1299, 1399)) == "in_progress"
+        await catalog.free_key("a1", CLAIM)
         assert await claim(catalog, 1301) is None
-        await catalog.commit_upload(IMAGE, CHARGE, claim=("key", b"fingerprint"))
+        await catalog.commit_upload(IMAGE, CHARGE, CLAIM)
 
     async def then(catalog: Catalog) -> None:
-        await catalog.free_key("a1", "key")
+        await catalog.free_key("a1", CLAIM)
         await catalog.void_claims()
         assert await catalog.purge_keys(1400, 9) == 0
         kept = await claim(catalog, 1400)
@@ -580,11 +584,11 @@ def test_a_claim_that_lapses_at_once_is_a_look_that_stands_in_nobodys_way(on_cat
     async def work(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
         for _ in range(2):
-            assert await catalog.claim_key("a1", "key", 1000, 1000) is None
-        assert await catalog.claim_key("a1", "key", 1000, 1100) is None
-        assert await refusal(catalog.claim_key("a1", "key", 1000, 1000)) == "in_progress"
-        await catalog.commit_upload(IMAGE, CHARGE, ("key", b"print"))
-        kept = await catalog.claim_key("a1", "key", 1001, 1001)
+            assert await catalog.claim_key("a1", OTHER_CLAIM, 1000, 1000) is None
+        assert await catalog.claim_key("a1", CLAIM, 1000, 1100) is None
+        assert await refusal(catalog.claim_key("a1", OTHER_CLAIM, 1000, 1000)) == "in_progress"
+        await catalog.commit_upload(IMAGE, CHARGE, CLAIM)
+        kept = await catalog.claim_key("a1", OTHER_CLAIM, 1001, 1001)
         assert kept
         assert kept.stored.image == IMAGE
 
@@ -594,10 +598,139 @@ def test_a_claim_that_lapses_at_once_is_a_look_that_stands_in_nobodys_way(on_cat
 def test_a_refused_commit_leaves_its_key_claimed(on_catalog: Callable[[Work], Any]) -> None:
     async def work(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
-        await catalog.claim_key("a1", "key", 1000, 1100)
+        await catalog.claim_key("a1", CLAIM, 1000, 1100)
         over = replace(CHARGE, storage_limit=1)
-        assert await refusal(catalog.commit_upload(IMAGE, over, claim=("key", b"f"))) == "storage_quota_exceeded"
-        assert await refusal(catalog.claim_key("a1", "key", 1001, 1100)) == "in_progress"
+        assert await refusal(catalog.commit_upload(IMAGE, over, CLAIM)) == "storage_quota_exceeded"
+        assert await refusal(catalog.claim_key("a1", OTHER_CLAIM, 1001, 1100)) == "in_progress"
+
+    on_catalog(work)
+
+
+async def bare(catalog: Catalog) -> None:
+    """Nothing is stored, and nothing is charged."""
+    (counts,) = await catalog.counts("2026-11", "", 9)
+    assert (counts.used, counts.true_used, counts.stored_bytes, counts.bent) == (0, 0, 0, False)
+    assert await catalog.images_of("a1") == []
+    assert await catalog.ledger("a1", "2026-11") == 0
+
+
+def test_a_claim_whose_lease_has_lapsed_stores_nothing_once_another_has_come(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        assert await catalog.claim_key("a1", CLAIM, 1000, 1100) is None
+        assert await catalog.claim_key("a1", OTHER_CLAIM, 1100, 1200) is None
+        assert await refusal(catalog.commit_upload(image(1), CHARGE, CLAIM)) == "in_progress"
+        await bare(catalog)
+        await catalog.renew_key("a1", CLAIM, 5000)
+        await catalog.free_key("a1", CLAIM)
+        assert await refusal(catalog.claim_key("a1", THIRD_CLAIM, 1199, 1300)) == "in_progress", "it is the other's"
+        assert await catalog.claim_key("a1", THIRD_CLAIM, 1200, 1300) is None, "and has not been renewed by the first"
+        await catalog.commit_upload(image(3), CHARGE, THIRD_CLAIM)
+        for late in (CLAIM, OTHER_CLAIM, THIRD_CLAIM):
+            assert await refusal(catalog.commit_upload(image(4), CHARGE, late)) == "in_progress"
+        kept = await catalog.claim_key("a1", CLAIM, 1301, 1400)
+        assert kept
+        assert kept.stored
+        assert kept.stored.image == image(3)
+        assert await catalog.images_of("a1") == [image(3)]
+        assert await catalog.ledger("a1", "2026-11") == 1
+
+    on_catalog(work)
+
+
+def test_a_claim_whose_lease_has_lapsed_is_good_for_as_long_as_nobody_else_has_come(
+    on_catalog: Callable[[Work], Any],
+) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.claim_key("a1", CLAIM, 1000, 1001)
+        assert (await catalog.commit_upload(IMAGE, CHARGE, CLAIM)).used == 1
+
+    on_catalog(work)
+
+
+def test_a_claim_that_was_never_made_or_given_up_stores_nothing(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        assert await refusal(catalog.commit_upload(IMAGE, CHARGE, CLAIM)) == "in_progress"
+        await catalog.claim_key("a1", CLAIM, 1000, 1100)
+        await catalog.free_key("a1", CLAIM)
+        assert await refusal(catalog.commit_upload(IMAGE, CHARGE, CLAIM)) == "in_progress"
+        await bare(catalog)
+
+    on_catalog(work)
+
+
+@pytest.mark.parametrize("ending", ["deleted", "buried", "buried, then deleted"])
+def test_of_an_answer_whose_image_is_gone_nothing_is_left_but_that_its_key_was_used(
+    on_catalog: Callable[[Work], Any], ending: str
+) -> None:
+    picture = replace(BURN, filename="my secret.jpg", password_hash="$argon2id$secret")
+
+    async def work(catalog: Any) -> None:
+        await catalog.add_account(ACCOUNT)
+        for number, claim in enumerate((CLAIM, replace(OTHER_CLAIM, key="other"))):
+            await catalog.claim_key("a1", claim, 1000, 1100)
+            kept = picture if number == 0 else image(7)
+            await catalog.commit_upload(kept, CHARGE, claim)
+        if "buried" in ending:
+            await catalog.claim_view(picture.slug, picture.blob, viewer(1), None, 1000)
+            assert await catalog.bury_image(picture.slug, picture.blob, 2000) is not None
+        if "deleted" in ending:
+            assert await catalog.delete_image(picture.slug, picture.blob, 9000) is not None
+        if isinstance(catalog, SqliteCatalog | MongoCatalog):
+            rows = [row async for batch in catalog.rows("idempotency_keys", None, 9) for row in batch]
+            assert len(rows) == 2
+            assert "secret" not in repr(rows)
+        kept = await catalog.claim_key("a1", CLAIM, 2000, 2100)
+        assert kept == Kept(b"", None)
+        await catalog.void_claims()
+        assert await catalog.claim_key("a1", CLAIM, 2000, 2100) == kept, "it stands its day"
+        others = await catalog.claim_key("a1", replace(OTHER_CLAIM, key="other"), 2000, 2100)
+        assert others.stored.image == image(7)
+        assert await catalog.claim_key("a1", CLAIM, 1000 + 86400, 99000) is None
+
+    on_catalog(work)
+
+
+def test_months_only_move_forward_and_what_is_late_counts_in_the_one_that_has_begun(
+    on_catalog: Callable[[Work], Any],
+) -> None:
+    """Uploads in flight at midnight, or of servers whose clocks differ: no month begins twice."""
+
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        stored: list[str] = []
+        for number in range(60):
+            month = ("2026-11", "2026-12")[number % 2]
+            if await outcome(catalog.commit_upload(image(number), replace(CHARGE, month=month))) == "stored":
+                stored.append(month)
+        assert len(stored) == 11, "one before December began, and ten in December"
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert await catalog.ledger("a1", "2026-12") == 10
+        for asked in ("2026-11", "2026-12"):
+            (counts,) = await catalog.counts(asked, "", 9)
+            assert (counts.used, counts.true_used, counts.bent) == (10, 10, False)
+        (account,) = await catalog.accounts()
+        assert (account.month, account.used, account.used_in("2026-11")) == ("2026-12", 10, 10)
+        assert account.used_in("2027-01") == 0
+        january = await catalog.commit_upload(image(99), replace(CHARGE, month="2027-01"))
+        assert (january.month, january.used) == ("2027-01", 1)
+        late = await catalog.commit_upload(image(98), CHARGE)
+        assert (late.month, late.used) == ("2027-01", 2)
+        assert await catalog.ledger("a1", "2027-01") == 2
+
+    on_catalog(work)
+
+
+def test_a_late_commit_that_finds_the_month_full_is_told_when_that_one_ends(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        one = replace(CHARGE, uploads_limit=1, at=1_796_083_199)  # the last second of November
+        await catalog.commit_upload(image(1), replace(one, month="2026-12"))
+        with pytest.raises(Fault) as caught:
+            await catalog.commit_upload(image(2), one)
+        assert (caught.value.code, caught.value.retry_after) == ("quota_exceeded", 31 * 86400)
 
     on_catalog(work)
 

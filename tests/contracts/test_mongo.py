@@ -14,15 +14,34 @@ import pytest
 
 from iuserver.catalog import mongo
 from iuserver.catalog.mongo import MongoCatalog
-from iuserver.catalog.mongo_documents import Store
+from iuserver.catalog.mongo_documents import Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Folder, Grant, Image
+from iuserver.records import Block, Claim, Folder, Grant, Image, Kept
 from tests.conftest import LogGuard
-from tests.contracts.test_catalog import ACCOUNT, BURN, CHARGE, IMAGE, image, outcome, refusal, viewer
+from tests.contracts.test_catalog import (
+    ACCOUNT,
+    BURN,
+    CHARGE,
+    CLAIM,
+    IMAGE,
+    OTHER_CLAIM,
+    image,
+    outcome,
+    refusal,
+    viewer,
+)
 from tests.mongo_server import MongoServer, mongo_server
 
 FAR = 4_000_000_000  # a time by which all that is half done is old
-WRITES = {"insert_one", "update_one", "replace_one", "delete_one", "find_one_and_update", "find_one_and_replace"}
+WRITES = {
+    "insert_one",
+    "update_one",
+    "update_many",
+    "replace_one",
+    "delete_one",
+    "find_one_and_update",
+    "find_one_and_replace",
+}
 FOREVER = replace(CHARGE, uploads_limit=0)
 
 
@@ -94,40 +113,40 @@ def with_steps(mongo_database: str) -> Callable[[Callable[[MongoCatalog, MongoCa
     return run
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(6))
 def test_a_commit_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
-    """Charge, ledger row, record, idempotency key, end: the record decides."""
+    """The claim is held, charge, ledger row, record, idempotency key, end: the record decides."""
 
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await other.commit_upload(image(1), CHARGE)
-        await dying.claim_key("a1", "key", 1000, 1100)
+        await dying.claim_key("a1", CLAIM, then := int(hours_ago()), then + 100)
         die_after(dying, writes)
         with pytest.raises(Died):
-            await dying.commit_upload(image(2), CHARGE, claim=("key", b"fingerprint"))
+            await dying.commit_upload(image(2), CHARGE, claim=CLAIM)
         stored = await other.image("slug0002")
-        assert (stored is not None) == (writes > 2)
+        assert (stored is not None) == (writes > 3)
         (counts,) = await other.counts("2026-11", "", 9)
         assert not counts.bent, "what is under way is no difference"
         await other.mend_counts("a1", "2026-11")
         assert await other.settle(0, 9) == 0, "it is not old yet"
-        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes else 0)
+        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes > 1 else 0)
         assert await other.settle(FAR, 9) == 0
         assert await in_step(other) == ((2, 2000) if stored else (1, 1000))
-        kept = await other.claim_key("a1", "key", 2000, 2100)
+        kept = await other.claim_key("a1", OTHER_CLAIM, now := int(time.time()), now + 100)
         assert (kept.stored.image if kept else None) == stored
 
     with_steps(work)
 
 
-@pytest.mark.parametrize("writes", [3, 4])
+@pytest.mark.parametrize("writes", [4, 5])
 def test_a_repeat_finds_the_upload_whose_process_died_before_it_was_settled(with_steps: Any, writes: int) -> None:
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
-        await dying.claim_key("a1", "key", 1000, 1100)
+        await dying.claim_key("a1", CLAIM, 1000, 1100)
         die_after(dying, writes)
         with pytest.raises(Died):
-            await dying.commit_upload(IMAGE, CHARGE, claim=("key", b"fingerprint"))
+            await dying.commit_upload(IMAGE, CHARGE, claim=CLAIM)
         await other.void_claims()  # as it does at the next start of the same node
-        kept = await other.claim_key("a1", "key", 1010, 1110)
+        kept = await other.claim_key("a1", OTHER_CLAIM, 1010, 1110)
         assert kept
         assert (kept.fingerprint, kept.stored.image, kept.stored.quota.used) == (b"fingerprint", IMAGE, 1)
         await other.settle(FAR, 9)
@@ -143,14 +162,14 @@ async def used_up(catalog: MongoCatalog) -> None:
     assert await catalog.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1000)
 
 
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(5))
 def test_a_burial_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
-    """The entry, the tombstone, the bytes given back with the entry: the tombstone decides."""
+    """The entry, the tombstone, the answer forgotten, the bytes given back with the entry: the tombstone decides."""
 
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await used_up(other)
         die_after(dying, writes)
-        if writes < 3:
+        if writes < 4:
             with pytest.raises(Died):
                 await dying.bury_image(BURN.slug, BURN.blob, 1000)
         else:
@@ -159,7 +178,7 @@ def test_a_burial_that_dies_between_two_steps_is_settled(with_steps: Any, writes
         assert not counts.bent, "what is under way is no difference"
         await other.mend_counts("a1", "2026-11")
         assert await other.settle(0, 9) == 0, "it is not old yet"
-        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes in (1, 2) else 0)
+        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes in (1, 2, 3) else 0)
         assert await in_step(other) == ((2, 1000) if writes > 1 else (2, 2000))
         assert bool(await other.bury_image(BURN.slug, BURN.blob, 1000)) == (writes < 2)
         assert await in_step(other) == (2, 1000)
@@ -167,7 +186,7 @@ def test_a_burial_that_dies_between_two_steps_is_settled(with_steps: Any, writes
     with_steps(work)
 
 
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(5))
 def test_a_tombstone_may_be_deleted_whenever_its_burial_has_died(with_steps: Any, writes: int) -> None:
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await used_up(other)
@@ -180,7 +199,7 @@ def test_a_tombstone_may_be_deleted_whenever_its_burial_has_died(with_steps: Any
     with_steps(work)
 
 
-@pytest.mark.parametrize("writes", range(1, 6))
+@pytest.mark.parametrize("writes", range(1, 8))
 def test_a_deletion_that_dies_over_a_burial_that_has_died_is_settled(with_steps: Any, writes: int) -> None:
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await used_up(other)
@@ -294,9 +313,9 @@ def test_of_two_that_settle_at_once_one_does_it(with_steps: Any) -> None:
     with_steps(work)
 
 
-@pytest.mark.parametrize("writes", range(1, 4))
+@pytest.mark.parametrize("writes", range(1, 5))
 def test_a_deletion_that_dies_between_two_steps_is_settled(with_steps: Any, writes: int) -> None:
-    """The mark, the bytes given back, the tombstone, the end: from the mark on it is deleted."""
+    """The mark, the answer forgotten, the bytes given back, the kept slug, the end: from the mark on it is deleted."""
 
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
         await other.commit_upload(image(1), CHARGE)
@@ -309,7 +328,7 @@ def test_a_deletion_that_dies_between_two_steps_is_settled(with_steps: Any, writ
         assert await other.blobs_known([image(1).blob, image(2).blob]) == {image(2).blob}
         assert await other.delete_image("slug0001", image(1).blob, 300) is None
         await other.mend_counts("a1", "2026-11")
-        assert await other.settle(0, 9) == (1 if writes == 3 else 0), "only what guarded it goes at once"
+        assert await other.settle(0, 9) == (1 if writes == 4 else 0), "only what guarded it goes at once"
         await other.settle(FAR, 9)
         assert await in_step(other) == (2, 1000)
         again = replace(image(1), blob="c" * 32)
@@ -318,6 +337,99 @@ def test_a_deletion_that_dies_between_two_steps_is_settled(with_steps: Any, writ
         assert await in_step(other) == (3, 2000)
 
     with_steps(work)
+
+
+@pytest.mark.parametrize("writes", range(2, 5))
+@pytest.mark.parametrize("how", ["bury_image", "delete_image"])
+def test_an_answer_is_forgotten_though_the_end_of_its_image_has_died(with_steps: Any, how: str, writes: int) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.claim_key("a1", CLAIM, 1000, 1100)
+        await other.commit_upload(BURN, CHARGE, CLAIM)
+        await other.claim_view(BURN.slug, BURN.blob, viewer(1), None, 1000)
+        die_after(dying, writes)
+        await asyncio.gather(getattr(dying, how)(BURN.slug, BURN.blob, 1000), return_exceptions=True)
+        while await other.settle(FAR, 9):
+            pass
+        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == Kept(b"", None)
+        assert await in_step(other) == (1, 0)
+
+    with_steps(work)
+
+
+def test_an_image_that_is_deleted_before_its_key_stands_for_it_leaves_no_answer(with_steps: Any) -> None:
+    async def work(slow: MongoCatalog, other: MongoCatalog) -> None:
+        updates: list[Any] = []
+
+        class Deleting(Dying):
+            def __getattr__(self, name: str) -> Any:
+                async def update_one(*args: Any, **kwargs: Any) -> Any:
+                    if updates:  # the first holds the claim, the second lets the key stand for the upload
+                        assert await other.delete_image(IMAGE.slug, IMAGE.blob, 300) == IMAGE
+                    updates.append(args)
+                    return await self._collection.update_one(*args, **kwargs)
+
+                return update_one if name == "update_one" else getattr(self._collection, name)
+
+        await slow.claim_key("a1", CLAIM, 1000, 1100)
+        slow._atomic._store = replace(slow._store, keys=Deleting(slow._store.keys, []))
+        await slow.commit_upload(IMAGE, CHARGE, CLAIM)
+        assert len(updates) == 2
+        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == Kept(b"", None)
+
+    with_steps(work)
+
+
+def test_a_commit_has_a_fresh_lease_before_it_stores_anything(with_steps: Any) -> None:
+    """One whose lease has lapsed would else be overtaken between two of its steps."""
+
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        refused: list[str] = []
+
+        class Claiming(Dying):
+            def __getattr__(self, name: str) -> Any:
+                async def replace_one(*args: Any, **kwargs: Any) -> Any:
+                    refused.append(await refusal(other.claim_key("a1", OTHER_CLAIM, int(hours_ago()), FAR)))
+                    return await self._collection.replace_one(*args, **kwargs)
+
+                return replace_one if name == "replace_one" else getattr(self._collection, name)
+
+        await one.claim_key("a1", CLAIM, then := int(hours_ago()) - 300, then + 120)
+        one._atomic._store = replace(one._store, images=Claiming(one._store.images, []))
+        await one.commit_upload(IMAGE, CHARGE, CLAIM)
+        assert refused == ["in_progress"]
+
+    with_steps(work)
+
+
+def test_what_0_1_0_has_kept_is_adopted_or_forgotten(mongo_database: str) -> None:
+    """Documents as 0.1.0 wrote them: without a blob; of a password it had made a fast hash."""
+    locked, plain, gone, buried = (image(number) for number in range(4))
+    plain = replace(plain, password_hash=None)
+    gone, buried = replace(gone, password_hash=None), replace(buried, password_hash=None, buried_at=1)
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(mongo_database)
+        await catalog.add_account(ACCOUNT)
+        for stored in (locked, plain, buried):
+            await catalog._store.images.insert_one(image_document(stored))
+        for number, kept in enumerate((locked, plain, gone, buried)):
+            document = {"_id": f"a1 {number}", "account_id": "a1", "key": str(number), "claimed_at": 1000}
+            told = {"lease_until": 1100, "fingerprint": b"fast", "answer": answer(kept, ACCOUNT, 10)}
+            await catalog._store.keys.insert_one(document | told)
+        await catalog.close()
+        catalog = await MongoCatalog.open(mongo_database)
+        found = [await catalog.claim_key("a1", Claim(str(number), "t"), 1001, 1101) for number in range(4)]
+        assert [kept and (kept.fingerprint, kept.stored and kept.stored.image) for kept in found] == [
+            (b"", None),
+            (b"fast", plain),
+            (b"", None),
+            (b"", None),
+        ]
+        assert await catalog.delete_image(plain.slug, plain.blob, 300)
+        assert await catalog.claim_key("a1", Claim("1", "t"), 1001, 1101) == Kept(b"", None)
+        await catalog.close()
+
+    asyncio.run(work())
 
 
 def test_an_image_that_is_deleted_before_its_dead_commit_is_settled_stays_counted(with_steps: Any) -> None:
@@ -383,9 +495,9 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.set_plan(ACCOUNT.email, "pro"),
         catalog.set_key(ACCOUNT.email, b"n" * 32, "wxyz"),
         catalog.set_disabled(ACCOUNT.email, True),
-        catalog.claim_key("a1", "key", 1, 2),
-        catalog.renew_key("a1", "key", 3),
-        catalog.free_key("a1", "key"),
+        catalog.claim_key("a1", CLAIM, 1, 2),
+        catalog.renew_key("a1", CLAIM, 3),
+        catalog.free_key("a1", CLAIM),
         catalog.void_claims(),
         catalog.purge_keys(1, 9),
         catalog.commit_upload(image(2), CHARGE),

@@ -17,7 +17,7 @@ from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.ports import Copyable
-from iuserver.records import ROW_KEYS, Account, Block, Charge, Folder, Grant, Image, Row
+from iuserver.records import ROW_KEYS, Account, Block, Charge, Claim, Folder, Grant, Image, Row
 from iuserver.settings import Settings
 from tests import pictures
 from tests.running import running
@@ -59,7 +59,7 @@ async def fill(catalog: Copyable, count: int) -> None:
     for number, size in ((1, 5), (2, None)):
         await catalog.add_block(Block(f"b{number}", bytes([number]) * 32, size, "x.jpg", number))
     await catalog.set_disabled(ACCOUNTS[2].email, True)
-    await catalog.claim_key("a1", "claimed", 1000, 2000)
+    await catalog.claim_key("a1", Claim("claimed", "t"), 1000, 2000)
 
 
 SEEN = 6
@@ -80,10 +80,10 @@ async def _look_at(catalog: Copyable, image: Image) -> None:
 
 
 async def _upload(catalog: Copyable, number: int) -> None:
-    key = f"key {number}"
+    claim = Claim(f"key {number}", "t", b"f")
     if number % 7 == 0:
-        await catalog.claim_key(ACCOUNTS[number % 3].id, key, 1000, 1100)
-    await catalog.commit_upload(picture(number), CHARGES[number % 3], (key, b"f") if number % 7 == 0 else None)
+        await catalog.claim_key(ACCOUNTS[number % 3].id, claim, 1000, 1100)
+    await catalog.commit_upload(picture(number), CHARGES[number % 3], claim if number % 7 == 0 else None)
 
 
 async def rows(catalog: Copyable) -> dict[str, list[Row]]:
@@ -145,10 +145,12 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
     async def look(catalog: Copyable) -> None:
         assert await catalog.counts("2026-11", "", 9) == counts
         assert not any(found.bent for found in counts)
-        kept = await catalog.claim_key("a1", "key 21", 1001, 1100)
+        kept = await catalog.claim_key("a1", Claim("key 21", "t"), 1001, 1100)
         assert kept
         assert kept.stored.image == picture(21)
-        assert await catalog.claim_key("a1", "claimed", 1001, 1100) is None, "what is claimed there is not claimed here"
+        assert await catalog.claim_key("a1", Claim("claimed", "t"), 1001, 1100) is None, (
+            "what is claimed there is not claimed here"
+        )
         assert [folder.slug for folder, _ in await catalog.folders("a1")] == ["cats", "dogs"]
         account = await catalog.commit_upload(replace(picture(90), slug="new"), CHARGES[0])
         assert account.used == counts[0].used + 1

@@ -16,8 +16,9 @@ import requests
 
 from iuserver.keeping.keeper import Keeper, KeeperCrash
 from iuserver.keeping.wire import LARGEST
+from iuserver.policy import LEASE_SECONDS
+from iuserver.records import Claim
 from iuserver.server import StartError
-from iuserver.uploads import LEASE_SECONDS
 from tests import dying_keeper, pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, Clock, RunningServer, bearer, eventually, running
@@ -138,7 +139,9 @@ def test_more_questions_than_fit_into_its_socket_wait_for_it(tmp_path: Path) -> 
         keeper = Keeper(tmp_path / "catalog.db", None, sync=True)
         await keeper.start()
         os.kill(keeper.pid, signal.SIGSTOP)
-        asked = [asyncio.ensure_future(keeper.ask("catalog", "free_key", "a", "k" * 200)) for _ in range(2000)]
+        asked = [
+            asyncio.ensure_future(keeper.ask("catalog", "free_key", "a", Claim("k" * 200, "t"))) for _ in range(2000)
+        ]
         await asyncio.sleep(0)
         assert not any(answer.done() for answer in asked)
         os.kill(keeper.pid, signal.SIGCONT)
@@ -155,7 +158,7 @@ def test_a_bug_in_the_keeper_is_told_as_one_and_ends_it_as_little_as_sigterm(tmp
         with pytest.raises(KeeperCrash, match="no_such_thing"):
             await keeper.ask("catalog", "no_such_thing")
         with pytest.raises(ValueError, match="bytes"):
-            await keeper.ask("catalog", "free_key", "a", "k" * LARGEST)
+            await keeper.ask("catalog", "free_key", "a", Claim("k" * LARGEST, "t"))
         os.kill(keeper.pid, signal.SIGTERM)
         assert await keeper.ask("catalog", "purge_keys", 0, 1) == 0, "it goes on"
         await keeper.close()

@@ -14,6 +14,7 @@ import requests
 
 from iuserver.catalog.mongo_commits import Steps
 from iuserver.errors import Fault
+from iuserver.records import Claim
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.mongo_server import mongo_server
@@ -205,9 +206,9 @@ def test_a_node_frees_the_keys_it_held_before_it_was_killed_and_no_others(
     catalog = one.server._services.uploads.catalog
     for server, key in ((one, "first"), (two, "second")):
         now = int(time.time())
-        claim = server.server._services.uploads.catalog.claim_key("a1", key, now, now + 100)
+        claim = server.server._services.uploads.catalog.claim_key("a1", Claim(key, "t"), now, now + 100)
         assert server.call(claim) is None
     one.call(catalog.void_claims())  # as at its next start
-    assert one.call(catalog.claim_key("a1", "first", now, now + 100)) is None
+    assert one.call(catalog.claim_key("a1", Claim("first", "u"), now, now + 100)) is None
     with pytest.raises(Fault, match="under way"):
-        one.call(catalog.claim_key("a1", "second", now, now + 100))
+        one.call(catalog.claim_key("a1", Claim("second", "u"), now, now + 100))
