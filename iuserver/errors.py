@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import functools
+from typing import Any, Literal
 
 from iuserver.records import Quota
 
@@ -66,3 +67,11 @@ class Fault(Exception):
         self.message = message
         self.retry_after = retry_after
         self.quota = quota
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process, whole."""
+        return functools.partial(type(self), retry_after=self.retry_after, quota=self.quota), (self.code, self.message)
+
+
+class Tampered(Fault):
+    """A picture was not stored, as a worker could still change it, or has done so: it must have been taken over."""

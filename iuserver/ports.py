@@ -214,11 +214,12 @@ class Blob(Protocol):
 class BlobStore(Protocol):
     """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
 
-    async def put(self, key: str, path: str) -> None:
+    async def put(self, key: str, path: str) -> int:
         """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.
 
-        The file at `path` must not be written to afterwards; the blob may be the same file under another name.
-        A key is never overwritten.
+        Returns how many bytes the blob has. The file at `path` must not be written to afterwards; the blob may be the
+        same file under another name. A key is never overwritten. Raises Fault("storage_unavailable"), of which Tampered
+        where somebody still has the file open for writing.
         """
 
     async def open(self, key: str) -> Blob:

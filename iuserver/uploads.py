@@ -14,7 +14,7 @@ from string import ascii_letters, digits
 from typing import Any
 
 from iuserver import forms, policy
-from iuserver.errors import ClientGone, Fault
+from iuserver.errors import ClientGone, Fault, Tampered
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
@@ -201,13 +201,15 @@ class UploadSession:
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             self._end_stage("work")
-            await self._uploads.blobs.put(image.blob, self._target)
+            await self._put(image)
             self._end_stage("store")
             stored = await self._commit(image, form.custom_slug is not None, fingerprint, is_here)
             self._end_stage("commit")
             self._uploads.metrics.uploaded(self._spool.size, image.size)
             return stored
-        except (Fault, ClientGone):
+        except (Fault, ClientGone) as error:
+            if isinstance(error, Tampered):
+                self._uploads.imaging.replace_all()
             await self._free_claim()
             raise
         finally:
@@ -277,6 +279,13 @@ class UploadSession:
             upload_source=self._source,
             created_at=now,
         )
+
+    async def _put(self, image: Image) -> None:
+        """Store the bytes, which a worker may have changed since it told what they are. Raises Fault."""
+        if await self._uploads.blobs.put(image.blob, self._target) != image.size:
+            with contextlib.suppress(Fault):  # the janitor finds what no record knows
+                await self._uploads.blobs.delete(image.blob)
+            raise Tampered("storage_unavailable", "The server could not store the image safely; send it again")
 
     async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""

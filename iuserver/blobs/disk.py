@@ -3,13 +3,19 @@
 The shards are made and opened at start: 256 folders serve ten million blobs, and no upload has to make one. A blob
 gets its name by link(2), which never overwrites, after its bytes have been synced; then the folder is synced, so that
 the name survives a crash as well.
+
+A file is linked only once nobody can write to it any more, by whatever name or descriptor: its mode says so, and the
+kernel, asked for a lease, that nobody has it open for writing. Where that cannot be known, its bytes are copied.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import functools
+import io
 import itertools
 import os
 import shutil
@@ -19,7 +25,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from iuserver.errors import Fault
+from iuserver.errors import Fault, Tampered
 from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
 CHUNK = 256 * 1024
@@ -27,6 +33,13 @@ SYNC_THREADS = 8
 PORTION = 500
 """So many files are listed at a time: a few milliseconds."""
 SHARDS = [f"{number:02x}" for number in range(256)]
+READABLE = 0o440
+"""The mode of a blob: who runs the server reads it, and nobody writes to it."""
+LEASABLE = {0xEF53, 0x01021994, 0x58465342, 0x9123683E, 0xF2F52010}
+"""ext2 to ext4, tmpfs, XFS, btrfs and F2FS, as statfs(2) names them: file systems whose leases tell of every writer. On
+others they may not; on overlayfs, for one, who has mapped a file and closed it is overlooked."""
+REFUSED_LEASE = {errno.EAGAIN, errno.EWOULDBLOCK}
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class DiskBlobs:
@@ -40,9 +53,11 @@ class DiskBlobs:
         for shard in SHARDS:
             (folder / shard).mkdir(parents=True, exist_ok=True)
             self._shards[shard] = os.open(folder / shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._leasable = _kind(self._shards[SHARDS[0]]) in LEASABLE
 
-    async def put(self, key: str, path: str) -> None:
-        await self._in_thread(lambda: self._put(path, self._shards[key[:2]], key))
+    async def put(self, key: str, path: str) -> int:
+        size: int = await self._in_thread(lambda: self._put(path, self._shards[key[:2]], key))
+        return size
 
     async def open(self, key: str) -> DiskBlob:
         try:
@@ -88,38 +103,79 @@ class DiskBlobs:
         except OSError as error:
             raise _unavailable() from error
 
-    def _put(self, path: str, shard: int, key: str) -> None:
+    def _put(self, path: str, shard: int, key: str) -> int:
+        # Not to wait, should it be a pipe; nor for a link to lead elsewhere.
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as source:
+            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+                raise _tampered()
+            if not (self._leasable and _frozen(source.fileno()) and self._link(source.fileno(), shard, key)):
+                return self._copy(source, shard, key)
+            return os.fstat(source.fileno()).st_size
+
+    def _link(self, file: int, shard: int, key: str) -> bool:
+        """Sync a file and make it a blob; false where it is on another disk."""
         if self._sync:
-            _sync(path)
+            _sync(file)
         try:
-            os.link(path, key, dst_dir_fd=shard)
+            os.link(f"/proc/self/fd/{file}", key, dst_dir_fd=shard, follow_symlinks=True)  # the file, whatever its path
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._put_from_another_disk(path, shard, key)
+            return False
         if self._sync:
             os.fsync(shard)
+        return True
 
-    def _put_from_another_disk(self, path: str, shard: int, key: str) -> None:
+    def _copy(self, source: io.FileIO, shard: int, key: str) -> int:
+        """Make a copy of a file a blob, and tell its size."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
-            with open(path, "rb") as source, open(os.open(temporary, flags, 0o640, dir_fd=shard), "wb") as target:
+            with open(os.open(temporary, flags, READABLE, dir_fd=shard), "wb") as target:
                 shutil.copyfileobj(source, target)
                 target.flush()
                 if self._sync:
-                    os.fsync(target.fileno())
+                    _sync(target.fileno())
+                size = target.tell()
             os.link(temporary, key, src_dir_fd=shard, dst_dir_fd=shard)
         finally:
             os.unlink(temporary, dir_fd=shard)
+        if self._sync:
+            os.fsync(shard)
+        return size
 
 
-def _sync(path: str) -> None:
-    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def _sync(file: int) -> None:
+    os.fsync(file)
+
+
+def _kind(file: int) -> int:
+    """What statfs(2) calls the file system that a file is on."""
+    found = ctypes.create_string_buffer(256)  # struct statfs, which begins with the kind, is smaller
+    if LIBC.fstatfs(file, found):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return ctypes.c_ulong.from_buffer(found).value
+
+
+def _frozen(file: int) -> bool:
+    """Let nobody write to a file that is open here for reading. False where the file system cannot.
+
+    Nobody opens it for writing who may not change modes, as workers may not. Raises Tampered where somebody has it
+    open for writing, or has mapped it so: the kernel then grants no lease for reading (fcntl(2), F_SETLEASE).
+    """
+    os.fchmod(file, os.fstat(file).st_mode & READABLE)
     try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno in REFUSED_LEASE:
+            raise _tampered() from error
+        return False
+    return True
+
+
+def _tampered() -> Tampered:
+    return Tampered("storage_unavailable", "The server could not store the image safely; send it again")
 
 
 class _ShardListing:

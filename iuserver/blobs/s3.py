@@ -92,7 +92,7 @@ class S3Blobs:
         """Raises Fault("storage_unavailable") where the bucket cannot be listed."""
         await self.request("list_objects_v2", Prefix=self._prefix, MaxKeys=1)
 
-    async def put(self, key: str, path: str) -> None:
+    async def put(self, key: str, path: str) -> int:
         with _vendor_errors():
             parts = await asyncio.to_thread(_parts_of, path)
         try:
@@ -103,6 +103,7 @@ class S3Blobs:
         except Fault as fault:
             if not (_code(fault) in _DONE_ALREADY and await self._holds(key, parts)):
                 raise _unavailable() from fault.__cause__
+        return sum(part.size for part in parts)
 
     async def open(self, key: str) -> S3Blob:
         blob = S3Blob(self, key)

@@ -1,7 +1,8 @@
 """The pool of worker processes: hands each one job at a time, and replaces one that hangs or dies.
 
 Workers are separate programs (never forks: libvips does not survive them) that hold nothing of ours but one end of
-a socket pair. A worker leaves when the other end closes, so none outlives this process, even after kill -9.
+a socket pair. A worker leaves when the other end closes, so none outlives this process, even after kill -9. What they
+say is not believed unless it can be so: a worker that parses what strangers send may be a stranger's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import Any, cast
 import orjson
 
 from iuserver.errors import Fault
+from iuserver.imaging.answers import UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
+from iuserver.imaging.stderr import Stderr
 from iuserver.imaging.wire import SLOT, Reader, message, send_slot
 from iuserver.policy import overloaded
 from iuserver.records import Facts
@@ -37,11 +40,8 @@ DEATHS_IN_A_ROW = 5
 two, as it is tried twice, and something that kills all workers at once happens."""
 MOST_DOUBLINGS = 3
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+PROGRAM = "iuserver.imaging.worker"
 PACKAGE_ROOT = Path(__file__).parents[2]
-
-
-class WorkerCrash(RuntimeError):
-    """A worker met a bug of ours; the text is its traceback."""
 
 
 @dataclass
@@ -105,6 +105,12 @@ class Pool:
             worker.process.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def replace_all(self) -> None:
+        """Kill every worker, as one of them, nobody knows which, has been taken over. Jobs go to those that come."""
+        log.error("a worker could still change a picture that was to be stored; all workers are replaced")
+        for worker in self._all:
+            worker.process.kill()
+
     @property
     def healthy(self) -> bool:
         """Whether jobs are taken: not while one worker after the other dies, until one has started or done its job."""
@@ -136,13 +142,13 @@ class Pool:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                process = await self._run_program(theirs.fileno())
+                process, stderr = await self._run_program(theirs.fileno())
             slot = send_slot(ours)
         except OSError:
             ours.close()
             raise
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, slot), sock=ours)
+        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, stderr, slot), sock=ours)
         self._all.add(worker)
         self._spawn(self._mourn(worker))
         try:
@@ -151,15 +157,24 @@ class Pool:
             process.kill()
             raise
 
-    async def _run_program(self, connection: int) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "iuserver.imaging.worker"),
-            *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
-            stdin=connection,
-            stdout=asyncio.subprocess.DEVNULL,
-            env=_environment(self.folder),
-            start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
-        )
+    async def _run_program(self, connection: int) -> tuple[Process, Stderr]:
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", PROGRAM),
+                *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
+                stdin=connection,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=writing,
+                env=_environment(self.folder),
+                start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return process, await Stderr.opened(process.pid, reading)
 
     async def _mourn(self, worker: _Worker) -> None:
         """Wait for a worker's end, settle the job that it held, and replace it."""
@@ -176,6 +191,7 @@ class Pool:
             self._assign()
         if lost:
             await self._start_another()
+        await worker.stderr.close()
 
     async def _start_another(self) -> None:
         """Start a worker, however often that takes."""
@@ -273,10 +289,11 @@ class _Worker(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, pool: Pool, process: Process, slot: mmap.mmap) -> None:
+    def __init__(self, pool: Pool, process: Process, stderr: Stderr, slot: mmap.mmap) -> None:
         loop = asyncio.get_running_loop()
         self.pool = pool
         self.process = process
+        self.stderr = stderr
         self.ready: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
         self.job: _Job | None = None
@@ -284,6 +301,7 @@ class _Worker(asyncio.Protocol):
         self.timed_out = False
         self.expiring = False
         self.expired = False
+        self._distrusted = False
         self._loop = loop
         self._slot = slot
         self._reader = Reader()
@@ -315,33 +333,60 @@ class _Worker(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        answer = self._reader.feed(data)
-        if answer is None:
+        if self._distrusted:
             return
-        if "ready" in answer:
-            self.ready.set_result(None)
-            self.pool.worker_ready(self, answer["missing"])
+        try:
+            answer = self._reader.feed(data)
+            if answer is None:
+                return
+            told = self._judge(answer)
+        except (UnexpectedAnswer, ValueError) as error:
+            self._distrust(error)
         else:
-            self._finish(answer)
+            self._take(told)
+
+    def _judge(self, answer: dict[str, Any]) -> list[str] | Facts | Fault | WorkerCrash:
+        """What an answer says, if it is one that is due. Raises UnexpectedAnswer."""
+        if not self.ready.done():
+            return ready_of(answer)
+        if self.job is None:
+            raise UnexpectedAnswer("without a job")
+        target = None if self.job.done.done() else self.job.target  # nobody waits for it: it may have been removed
+        return result_of(answer, target, self.pool.rules.limits)
+
+    def _distrust(self, error: Exception) -> None:
+        """Kill a worker that is not what it was; its job, if it has one, is another's."""
+        self._distrusted = True
+        log.error("worker %d answered what no worker does: %s; killing it", self.process.pid, error)
+        self._leave_line()
+        self.process.kill()
+
+    def _take(self, told: list[str] | Facts | Fault | WorkerCrash) -> None:
+        if isinstance(told, list):
+            self.ready.set_result(None)
+            self.pool.worker_ready(self, told)
+        else:
+            self._finish(told)
             self.pool.worker_done(self)
 
-    def _finish(self, answer: dict[str, Any]) -> None:
+    def _finish(self, result: Facts | Fault | WorkerCrash) -> None:
         job, self.job = self.job, None
         self.jobs_done += 1
         if self._timer:
             self._timer.cancel()
-        if job is None or job.done.done():
-            return
-        if "facts" in answer:
-            job.done.set_result(Facts(**answer["facts"]))
-        elif "fault" in answer:
-            _fail(job, Fault(*answer["fault"]))
-        else:
-            _fail(job, WorkerCrash(answer["crash"]))
+        assert job
+        if isinstance(result, Exception):
+            _fail(job, result)
+        elif not job.done.done():
+            job.done.set_result(result)
+
+    def _leave_line(self) -> None:
+        """Get no job any more."""
+        if self in self.pool._idle:
+            self.pool._idle.remove(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self in self.pool._idle:
-            self.pool._idle.remove(self)  # at once: its process may take a while to end
+        self._leave_line()  # at once: its process may take a while to end
         if self._timer:
             self._timer.cancel()
         if not self.ready.done():

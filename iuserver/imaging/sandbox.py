@@ -1,13 +1,16 @@
 """Confinement: what a parser of untrusted bytes has no need of, a worker gives up for ever before its first job.
 
-Linux offers three parts of this. Any process may ask for them, and none can take them back:
+Linux offers four parts of this. Any process may ask for them, and none can take them back:
 
-- no_new_privs, prctl(2): nothing that is executed brings rights along. The other two presuppose it.
-- Landlock, landlock(7) and linux/landlock.h: no file is opened, made, linked, cut or removed but below one folder.
+- no_new_privs, prctl(2): nothing that is executed brings rights along. Landlock and seccomp presuppose it.
+- capabilities(7): a worker of a server that runs as root is an ordinary user's process.
+- Landlock, landlock(7) and linux/landlock.h: no file is opened, made, linked, cut or removed but below one folder. Its
+  scopes: no signal reaches a process that is not confined with this one, nor does a connection to an abstract socket.
 - seccomp, seccomp(2), linux/seccomp.h and linux/filter.h: a small program judges every system call by its number.
 
 That program names what is refused, not what is allowed: Python, glibc and libvips call other things in each version,
-and one that was forgotten would fail every upload. All that is newer than Linux 5.0 is refused, as if it had not been
+and one that was forgotten would fail every upload. Only of fcntl(2), which has a command for everything, the few are
+named that are allowed. All that is newer than Linux 5.0 is refused, as if it had not been
 invented yet; io_uring is in there, which has sockets of its own.
 """
 
@@ -15,6 +18,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
+import mmap
 import os
 import struct
 import sys
@@ -29,6 +34,13 @@ VERSION, BENEATH = 1, 1
 RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 """How many rights a version of Landlock knows, from the lowest bit on; from version 5 (Linux 6.10) it is 16."""
 WRITE, READ, REMOVE, MAKE, CUT = 1 << 1, 1 << 2, 1 << 5, 1 << 8, 1 << 14  # regular files
+SCOPED = 6
+"""The version of Landlock that came with scopes (Linux 6.12)."""
+SCOPES = 1 << 0 | 1 << 1  # abstract unix sockets, signals
+
+CAPABILITIES_V3 = 0x20080522  # linux/capability.h
+DAC_READ_SEARCH = 1 << 2
+"""The one capability to keep, where there are any: the spool may be in a folder that only its owner may enter."""
 
 LOAD, AND, EQUAL, AT_LEAST, ANSWER = 0x20, 0x54, 0x15, 0x35, 0x06  # LD|W|ABS, ALU|AND|K, JMP|JEQ|K, JMP|JGE|K, RET|K
 NUMBER, MACHINE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
@@ -60,9 +72,19 @@ REFUSED = """
     setxattr 188 5           lsetxattr 189 6          fsetxattr 190 7          utime 132 -
     removexattr 197 14       lremovexattr 198 15      fremovexattr 199 16      utimes 235 -
     futimesat 261 -
+    setpriority 141 140      ioprio_set 251 30        setpgid 109 154          migrate_pages 256 238
+    sched_setparam 142 118   sched_setscheduler 144 119 sched_setaffinity 203 122 sched_setattr 314 274
+    move_pages 279 239       memfd_create 319 279     io_setup 206 0           io_submit 209 2
+    inotify_init 253 -       inotify_init1 294 26     fanotify_init 300 262    mq_unlink 241 181
+    shmget 29 194            shmctl 31 195            semget 64 190            semctl 66 191
+    msgget 68 186            msgctl 71 187
 """
-JUDGED = "clone 56 220 prlimit64 302 261 tgkill 234 131 open 2 - openat 257 56"
+JUDGED = "clone 56 220 prlimit64 302 261 tgkill 234 131 open 2 - openat 257 56 mmap 9 222 fcntl 72 25"
 CLONE_THREAD, WHOLE = 0x10000, 0xFFFFFFFF
+SHARED_MEMORY = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+"""Memory of a kind that RLIMIT_DATA does not count; so is that of memfd_create and shmget."""
+F_SETOWN, F_DUPFD_CLOEXEC = 8, 1030
+"""fcntl's commands of linux/fcntl.h: below the first are those for duplicates, flags and locks."""
 
 
 def confine(folder: str) -> list[str]:
@@ -74,7 +96,9 @@ def confine(folder: str) -> list[str]:
     missing = []
     parts: dict[str, Callable[[], Any]] = {
         "no_new_privs": lambda: _call(LIBC.prctl, SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+        "dropped capabilities": _drop_capabilities,
         "Landlock": lambda: _restrict_files(folder),
+        "Landlock's scopes": _restrict_scopes,
         "seccomp": _restrict_calls,
     }
     for name, part in parts.items():
@@ -94,9 +118,19 @@ def _call(function: Any, *arguments: int) -> int:
     return result
 
 
+def _drop_capabilities() -> None:
+    """Keep no right of root's but to enter folders. Raises OSError."""
+    header = ctypes.create_string_buffer(struct.pack("=Ii", CAPABILITIES_V3, 0))  # struct __user_cap_header_struct
+    sets = ctypes.create_string_buffer(24)  # effective, permitted and inheritable: their lower halves, then the upper
+    _call(LIBC.capget, ctypes.addressof(header), ctypes.addressof(sets))
+    kept = struct.unpack("=6I", sets.raw)[1] & DAC_READ_SEARCH
+    sets.raw = struct.pack("=6I", kept, kept, 0, 0, 0, 0)
+    _call(LIBC.capset, ctypes.addressof(header), ctypes.addressof(sets))
+
+
 def _restrict_files(folder: str) -> None:
     """Deny every right that this Landlock knows, and grant some of them below a folder. Raises OSError."""
-    known = (1 << RIGHTS.get(_call(LIBC.syscall, CREATE_RULESET, 0, 0, VERSION), 16)) - 1
+    known = (1 << RIGHTS.get(_landlock_version(), 16)) - 1
     handled = ctypes.c_uint64(known)  # struct landlock_ruleset_attr, as it was in the beginning
     ruleset = _call(LIBC.syscall, CREATE_RULESET, ctypes.addressof(handled), ctypes.sizeof(handled), 0)
     beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
@@ -108,6 +142,22 @@ def _restrict_files(folder: str) -> None:
     finally:
         os.close(beneath)
         os.close(ruleset)
+
+
+def _restrict_scopes() -> None:
+    """Let neither signals nor connections to abstract sockets leave this process. Raises OSError."""
+    if (version := _landlock_version()) < SCOPED:
+        raise OSError(errno.ENOSYS, f"version {version}, they came with {SCOPED}")
+    attributes = ctypes.create_string_buffer(struct.pack("=QQQ", 0, 0, SCOPES))  # struct landlock_ruleset_attr
+    ruleset = _call(LIBC.syscall, CREATE_RULESET, ctypes.addressof(attributes), 24, 0)
+    try:
+        _call(LIBC.syscall, RESTRICT_SELF, ruleset, 0)
+    finally:
+        os.close(ruleset)
+
+
+def _landlock_version() -> int:
+    return _call(LIBC.syscall, CREATE_RULESET, 0, 0, VERSION)
 
 
 def _restrict_calls() -> None:
@@ -133,6 +183,8 @@ def _program(machine: int, column: int) -> Iterator[bytes]:
     yield _judge(judged["clone"], 0, CLONE_THREAD, CLONE_THREAD, ALLOW, REFUSE)  # threads, and no processes
     yield _judge(judged["prlimit64"], 0, WHOLE, 0, ALLOW, REFUSE)  # its own limits
     yield _judge(judged["tgkill"], 0, WHOLE, os.getpid(), ALLOW, REFUSE)  # abort(3)
+    yield _judge(judged["mmap"], 3, SHARED_MEMORY, SHARED_MEMORY, REFUSE, ALLOW)
+    yield _judge_fcntl(judged["fcntl"])
     for name, argument in (("open", 1), ("openat", 2)):
         if name in judged:  # neither to read nor to write, which Landlock lets pass, can still cut a file
             yield _judge(judged[name], argument, os.O_ACCMODE, os.O_ACCMODE, REFUSE, ALLOW)
@@ -152,6 +204,24 @@ def _judge(number: int, argument: int, bits: int, value: int, equal: int, other:
     """Answer one call by some of the lower 32 bits of an argument (the machines above are little-endian)."""
     look = _step(LOAD, ARGUMENTS + 8 * argument) + _step(AND, bits) + _step(EQUAL, value, 0, 1)
     return _step(EQUAL, number, 0, 5) + look + _step(ANSWER, equal) + _step(ANSWER, other)
+
+
+def _judge_fcntl(number: int) -> bytes:
+    """Allow the commands for duplicates, locks and flags, but for the flag that has signals sent, to whomever."""
+    return b"".join(
+        (
+            _step(EQUAL, number, 0, 9),
+            _step(LOAD, ARGUMENTS + 8),
+            _step(EQUAL, F_DUPFD_CLOEXEC, 5, 0),
+            _step(AT_LEAST, F_SETOWN, 5, 0),
+            _step(EQUAL, fcntl.F_SETFL, 0, 3),
+            _step(LOAD, ARGUMENTS + 16),
+            _step(AND, os.O_ASYNC),
+            _step(EQUAL, 0, 0, 1),
+            _step(ANSWER, ALLOW),
+            _step(ANSWER, REFUSE),
+        )
+    )
 
 
 def _step(operation: int, value: int, hit: int = 0, miss: int = 0) -> bytes:

@@ -1,11 +1,15 @@
 """Between the pool and a worker: small messages over a socket pair, and one picture at a time in shared memory.
 
 A message is a length and a JSON object. A picture that is not in a file goes through the slot, memory that both sides
-map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job.
+map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job. The slot
+is sealed, memfd_create(2): a worker can neither write to it nor make it shorter, which would end the server by SIGBUS.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import mmap
 import os
 import socket
@@ -17,6 +21,11 @@ import orjson
 LENGTH = struct.Struct(">I")
 SLOT = 128 * 1024
 """Bytes that a picture in memory may have."""
+LARGEST = 64 * 1024
+"""Bytes of a message. The largest one has a traceback."""
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+SEAL_FUTURE_WRITE = 0x10
+"""F_SEAL_FUTURE_WRITE of linux/fcntl.h, since Linux 5.1: what is mapped for writing stays so, and nothing else is."""
 
 
 def message(head: Any) -> bytes:
@@ -26,33 +35,55 @@ def message(head: Any) -> bytes:
 
 
 class Reader:
-    """Puts messages together from whatever portions the socket delivers."""
+    """Puts messages together from whatever portions the socket delivers; what it holds is never more than LARGEST."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> dict[str, Any] | None:
-        """Take more bytes; the message once it is whole. Messages never overlap: one job at a time."""
+        """Take more bytes; the message once it is whole. Messages never overlap: one job at a time.
+
+        Raises ValueError for what is no message, or too long, or has something behind it.
+        """
         self._buffer += data
         if len(self._buffer) < LENGTH.size:
             return None
-        stop = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
+        length = LENGTH.unpack_from(self._buffer)[0]
+        stop = LENGTH.size + length
+        if length > LARGEST or len(self._buffer) > stop:
+            raise ValueError(f"{len(self._buffer)} bytes of a message of {length}")
         if len(self._buffer) < stop:
             return None
-        head: dict[str, Any] = orjson.loads(memoryview(self._buffer)[LENGTH.size : stop])
+        head = orjson.loads(memoryview(self._buffer)[LENGTH.size :])
         self._buffer.clear()
+        if not isinstance(head, dict):
+            raise ValueError("a message that is no object")
         return head
 
 
 def send_slot(connection: socket.socket) -> mmap.mmap:
-    """Make a slot, send its descriptor over a new connection, and map it."""
-    file = os.memfd_create("slot", os.MFD_CLOEXEC)
-    try:
+    """Make a slot, map it, and send a descriptor for reading over a new connection."""
+    with contextlib.ExitStack() as files:
+        file = os.memfd_create("slot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        files.callback(os.close, file)
         os.ftruncate(file, SLOT)
-        socket.send_fds(connection, [b"s"], [file])
-        return mmap.mmap(file, SLOT)
-    finally:
-        os.close(file)
+        slot = mmap.mmap(file, SLOT)
+        _seal(file)
+        reading = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        files.callback(os.close, reading)
+        socket.send_fds(connection, [b"s"], [reading])
+        return slot
+
+
+def _seal(file: int) -> None:
+    """Fix the size of shared memory, and let nobody write to it who does not by now."""
+    try:
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, SEALS | SEAL_FUTURE_WRITE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # it is older than Linux 5.1
+            raise
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, SEALS)
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
 
 
 def receive_slot(connection: socket.socket) -> mmap.mmap:

@@ -28,6 +28,7 @@ import pyvips
 
 from iuserver.errors import Fault
 from iuserver.imaging import sandbox
+from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.plan import Limits, Plan, Rules
 from iuserver.imaging.source import Source, opened, write_all
 from iuserver.imaging.walkers import HEAD, walker_for
@@ -71,7 +72,7 @@ def _limit_time(deadline: float) -> None:
     """Even a job that hangs while nobody is left to kill this process ends: the defaults of both signals are to die."""
     signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
     soft = int(time.process_time() + deadline) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _limit() -> None:
@@ -110,7 +111,7 @@ def answer(job: dict[str, Any], slot: mmap.mmap, rules: Rules) -> dict[str, Any]
         return {"fault": ["storage_unavailable", "The server cannot store the file at the moment"]}
     except Exception:
         _remove(target)
-        return {"crash": traceback.format_exc()}
+        return {"crash": traceback.format_exc()[-TRACEBACK:]}
 
 
 def _remove(path: str) -> None:

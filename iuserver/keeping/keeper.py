@@ -189,8 +189,7 @@ class Keeper:
         if kind == "done":
             answer.set_result(told)
         elif kind == "fault":
-            *fault, cause = told
-            answer.set_exception(_fault(*fault, cause=cause))
+            answer.set_exception(_caused(*told))
         else:
             answer.set_exception(KeeperCrash(told))
 
@@ -202,8 +201,9 @@ class KeptBlobs(DiskBlobs):
         super().__init__(folder)
         self._keeper = keeper
 
-    async def put(self, key: str, path: str) -> None:
-        await self._keeper.ask("blobs", "put", key, path)
+    async def put(self, key: str, path: str) -> int:
+        size: int = await self._keeper.ask("blobs", "put", key, path)
+        return size
 
 
 def kept_catalog(catalog: SqliteCatalog, keeper: Keeper) -> Catalog:
@@ -222,11 +222,11 @@ class _KeptCatalog:
         return functools.partial(self._keeper.ask, "catalog", name)
 
 
-def _fault(code: Any, message: str, retry_after: int | None = None, quota: Any = None, *, cause: str) -> Fault:
-    fault = Fault(code, message, retry_after=retry_after, quota=quota)
+def _caused(fault: Fault, cause: str) -> Fault:
     fault.__cause__ = RuntimeError(cause) if cause else None
     return fault
 
 
 def _unavailable() -> Fault:
-    return _fault("storage_unavailable", "The server cannot store anything at the moment", cause="the keeper is away")
+    fault = Fault("storage_unavailable", "The server cannot store anything at the moment")
+    return _caused(fault, "the keeper is away")

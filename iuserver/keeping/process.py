@@ -51,13 +51,12 @@ def serve(connection: socket.socket, kept: Kept) -> None:
 
 
 def answer(kept: Kept, owner: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[str, Any]:
-    """How something turned out: "done" with its result, "fault" with what makes it up, "error" with the traceback of a
+    """How something turned out: "done" with its result, "fault" with it and its cause, "error" with the traceback of a
     bug of ours."""
     try:
         return "done", _result(getattr(kept[owner], method)(*arguments, **named))
     except Fault as fault:
-        cause = repr(fault.__cause__) if fault.__cause__ else ""
-        return "fault", (fault.code, fault.message, fault.retry_after, fault.quota, cause)
+        return "fault", (fault, repr(fault.__cause__) if fault.__cause__ else "")
     except Exception:
         return "error", traceback.format_exc()
 
@@ -81,5 +80,7 @@ def _end(arguments: threading.ExceptHookArgs) -> None:
 if __name__ == "__main__":
     # Who ends all processes of a service means the server, which drains, and needs this one for that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A lease on a file is held for an instant (blobs/disk.py): whoever wants the file then would end this process.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     with contextlib.suppress(ConnectionError):  # the server has left before this was ready
         main(*sys.argv[1:])

@@ -1,0 +1,102 @@
+"""What a worker may answer, and the check that it is that: whoever has taken a worker over chooses every byte of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from iuserver.errors import Code, Fault
+from iuserver.imaging.plan import Limits
+from iuserver.records import Facts
+
+TYPES = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/avif": "avif",
+}
+FAULTS: dict[str, Code] = {
+    "unsupported_type": "unsupported_type",
+    "broken_image": "broken_image",
+    "too_many_pixels": "too_many_pixels",
+    "too_many_frames": "too_many_frames",
+    "too_many_scans": "too_many_scans",
+    "storage_unavailable": "storage_unavailable",
+}
+SENTENCE = 500
+"""Characters of a fault's sentence."""
+TRACEBACK = 8000
+"""Characters of a traceback."""
+PARTS = 10
+"""Of a sandbox, that a kernel may lack."""
+
+
+class WorkerCrash(RuntimeError):
+    """A worker met a bug of ours; the text is its traceback."""
+
+
+class UnexpectedAnswer(Exception):
+    """A worker said what none says; the text is ours."""
+
+
+def ready_of(answer: dict[str, Any]) -> list[str]:
+    """What a worker that is ready lacks of its sandbox. Raises UnexpectedAnswer."""
+    _check(answer.keys() == {"ready", "missing"}, "not that it is ready")
+    missing = answer["missing"]
+    _check(isinstance(missing, list) and len(missing) <= PARTS and all(map(_is_sentence, missing)), "what is missing")
+    return list(missing)
+
+
+def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Facts | Fault | WorkerCrash:
+    """How a job ended whose clean file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
+    _check(len(answer) == 1, "not one thing")
+    kind, told = next(iter(answer.items()))
+    if kind == "facts":
+        return _facts_of(told, target, limits)
+    if kind == "fault":
+        return _fault_of(told)
+    _check(kind == "crash" and isinstance(told, str) and len(told) <= TRACEBACK, "neither facts, fault nor crash")
+    return WorkerCrash("\n".join(f"  {ascii(line)[1:-1]}" for line in told.split("\n")))
+
+
+def _facts_of(told: Any, target: str | None, limits: Limits) -> Facts:
+    """Facts that can be true: of one of the five types, within the limits, and of the size that the file has."""
+    _check(isinstance(told, dict) and told.keys() == set(Facts.__slots__), "no facts")
+    facts = Facts(**told)
+    _check(isinstance(facts.mime, str) and TYPES.get(facts.mime) == facts.ext, "a type of its own")
+    for number, most in (
+        (facts.width, limits.max_side),
+        (facts.height, limits.max_side),
+        (facts.frames, limits.max_frames),
+        (facts.orientation, 8),
+    ):
+        _check(type(number) is int and 1 <= number <= most, "a number out of bounds")
+    _check(target is None or facts.size == _size_of(target), "another size than the file has")
+    return facts
+
+
+def _size_of(path: str) -> int | None:
+    """Bytes of a plain file; None where there is none."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _fault_of(told: Any) -> Fault:
+    _check(isinstance(told, list) and len(told) == 2 and all(map(_is_sentence, told)), "no fault")
+    code, message = told
+    _check(code in FAULTS, "a fault that no picture has")
+    return Fault(FAULTS[code], message)
+
+
+def _is_sentence(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= SENTENCE and value.isprintable()
+
+
+def _check(is_so: bool, otherwise: str) -> None:
+    if not is_so:
+        raise UnexpectedAnswer(otherwise)
