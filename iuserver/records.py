@@ -272,7 +272,7 @@ ROW_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a worker found out about a picture and stored: type, size as shown, bytes written."""
+    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written."""
 
     mime: str
     ext: str

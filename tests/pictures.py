@@ -41,6 +41,13 @@ def exif(orientation: int = 6) -> Image.Exif:
     return block
 
 
+def orientation_tiff(value: int, kind: int = 3, count: int = 1) -> bytes:
+    """A TIFF structure with an orientation tag alone; a SHORT (3) is what the specification asks for."""
+    form = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}[kind]
+    entry = struct.pack(">HHI4s", ORIENTATION, kind, count, struct.pack(">" + form, value))
+    return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+
+
 def jpeg(image: Image.Image | None = None, **options: object) -> bytes:
     """A JPEG as Pillow writes it."""
     buffer = io.BytesIO()

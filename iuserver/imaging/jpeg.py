@@ -16,7 +16,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from iuserver.imaging.exif import lone_orientation, orientation
+from iuserver.imaging.exif import Orientation, read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
@@ -31,12 +31,22 @@ WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 MAX_SEGMENTS = 10_000
 
 JFIF = b"JFIF\0"
-EXIF = b"Exif\0\0"
+EXIF = b"Exif\0"  # and a byte that the specification wants to be 0, and Chromium does not look at
+TIFF = 6  # where the TIFF structure begins in an EXIF block
 ICC = b"ICC_PROFILE\0"
 ADOBE = b"Adobe"
 
 MARKER = re.compile(rb"\xff[^\x00\xff]")
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Exif:
+    """The EXIF block that counts, the first: whether it is the first APP1, and what it tells."""
+
+    first_app1: bool
+    regular: bool
+    orientation: Orientation
 
 
 @dataclass
@@ -46,7 +56,8 @@ class _Walk:
     segments: int = 0
     frame: tuple[int, int] | None = None
     scans: int = 0
-    orientation: int | None = None
+    app1: int = 0
+    exif: _Exif | None = None
     jfif: Piece | None = None
     adobe: Piece | None = None
     icc: list[tuple[int, int, Range]] = field(default_factory=list)
@@ -175,8 +186,11 @@ def _app0(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if not seen.scans and seen.orientation is None and body.startswith(EXIF):
-        seen.orientation = orientation(body[len(EXIF) :])
+    if seen.scans:
+        return
+    if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
+        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, read_orientation(body[TIFF:]))
+    seen.app1 += 1
 
 
 def _app2(source: Source, seen: _Walk, segment: Range) -> None:
@@ -210,16 +224,19 @@ _SEGMENTS = {
 def _plan(source: Source, seen: _Walk) -> Plan:
     if not seen.frame or not seen.scans:
         broken("it has no picture in it")
-    turn = seen.orientation or 1
-    exif = _exif_segment(turn) if turn != 1 else None
-    pieces = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe, *seen.rest]
+    pieces = [(0, 2), seen.jfif, _exif_segments(seen.exif), *_icc_profile(source, seen.icc), seen.adobe, *seen.rest]
     width, height = seen.frame
-    return Plan("image/jpeg", "jpg", width, height, 1, turn, joined(pieces))
+    shown = seen.exif.orientation.shown if seen.exif else 1
+    return Plan("image/jpeg", "jpg", width, height, 1, shown, joined(pieces))
 
 
-def _exif_segment(turn: int) -> bytes:
-    body = EXIF + lone_orientation(turn)
-    return b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+def _exif_segments(exif: _Exif | None) -> bytes | None:
+    """The EXIF block with the orientation alone. Firefox heeds the first APP1 alone: an empty one stays first."""
+    if not exif or not exif.orientation.tiff:
+        return None
+    body = EXIF + (b"\0" if exif.regular else b"\xff") + exif.orientation.tiff
+    before = b"" if exif.first_app1 else b"\xff\xe1\x00\x02"
+    return before + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def _icc_profile(source: Source, chunks: list[tuple[int, int, Range]]) -> list[Range]:

@@ -55,7 +55,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A picture's stored size, its turns (EXIF orientation, 1-8), and its clean file piece by piece."""
+    """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece."""
 
     mime: str
     ext: str
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def shown(self) -> tuple[int, int]:
-        """Width and height as a viewer shows them: orientations 5 to 8 lie on their side."""
+        """Width and height as browsers show them: orientations 5 to 8 lie on their side."""
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
     @property

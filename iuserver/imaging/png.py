@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging.exif import lone_orientation, orientation
+from iuserver.imaging.exif import UPRIGHT, Orientation, read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, broken, joined
 from iuserver.imaging.source import Source
 
@@ -61,7 +61,7 @@ class _Walk:
     """What has been seen so far."""
 
     size: tuple[int, int] = (0, 0)
-    orientation: int | None = None
+    orientation: Orientation | None = None
     kinds: set[bytes] = field(default_factory=set)
     ended_data: bool = False
     sequence: int = 0
@@ -148,7 +148,7 @@ def _iend(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.orientation is None:
-        seen.orientation = orientation(source.at(chunk.data, min(chunk.length, MAX_EXIF)))
+        seen.orientation = read_orientation(source.at(chunk.data, min(chunk.length, MAX_EXIF)))
 
 
 def _suggested_palette(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
@@ -219,10 +219,10 @@ _CHUNKS = {
 
 
 def _plan(seen: _Walk) -> Plan:
-    turn = seen.orientation or 1
-    if turn != 1:
-        seen.pieces[2] = _chunk_bytes(b"eXIf", lone_orientation(turn))
-    return Plan("image/png", "png", *seen.size, max(1, seen.frames), turn, joined(seen.pieces))
+    orientation = seen.orientation or UPRIGHT
+    if orientation.tiff:
+        seen.pieces[2] = _chunk_bytes(b"eXIf", orientation.tiff)
+    return Plan("image/png", "png", *seen.size, max(1, seen.frames), orientation.shown, joined(seen.pieces))
 
 
 def _chunk_bytes(kind: bytes, data: bytes) -> bytes:

@@ -6,10 +6,10 @@ Source: RFC 9649 for the container (sections 2.3 to 2.7) and for the header of V
 Kept: VP8 VP8L ALPH, and in an extended file VP8X ANIM ANMF and ICCP before the picture. What comes after the picture
 of a simple file goes, as does ANIM in a still. VP8X stays even where nothing needs it any more; its flags are made
 right, except for the alpha flag, which stays as it is: decoders go by it, and with it the look would change.
-An EXIF orientation other than 1 stays, alone in an EXIF chunk of its own. Everything else goes: EXIF, XMP, unknown
-chunks, also within ANMF, ICCP and EXIF that the flags do not announce (no decoder heeds these), what stands behind
-the known fields of VP8X and ANIM and behind uncompressed alpha, reserved bits, padding that is not zero, and every
-byte after the RIFF chunk.
+An EXIF orientation stays, alone in an EXIF chunk of its own; browsers do not turn a WebP by it. Everything else goes:
+EXIF, XMP, unknown chunks, also within ANMF, ICCP and EXIF that the flags do not announce (no decoder heeds these),
+what stands behind the known fields of VP8X and ANIM and behind uncompressed alpha, reserved bits, padding that is not
+zero, and every byte after the RIFF chunk.
 
 What this cannot see: bytes that a decoder would skip at the end of VP8, VP8L or compressed ALPH data, or a profile's.
 """
@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging.exif import lone_orientation, orientation
+from iuserver.imaging.exif import read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, broken, joined
 from iuserver.imaging.source import Source
 
@@ -71,7 +71,7 @@ class _Walk:
     frames: int = 0
     still: _Frame = field(default_factory=_Frame)
     exif: _Chunk | None = None
-    orientation: int = 1
+    orientation: bytes = b""
     profile: list[Piece] | None = None
     animation: Piece | None = None
     pictures: list[Piece] = field(default_factory=list)
@@ -193,7 +193,7 @@ def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.exif is None and seen.flags & EXIF_FLAG:
         seen.exif = chunk
         body = source.at(chunk.data, min(chunk.length, MAX_EXIF))
-        seen.orientation = orientation(body.removeprefix(b"Exif\0\0")) or 1
+        seen.orientation = read_orientation(body.removeprefix(b"Exif\0\0")).tiff
 
 
 def _misplaced(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
@@ -298,11 +298,10 @@ def _alpha(source: Source, chunk: _Chunk, size: tuple[int, int]) -> list[Piece]:
 def _plan(source: Source, seen: _Walk) -> Plan:
     if not seen.size or not seen.frames:
         broken("it has no picture in it")
-    turn = seen.orientation
-    pieces = [*_header(source, seen), *(seen.profile or []), seen.animation, *seen.pictures, _turned(source, seen)]
+    pieces = [*_header(source, seen), *(seen.profile or []), seen.animation, *seen.pictures, _exif_chunk(source, seen)]
     size = RIFF_HEADER - 8 + _size(pieces)
     riff = _same(source, 0, b"RIFF" + size.to_bytes(4, "little") + b"WEBP")
-    return Plan("image/webp", "webp", *seen.size, seen.frames, turn, joined([riff, *pieces]))
+    return Plan("image/webp", "webp", *seen.size, seen.frames, 1, joined([riff, *pieces]))
 
 
 def _header(source: Source, seen: _Walk) -> list[Piece]:
@@ -310,16 +309,15 @@ def _header(source: Source, seen: _Walk) -> list[Piece]:
         return []
     flags = seen.flags & (ALPHA_FLAG | ANIMATION_FLAG)
     flags |= ICC_FLAG if seen.profile else 0
-    flags |= EXIF_FLAG if seen.orientation != 1 else 0
+    flags |= EXIF_FLAG if seen.orientation else 0
     canvas = source.at(seen.header.data + 4, 6)
     return [_same(source, seen.header.start, _head(b"VP8X", VP8X_LENGTH) + bytes([flags, 0, 0, 0]) + canvas)]
 
 
-def _turned(source: Source, seen: _Walk) -> Piece | None:
-    if not seen.exif or seen.orientation == 1:
+def _exif_chunk(source: Source, seen: _Walk) -> Piece | None:
+    if not seen.exif or not seen.orientation:
         return None
-    body = lone_orientation(seen.orientation)
-    return _same(source, seen.exif.start, _head(b"EXIF", len(body)) + body)
+    return _same(source, seen.exif.start, _head(b"EXIF", len(seen.orientation)) + seen.orientation)
 
 
 def _kept(source: Source, chunk: _Chunk, begin: bytes = b"") -> list[Piece]:

@@ -146,10 +146,11 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
 
 
 def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
-    """Turn the pixels as the orientation says; what libvips writes is cleaned like anything else."""
+    """Turn the pixels as browsers show them, whatever libvips makes of the tag; the result is cleaned again."""
     try:
-        image = getattr(pyvips.Image, LOADERS[plan.mime])(target, fail_on="error").autorot()
-        turned = image.write_to_buffer(f".{plan.ext}", Q=92, keep="icc")
+        image = getattr(pyvips.Image, LOADERS[plan.mime])(target, fail_on="error").copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", plan.orientation)
+        turned = image.autorot().write_to_buffer(f".{plan.ext}", Q=92, keep="icc")
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its pixels cannot be read") from error
     _remove(target)
