@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pyvips
 
-from iuserver.imaging.plan import Doubt, Piece, Plan, joined
+from iuserver.imaging.plan import Doubt, Piece, Plan, joined, write
 from iuserver.imaging.source import Source
 
 EOI = b"\xff\xd9"
@@ -101,7 +101,7 @@ def _looks(source: Source, pieces: Iterable[Piece], scratch: str) -> bytes | Non
 
 def _write(source: Source, pieces: Iterable[Piece], scratch: str) -> None:
     _remove(scratch)
-    source.write(pieces, scratch)
+    write(source, pieces, scratch)
 
 
 def _remove(path: str) -> None:

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iuserver.errors import Fault
 from iuserver.imaging import icc
 from iuserver.imaging.exif import Orientation, read_orientation
-from iuserver.imaging.plan import Doubt, Limits, Piece, Plan, Range, broken, broken_image, joined
+from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
+from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\xff\xd8\xff"
@@ -55,10 +55,6 @@ MARKER = re.compile(rb"\xff[^\x00\xff]")
 NO_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
-PADDING = b"\0\t\n\r "
-KNOWN_BEHIND = re.compile(rb"\0*(\xff\xd8\xff|.{1,3}ftyp)", re.DOTALL)
-"""The next picture of several (CIPA DC-007), a gain map among them, or the video of a motion photo."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Exif:
@@ -73,15 +69,13 @@ class _Exif:
 class _Walk:
     """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan.
 
-    `rest` is the picture itself: tables, the frame header, and of each scan its header and its data.
+    `odd` is set where something stands behind the first scan that has no place there.
     """
 
     segments: int = 0
     frame: tuple[int, int] | None = None
-    frame_header: Range = (0, 0)
     restart_interval: int = 0
-    scans: list[Range] = field(default_factory=list)
-    data: Range | None = None
+    coded: Coded = field(default_factory=Coded)
     odd: bool = False
     ended: bool = False
     app1: int = 0
@@ -89,7 +83,6 @@ class _Walk:
     jfif: Piece | None = None
     adobe: Piece | None = None
     icc: list[tuple[int, int, Range]] = field(default_factory=list)
-    rest: list[Range] = field(default_factory=list)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
@@ -98,10 +91,9 @@ def walk(source: Source, limits: Limits) -> Plan:
     try:
         _walk(source, limits, seen)
     except Fault as fault:
-        if fault.code != "broken_image" or not seen.data:
-            raise
-        return _plan(source, seen, fault)
-    if not seen.frame or not seen.data:
+        if fault.code != "broken_image" or not seen.coded.data:
+            raise  # else the picture may be whole, and what is behind it a trailer
+    if not seen.frame or not seen.coded.data:
         broken("it has no picture in it")
     return _plan(source, seen)
 
@@ -113,11 +105,11 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         seen.segments += 1
         if seen.segments > MAX_SEGMENTS:
             broken("it has far too many segments")
-        if seen.data:
+        if seen.coded.data:
             seen.odd |= marker not in BETWEEN_SCANS or _is_junk(source, position, start)
         if marker == EOI:
-            seen.rest.append((start, start + 2))
-            seen.ended = _ends_at(source, start + 2)
+            seen.coded.pieces.append((start, start + 2))
+            seen.ended = ends_at(source, start + 2)
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
@@ -127,7 +119,7 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
         if marker == SOS:
-            limits.check_scans(len(seen.scans))
+            limits.check_scans(len(seen.coded.scans))
             stop = _end_of_scan(source, seen, stop)
         position = stop
 
@@ -136,7 +128,7 @@ def _next_marker(source: Source, position: int) -> tuple[int, int]:
     """The next marker and where it starts. Bytes before it, which decoders skip, are thereby left out."""
     start = source.search(MARKER, position)
     if start < 0:
-        broken("it ends before its end-of-image marker")
+        broken(CUT_SHORT)
     return source.at(start + 1, 1)[0], start
 
 
@@ -151,7 +143,7 @@ def _segment_end(source: Source, marker: int, start: int) -> int:
     if marker in SKIPPED:
         length = max(length, 2)
     if len(field) < 2 or length < 2 or start + 2 + length > source.size:
-        broken("a segment is cut short")
+        broken("it is cut short, or a segment has a wrong length")
     return start + 2 + length
 
 
@@ -164,10 +156,10 @@ def _end_of_scan(source: Source, seen: _Walk, start: int) -> int:
     if seen.restart_interval and stop >= 0 and source.at(stop + 1, 1)[0] < SOF0:
         seen.odd = True
         stop = source.search(NO_RESTART_NOR_RESERVED, stop)
-    seen.data = (start, stop if stop >= 0 else source.size)
-    seen.rest.append(seen.data)
+    seen.coded.data = (start, stop if stop >= 0 else source.size)
+    seen.coded.pieces.append(seen.coded.data)
     if stop < 0:
-        broken("it ends in the middle of its picture data")
+        broken(CUT_SHORT)
     return stop
 
 
@@ -193,8 +185,8 @@ def _frame(source: Source, seen: _Walk, segment: Range) -> None:
     if not (width and height):
         broken("it has no size")
     seen.frame = (width, height)
-    seen.frame_header = segment
-    seen.rest.append(segment)
+    seen.coded.frame_header = segment
+    seen.coded.pieces.append(segment)
 
 
 def _scan(source: Source, seen: _Walk, segment: Range) -> None:
@@ -203,8 +195,8 @@ def _scan(source: Source, seen: _Walk, segment: Range) -> None:
         broken("a scan comes before its frame header")
     if not body or len(body) != 4 + 2 * body[0]:
         broken("a scan header has a wrong length")
-    seen.scans.append(segment)
-    seen.rest.append(segment)
+    seen.coded.scans.append(segment)
+    seen.coded.pieces.append(segment)
 
 
 def _quantization(source: Source, seen: _Walk, segment: Range) -> None:
@@ -233,18 +225,18 @@ def _restart_interval(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _line_count(source: Source, seen: _Walk, segment: Range) -> None:
     if len(_body(source, segment)) == 2:
-        seen.rest.append(segment)
+        seen.coded.pieces.append(segment)
 
 
 def _keep_if(right: bool, what: str, seen: _Walk, segment: Range) -> None:
     if not right:
         broken(f"a {what} has a wrong length")
-    seen.rest.append(segment)
+    seen.coded.pieces.append(segment)
 
 
 def _app0(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans or len(body) < 14 or not body.startswith(JFIF):
+    if seen.coded.scans or len(body) < 14 or not body.startswith(JFIF):
         return
     exact = len(body) == 14 and body[12:14] == b"\0\0"
     seen.jfif = segment if exact else b"\xff\xe0\x00\x10" + body[:12] + b"\0\0"
@@ -252,7 +244,7 @@ def _app0(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans:
+    if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
         seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, read_orientation(body[TIFF:]))
@@ -261,13 +253,13 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app2(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if not seen.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
+    if not seen.coded.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
         seen.icc.append((body[len(ICC)], body[len(ICC) + 1], segment))
 
 
 def _app14(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans or len(body) < 12 or not body.startswith(ADOBE):
+    if seen.coded.scans or len(body) < 12 or not body.startswith(ADOBE):
         return
     seen.adobe = segment if len(body) == 12 else b"\xff\xee\x00\x0e" + body[:12]
 
@@ -287,17 +279,17 @@ _SEGMENTS = {
 }
 
 
-# The pieces of the clean file, and of those that a decoder is asked about where there is doubt.
+# The pieces of the clean file.
 
 
-def _plan(source: Source, seen: _Walk, fault: Fault | None = None) -> Plan:
+def _plan(source: Source, seen: _Walk) -> Plan:
     assert seen.frame
     exif = _exif_segments(seen.exif)
     metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
     shown = seen.exif.orientation.shown if seen.exif else 1
-    sure = not fault and seen.ended and not seen.odd
-    doubt = None if sure else _doubt(source, seen, metadata, fault)
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, joined([*metadata, *seen.rest]), doubt)
+    colours = [(0, 2), seen.jfif, seen.adobe]
+    doubt = None if seen.ended and not seen.odd else doubt_of(source, seen.coded, metadata, colours, seen.ended)
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, joined([*metadata, *seen.coded.pieces]), doubt)
 
 
 def _exif_segments(exif: _Exif | None) -> bytes | None:
@@ -338,93 +330,3 @@ def _first_whole(chunks: list[tuple[int, int, Range]]) -> list[Range]:
         if len(found) == count:
             return [found[number] for number in sorted(found)]
     return []
-
-
-def _doubt(source: Source, seen: _Walk, metadata: list[Piece | None], fault: Fault | None) -> Doubt:
-    assert seen.data
-    start, stop = seen.data
-    trailer = _samsung_trailer(source)
-    if trailer and start < trailer < stop:
-        stop = trailer
-    before = seen.rest[: seen.rest.index(seen.data)]
-    bare = joined(_bare(source, seen, before)) if _has_all_scans(source, seen) else None
-    return Doubt(
-        (start, stop),
-        joined([*metadata, *before]),
-        bare,
-        _raw(source, seen) if seen.ended and not fault else None,
-        fault or broken_image("its picture data is damaged, or it cannot be told where it ends"),
-    )
-
-
-def _raw(source: Source, seen: _Walk) -> tuple[Piece, ...]:
-    """The input without its metadata, from the first scan on as it is."""
-    first = seen.scans[0]
-    before = seen.rest[: seen.rest.index(first)]
-    return joined([(0, 2), seen.jfif, seen.adobe, *before, (first[0], source.size)])
-
-
-def _bare(source: Source, seen: _Walk, before: list[Range]) -> Iterator[Piece]:
-    """The coded data alone, made so that libjpeg reads it to its end, and complains of that end or of nothing.
-
-    libjpeg looks for what follows the only scan once it has shown all lines, when libvips does not listen any more.
-    With a component that is in no scan it reads on to EOI first (jdinput.c, initial_setup).
-    """
-    progressive = source.at(seen.frame_header[0] + 1, 1)[0] == PROGRESSIVE
-    yield (0, 2)
-    for piece in before:
-        if piece == seen.frame_header and not progressive:
-            yield _with_idle_components(source.at(piece[0], piece[1] - piece[0]))
-        elif piece in seen.scans and not progressive:
-            yield source.at(piece[0], piece[1] - piece[0] - 3) + b"\0\x3f\0"  # some cameras write other limits there
-        else:
-            yield piece
-
-
-def _with_idle_components(header: bytes) -> bytes:
-    """A frame header with so many more components that libjpeg knows what colours they could make."""
-    count, components = header[9], header[10:]
-    unused = [number for number in range(256) if number not in components[::3]]
-    more = unused[: 2 if count == 1 else 1]
-    body = header[4:9] + bytes([count + len(more)]) + components + b"".join(bytes([name, 0x11, 0]) for name in more)
-    return _segment(header[1], body)
-
-
-def _has_all_scans(source: Source, seen: _Walk) -> bool:
-    """Whether the scans bring every bit of every coefficient of all components (T.81, G.1.1.1)."""
-    header = source.at(seen.frame_header[0], seen.frame_header[1] - seen.frame_header[0])
-    if header[1] not in (BASELINE, EXTENDED, PROGRESSIVE):
-        return False
-    missing = {component: [1] * 64 for component in header[10::3]}
-    for scan in seen.scans:
-        body = _body(source, scan)
-        first, last, approximation = body[-3:] if header[1] == PROGRESSIVE else (0, 63, 0)
-        for component in body[1:-3:2]:
-            for coefficient in range(first, min(last, 63) + 1):
-                missing.get(component, [0] * 64)[coefficient] = approximation & 15
-    return not any(any(bits) for bits in missing.values())
-
-
-# What stands behind the picture.
-
-
-def _ends_at(source: Source, position: int) -> bool:
-    """Whether nothing or something of a known kind is there: then the EOI before it is none by chance in a trailer."""
-    behind = source.at(position, MAX_PADDING)
-    if KNOWN_BEHIND.match(behind):
-        return True
-    padded = not behind.strip(PADDING) and position + len(behind) == source.size
-    return padded or _samsung_trailer(source) == position
-
-
-def _samsung_trailer(source: Source) -> int | None:
-    """Where the trailer of a Samsung camera begins: its directory, SEFH, tells how far before it each entry is."""
-    length = int.from_bytes(source.at(source.size - 8, 4), "little")
-    directory = source.size - 8 - length
-    if source.at(source.size - 4, 4) != b"SEFT" or directory <= 0 or length > MAX_PADDING:
-        return None
-    entries = source.at(directory, length)
-    if entries[:4] != b"SEFH":
-        return None
-    distances = [int.from_bytes(entries[at + 4 : at + 8], "little") for at in range(12, len(entries) - 11, 12)]
-    return directory - max(distances, default=0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from iuserver.errors import Fault
+from iuserver.imaging.source import Source, write_all
 
 Range = tuple[int, int]
 """Bytes to be kept: from the first offset up to but not including the second."""
@@ -110,6 +112,19 @@ def joined(pieces: Iterable[Piece | None]) -> tuple[Piece, ...]:
         else:
             result.append(piece)
     return tuple(result)
+
+
+def write(source: Source, pieces: Iterable[Piece], target: str) -> None:
+    """Write pieces to the new file `target`; those of a file are copied inside the kernel."""
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                write_all(file, piece)
+            else:
+                source.copy(file, *piece)
+    finally:
+        os.close(file)
 
 
 def broken(reason: str) -> NoReturn:

@@ -6,10 +6,8 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-from iuserver.imaging.plan import Piece
 
 WINDOW = 4 * 1024 * 1024
 
@@ -59,18 +57,6 @@ class Source:
             if copied == 0:
                 raise EOFError("the input became shorter while it was read")
             start += copied
-
-    def write(self, pieces: Iterable[Piece], target: str) -> None:
-        """Write pieces, ranges of the input or bytes, to the new file `target`."""
-        file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        try:
-            for piece in pieces:
-                if isinstance(piece, bytes):
-                    write_all(file, piece)
-                else:
-                    self.copy(file, *piece)
-        finally:
-            os.close(file)
 
     def _windows(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         for begin in range(start, stop, WINDOW):

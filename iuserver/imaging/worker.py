@@ -29,7 +29,7 @@ import pyvips
 from iuserver.errors import Fault
 from iuserver.imaging import sandbox
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.plan import Limits, Plan, Rules
+from iuserver.imaging.plan import Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import Reader, message, receive_slot
@@ -142,7 +142,7 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
         if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
-            source.write(plan.pieces, target)
+            write(source, plan.pieces, target)
     _check_header(plan, target, limits)
     return plan
 
