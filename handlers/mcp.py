@@ -23,8 +23,8 @@ from iuserver.policy import check_encoded_size
 from iuserver.records import Door
 from iuserver.uploads import UploadSession
 
-ORIGIN = re.compile(r"[!-~]{1,300}")
-"""What may be given back to a page as its origin; "null" is one (RFC 6454, section 7)."""
+ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]{0,40}://[A-Za-z0-9._~:\[\]-]{1,300}")
+"""An origin as browsers write it (RFC 6454, section 7); what else a URL may have could be read in two ways."""
 INLINE = 256 * 1024
 """A body up to this size is kept, parsed and decoded at once: less than a millisecond."""
 

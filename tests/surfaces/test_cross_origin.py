@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests import pictures
+from tests.agents import Agent
 from tests.running import DEADLINE, RunningServer, bearer, running
 
 APP = "https://app.example"
@@ -201,6 +202,13 @@ def test_a_preflight_uses_nothing_up(server: RunningServer) -> None:
     assert ask(server, "GET", link).status_code == 404
 
 
+def test_a_page_that_has_an_upload_link_may_send_the_picture(server: RunningServer) -> None:
+    url = Agent(server, server.new_key()).done("create_upload_ticket")["upload_url"]
+    assert allowed(preflight(server, url, "x-requested-with", "PUT")) == {"x-requested-with"}
+    sent = requests.put(f"{url}/a.jpg", data=PICTURE, headers={"Origin": APP}, timeout=DEADLINE)
+    assert (sent.status_code, is_open(sent)) == (200, True)
+
+
 # /mcp
 
 
@@ -220,7 +228,8 @@ def test_mcp_is_open_to_the_origins_that_it_welcomes(server: RunningServer) -> N
 
 
 def test_mcp_is_closed_to_all_others(server: RunningServer) -> None:
-    for origin in (APP, "null", "http://localhost.evil.example", "http://local\thost", "http://localhost\u00e9"):
+    ambiguous = ("http://local\thost", "http://localhost\u00e9", "http://evil\\@localhost", "http://localhost#@evil")
+    for origin in (APP, "null", "http://localhost.evil.example", "http://x@localhost", "//localhost", *ambiguous):
         for response in (mcp(server, origin), preflight(server, "/mcp", "x-a", origin=origin)):
             assert response.status_code == 403
             assert "Access-Control-Allow-Origin" not in response.headers

@@ -22,6 +22,16 @@ def ask(server: RunningServer, method: str, path: str, key: str = "", **more: ob
 # Folders
 
 
+def test_a_folder_has_a_name_in_any_script_that_can_be_seen(server: RunningServer) -> None:
+    key = server.new_key("pro")
+    for name in ("می\u200cشود", "👨\u200d👩\u200d👧"):
+        made = ask(server, "POST", "/api/folders", key, json={"name": name})
+        assert (made.status_code, made.json()["name"]) == (200, name)
+    for name in ("\u3164", "\u200d", "a\u2028b", "a\u202eb"):
+        refused = ask(server, "POST", "/api/folders", key, json={"name": name})
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_field")
+
+
 def test_a_folder_is_made_listed_and_filled(server: RunningServer) -> None:
     key = server.new_key("pro")
     made = ask(server, "POST", "/api/folders", key, json={"name": "Straße & Café 2026"})
