@@ -190,12 +190,12 @@ class Receiving(Handler):
 
     def _give_up(self) -> None:
         """End the connection of a body that does not come to its end; an answer that waited for it goes out first."""
-        if self._headers_written:
-            connection: Any = self.request.connection
-            connection.close()
-        else:
+        if self.refused and not self._headers_written:
             http1.close_after_answer(self.request)
             self.finish()
+        else:
+            connection: Any = self.request.connection
+            connection.close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if not self._prepared:  # the body has not been read, so Tornado closes
