@@ -93,11 +93,15 @@ class Services:
 
 
 class Handler(RequestHandler):
-    """A handler that answers in JSON, errors included. `route` is what it is called in the metrics."""
+    """A handler that answers in JSON, errors included. `route` is what it is called in the metrics.
+
+    An answer is its caller's alone, whatever its status: no cache keeps it, unless the handler says otherwise.
+    """
 
     services: Services
     request_id: str
     route: str = ""
+    caching: str = "private, no-store"
     _methods: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
@@ -114,6 +118,8 @@ class Handler(RequestHandler):
         self.request_id = getattr(self, "request_id", "") or new_request_id()  # an error clears the headers
         self.set_header("Server", "iuserver")
         self.set_header("X-Request-Id", self.request_id)
+        self.set_header("Cache-Control", self.caching)
+        self.set_header("X-Content-Type-Options", "nosniff")
 
     async def identify(self) -> Caller:
         """The caller by the Authorization header. Raises Fault: missing_key, invalid_key."""
@@ -179,7 +185,7 @@ class Handler(RequestHandler):
             self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
         if status == 405:
             self.set_header("Allow", ", ".join(self.allowed_methods()))
-        self.set_header("Cache-Control", "no-store")
+        self.set_header("Cache-Control", self.caching)
         if fault.retry_after is not None:
             self.set_header("Retry-After", fault.retry_after)
         if fault.quota:

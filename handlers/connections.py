@@ -38,7 +38,8 @@ UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
 BUSY = b'{"error":"Upload queue overloaded, retry shortly","code":"overloaded"}'
 HEAD = (
     b"HTTP/1.1 503 Service Unavailable\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
-    b"Access-Control-Allow-Origin: *\r\nX-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\n"
+    b"Access-Control-Allow-Origin: *\r\nCache-Control: private, no-store\r\nX-Content-Type-Options: nosniff\r\n"
+    b"X-Request-Id: %s\r\nContent-Length: %d\r\nRetry-After: %d\r\n"
     b"Connection: close\r\n\r\n"
 )
 

@@ -16,10 +16,8 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
 GONE = "There is no picture here"
 GONE_TEXT = (
@@ -33,6 +31,8 @@ class Page(Receiving):
     Nobody is identified by a cookie here, so there is nothing to forge: a cookie of ours shows that its holder knows
     the password of one image, and browsers send it with no form of another site (SameSite).
     """
+
+    caching = "no-store"
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
