@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from iuserver.errors import Fault
+from iuserver.permissions import FILE, FOLDER, share_file
 from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
 CHUNK = 256 * 1024
@@ -31,14 +32,17 @@ SHARDS = [f"{number:02x}" for number in range(256)]
 
 class DiskBlobs:
     """The port BlobStore on a local disk. Syncs run in several threads: many at once share the journal's commit. With
-    `in_place` they run in those that call."""
+    `in_place` they run in those that call. Nobody but this user may read a blob, and a `group`, by its number."""
 
-    def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False) -> None:
+    def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False, group: int | None = None) -> None:
         self._sync = sync
+        self._group = group
         self._crew: Runs[Callable[[], Any]] = AtOnce() if in_place else Crew("blob", SYNC_THREADS, perform_each)
         self._shards: dict[str, int] = {}
+        folder.parent.mkdir(FOLDER, parents=True, exist_ok=True)
+        folder.mkdir(FOLDER, exist_ok=True)
         for shard in SHARDS:
-            (folder / shard).mkdir(parents=True, exist_ok=True)
+            (folder / shard).mkdir(FOLDER, exist_ok=True)
             self._shards[shard] = os.open(folder / shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     async def put(self, key: str, path: str) -> None:
@@ -89,6 +93,8 @@ class DiskBlobs:
             raise _unavailable() from error
 
     def _put(self, path: str, shard: int, key: str) -> None:
+        if self._group is not None:
+            share_file(path, self._group)
         if self._sync:
             _sync(path)
         try:
@@ -104,7 +110,9 @@ class DiskBlobs:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
-            with open(path, "rb") as source, open(os.open(temporary, flags, 0o640, dir_fd=shard), "wb") as target:
+            with open(path, "rb") as source, open(os.open(temporary, flags, FILE, dir_fd=shard), "wb") as target:
+                if self._group is not None:
+                    share_file(target.fileno(), self._group)
                 shutil.copyfileobj(source, target)
                 target.flush()
                 if self._sync:

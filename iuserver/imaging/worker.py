@@ -166,7 +166,7 @@ def _take_over(origin: str, size: int, target: str) -> None:
 
 
 def _write(source: Source, plan: Plan, target: str) -> None:
-    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         for piece in plan.pieces:
             if isinstance(piece, bytes):
