@@ -44,7 +44,8 @@ TOO_LARGE = b'{"error":"First line and headers may have %d bytes in all","code":
 HEAD = (
     b"HTTP/1.1 %s\r\nServer: iuserver\r\nContent-Type: application/json; charset=utf-8\r\n"
     b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: " + EXPOSED.encode() + b"\r\n"
-    b"X-Request-Id: %s\r\nCache-Control: no-store\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n"
+    b"Cache-Control: private, no-store\r\nX-Content-Type-Options: nosniff\r\n"
+    b"X-Request-Id: %s\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n"
 )
 
 

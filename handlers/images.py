@@ -26,6 +26,8 @@ _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 class ImageHandler(CrossOrigin):
     """Bytes that no browser will take for anything but a picture."""
 
+    caching = "no-store"
+
     async def get(self, slug: str, ext: str) -> None:
         image = await self.services.viewing.find(slug)
         if image.ext != ext:
@@ -131,7 +133,6 @@ class ImageHandler(CrossOrigin):
         for name, value in {
             "Content-Type": image.mime,
             "Content-Disposition": "inline" if unnamed else _disposition(image.filename),
-            "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
             "Cross-Origin-Resource-Policy": "cross-origin",
             "X-Robots-Tag": "noindex",

@@ -36,7 +36,6 @@ class ReadyHandler(Receiving):
 
     async def get(self) -> None:
         parts = await self.services.ready()
-        self.set_header("Cache-Control", "no-store")
         self.send_json({"ok": all(parts.values()), **parts}, 200 if all(parts.values()) else 503)
 
     head = get

@@ -17,10 +17,8 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
 GONE = "There is no picture here"
 GONE_TEXT = (
@@ -30,6 +28,8 @@ GONE_TEXT = (
 
 class Page(Receiving):
     """A handler that answers in HTML, errors included."""
+
+    caching = "no-store"
 
     def set_default_headers(self) -> None:
         super().set_default_headers()

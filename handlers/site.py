@@ -20,7 +20,6 @@ class StaticHandler(Receiving):
         current = self.get_query_argument("v", None) == file.version
         self.set_header("Cache-Control", f"public, max-age={YEAR}, immutable" if current else f"public, max-age={DAY}")
         self.set_header("Etag", f'"{file.version}"')
-        self.set_header("X-Content-Type-Options", "nosniff")
         if self.check_etag_header():
             self.set_status(304)
             return

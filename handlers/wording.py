@@ -1,10 +1,25 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and names as they stand in texts for people and models."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 KB = 1024
+QUOTED_CHARACTERS = 100
+_NOT_PLAIN = re.compile(r"[^\w .,()+@=&'-]")
+
+
+def quoted(name: str) -> str:
+    """A name that somebody else chose, in a text for a model: a JSON string, in which nothing can end a line, open a
+    link, a heading or a block of code, or leave the quotes. A long one is cut."""
+    shown = name if len(name) <= QUOTED_CHARACTERS else f"{name[: QUOTED_CHARACTERS - 3]}..."
+    return f'"{_NOT_PLAIN.sub(_escaped, shown)}"'
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def size_text(size: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.keeping.keeper import Keeper, KeptBlobs, kept_catalog
+from iuserver.permissions import FILE, FOLDER, group_id
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.settings import Settings, SettingsError, s3_location
 
@@ -26,7 +29,15 @@ def keeper_of(settings: Settings) -> Keeper | None:
     catalog, blobs = _file_of(settings.catalog.url, settings), _folder_of(settings.blobs.url, settings)
     if settings.server.read_only or not (catalog or blobs):
         return None
-    return Keeper(catalog, blobs, settings.blobs.sync)
+    return Keeper(catalog, blobs, settings.blobs.sync, group_of(settings))
+
+
+def group_of(settings: Settings) -> int | None:
+    """The number of the group that may read blobs on this machine, besides the server's user. Raises SettingsError."""
+    try:
+        return group_id(settings.blobs.group)
+    except ValueError as error:
+        raise SettingsError(f"blobs.group: {error}") from error
 
 
 async def open_catalog(
@@ -76,12 +87,19 @@ def _open_sqlite(path: Path, make: bool) -> Copyable:
     try:
         if not make and not path.exists():
             raise StartError(f"server.data: there is no catalog in {path.parent}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(FOLDER, parents=True, exist_ok=True)
+        _make_private(path)
         return SqliteCatalog(path)
     except OSError as error:
         raise StartError(f"server.data: {path.parent}: {error.strerror}") from error
     except Fault as fault:
         raise StartError(f"catalog.url: {path}: {fault.__cause__}") from fault
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that SQLite takes for an empty database, and whose mode it gives to what it puts beside it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
 
 
 async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable:
@@ -111,7 +129,9 @@ async def open_blob_store(url: str, settings: Settings, keeper: Keeper | None = 
     if not folder:
         return await _open_s3(url)
     try:
-        return KeptBlobs(folder, keeper) if keeper else DiskBlobs(folder, sync=settings.blobs.sync)
+        if keeper:
+            return KeptBlobs(folder, keeper)
+        return DiskBlobs(folder, sync=settings.blobs.sync, group=group_of(settings))
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}") from error
 

@@ -26,7 +26,7 @@ from handlers.base import Services
 from handlers.connections import HEAD_BYTES, IDLE_SECONDS, BoundedServer
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
-from iuserver.backends import Clock, StartError, keeper_of, open_blobs, open_catalog, presigns_of
+from iuserver.backends import Clock, StartError, group_of, keeper_of, open_blobs, open_catalog, presigns_of
 from iuserver.errors import Fault
 from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
@@ -37,6 +37,7 @@ from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
+from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Door
 from iuserver.settings import Settings, SettingsError
@@ -50,6 +51,8 @@ TURNS_A_WORKER = 4
 """Bodies that have their turn, one in a worker and the others at its door: so that no worker waits for the loop."""
 READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""
+PROTECT_SECONDS = 2.0
+"""For so long the start waits until the modes of files in the data folder have been mended."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
 
@@ -158,6 +161,7 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             self._lock_data(stack)
             self._services = await self._build(stack)
+            await self._protect_data(stack)
             if not self.settings.server.read_only:
                 self._start_janitor(stack)
             self._listen(stack)
@@ -182,14 +186,24 @@ class Server:
 
     def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((self._data / "lock").open("a+"))
+            self._data.mkdir(FOLDER, parents=True, exist_ok=True)
+            lock = stack.enter_context(_opened_lock(self._data / "lock"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._node = _name_in(lock)
         except BlockingIOError:
             raise StartError(f"server.data: {self._data} is in use by another server") from None
         except OSError as error:
             raise StartError(f"server.data: {self._data}: {error.strerror}") from error
+
+    async def _protect_data(self, stack: contextlib.AsyncExitStack) -> None:
+        """Close the data folder to other users. Where there are many blobs, they are mended while the server runs."""
+        protection = Protection(self._data, group_of(self.settings))
+        mending = asyncio.create_task(asyncio.to_thread(protection.apply))
+        stack.push_async_callback(asyncio.wait, [mending])
+        stack.callback(protection.stop)
+        done, _ = await asyncio.wait([mending], timeout=PROTECT_SECONDS)
+        for task in done:
+            task.result()  # a bug is told
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
@@ -291,7 +305,7 @@ class Server:
         try:
             if folder.is_dir():
                 folder.rename(self._data / f"spool.{secrets.token_hex(4)}")
-            folder.mkdir()
+            folder.mkdir(FOLDER)
         except OSError as error:
             raise StartError(f"server.data: {folder}: {error.strerror}") from error
         removing = asyncio.create_task(asyncio.to_thread(_remove_all, list(self._data.glob("spool.*"))))
@@ -403,6 +417,10 @@ async def _answers(work: Awaitable[object]) -> bool:
     except Fault as fault:
         return fault.code == "not_found"
     return True
+
+
+def _opened_lock(path: Path) -> TextIO:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE), "a+")
 
 
 def _name_in(lock: TextIO) -> str:

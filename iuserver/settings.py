@@ -217,6 +217,7 @@ class CatalogSettings:
 class BlobsSettings:
     url: str = _checked("disk:", _blobs_url)
     sync: bool = True
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Spool:
     def _move_to_file(self) -> None:
         assert self._chunks is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.open(self.path, flags, 0o640)
+        self._file = os.open(self.path, flags, 0o600)
         chunks, self._chunks = self._chunks, None
         for chunk in chunks:
             self._append(chunk)

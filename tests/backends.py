@@ -44,6 +44,7 @@ EMBEDDED = {
     "test_mcp_wire.py": "is about the wire",
     "test_memory.py": "measures the defaults",
     "test_mongo.py": "names its backends itself",
+    "test_permissions.py": "is about the files of the defaults",
     "test_repair.py": "breaks files and tables of the defaults",
     "test_s3_backend.py": "names its backends itself",
     "test_upload_command.py": "is about the client, which knows no backend",

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from iuserver.errors import Fault, Tampered
+from iuserver.permissions import BLOB, FOLDER, share_file
 from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
 CHUNK = 256 * 1024
@@ -44,14 +45,17 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 class DiskBlobs:
     """The port BlobStore on a local disk. Syncs run in several threads: many at once share the journal's commit. With
-    `in_place` they run in those that call."""
+    `in_place` they run in those that call. Nobody but this user may read a blob, and a `group`, by its number."""
 
-    def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False) -> None:
+    def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False, group: int | None = None) -> None:
         self._sync = sync
+        self._group = group
         self._crew: Runs[Callable[[], Any]] = AtOnce() if in_place else Crew("blob", SYNC_THREADS, perform_each)
         self._shards: dict[str, int] = {}
+        folder.parent.mkdir(FOLDER, parents=True, exist_ok=True)
+        folder.mkdir(FOLDER, exist_ok=True)
         for shard in SHARDS:
-            (folder / shard).mkdir(parents=True, exist_ok=True)
+            (folder / shard).mkdir(FOLDER, exist_ok=True)
             self._shards[shard] = os.open(folder / shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._leasable = _kind(self._shards[SHARDS[0]]) in LEASABLE
 
@@ -108,6 +112,8 @@ class DiskBlobs:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as source:
             if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
                 raise _tampered()
+            if self._group is not None:
+                share_file(source.fileno(), self._group)
             if not (self._leasable and _frozen(source.fileno()) and self._link(source.fileno(), shard, key)):
                 return self._copy(source, shard, key)
             return os.fstat(source.fileno()).st_size
@@ -131,7 +137,9 @@ class DiskBlobs:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
-            with open(os.open(temporary, flags, READABLE, dir_fd=shard), "wb") as target:
+            with open(os.open(temporary, flags, BLOB, dir_fd=shard), "wb") as target:
+                if self._group is not None:
+                    share_file(target.fileno(), self._group)
                 shutil.copyfileobj(source, target)
                 target.flush()
                 if self._sync:

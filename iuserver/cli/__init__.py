@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if argv[:1] == [name]:
             importlib.import_module(f"iuserver.cli.{name.replace('-', '_')}").configure(command)
     options = parser.parse_args(argv)
+    os.umask(0o077)  # what a command makes is its user's alone
     try:
         return int(options.run(options))
     except ValueError as error:

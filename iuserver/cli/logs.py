@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from functools import lru_cache
 
 import orjson
 
+from iuserver.masking import without_secrets
+
 REQUEST_FIELDS = ("request_id", "method", "path", "status", "ms", "client")
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-11-22T10:00:00Z INFO POST /api/upload 200 12.3 ms 203.0.113.0 4f2a…`"""
+    """`2026-11-22T10:00:00Z INFO POST /api/upload 200 12.3 ms 203.0.113.0 4f2a…`
+
+    The lines of a traceback are indented, so that no text in it can pass for a line of the log.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name == "iuserver.access":
             fields = record.__dict__
-            path = ascii(fields["path"])[1:-1]  # no client can write control characters into a terminal
-            text = f"{fields['method']} {path} {fields['status']} {fields['ms']} ms"
+            text = f"{fields['method']} {fields['path']} {fields['status']} {fields['ms']} ms"
             text += f" {fields['client']} {fields['request_id']}"
         else:
-            text = _text(self, record)
-        return f"{_time(int(record.created))} {record.levelname} {text}"
+            text = f"{record.name}: {without_secrets(record.getMessage())}"
+        lines = [f"{_time(int(record.created))} {record.levelname} {text}", *_traceback(self, record)]
+        return "\n    ".join(map(_visible, lines))
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,8 +40,9 @@ class JsonFormatter(logging.Formatter):
         if record.name == "iuserver.access":
             line.update({name: record.__dict__[name] for name in REQUEST_FIELDS})
         else:
-            line["message"] = _text(self, record)
-        return orjson.dumps(line, default=str).decode()
+            text = "\n".join([f"{record.name}: {without_secrets(record.getMessage())}", *_traceback(self, record)])
+            line["message"] = text.encode("utf-8", "backslashreplace").decode()  # JSON has no lone surrogates
+        return _visible(orjson.dumps(line, default=str).decode())
 
 
 def configure_logs(log_format: str) -> None:
@@ -55,9 +62,25 @@ def configure_logs(log_format: str) -> None:
     vars(logging)["_srcfile"] = None  # as "Optimization" in Python's Logging HOWTO has it
 
 
-def _text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    text = f"{record.name}: {record.getMessage()}"
-    return f"{text}\n{formatter.formatException(record.exc_info)}" if record.exc_info else text
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """The lines of a record's traceback, if it has one."""
+    return without_secrets(formatter.formatException(record.exc_info)).split("\n") if record.exc_info else []
+
+
+def _visible(text: str) -> str:
+    """Every character that is none to be seen, such as a terminal's control sequences, as JSON escapes it."""
+    return text if text.isprintable() else _INVISIBLE.sub(_escaped, text)
+
+
+_INVISIBLE = re.compile(r"[^ -~]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 @lru_cache(maxsize=4)

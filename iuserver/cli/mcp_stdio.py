@@ -20,15 +20,22 @@ from typing import Any, BinaryIO
 
 from iuserver import __version__
 from iuserver.cli import fail
+from iuserver.cli.address import DEFAULT, PROBLEM, server_address
 from iuserver.cli.pictures import Picture, Unreadable, open_picture
 
-URL = "http://127.0.0.1:8080"
 PARALLEL = 8
 PATIENCE = 150.0
 """Seconds for an answer: an upload waits for the queue and for a worker."""
 CHUNK = 256 * 1024
 META = "io.modelcontextprotocol/protocolVersion"
 INVALID_PARAMS, INTERNAL, PARSE_ERROR = -32602, -32603, -32700
+ADVICE = {
+    "missing_key": "Missing API key. The user must set the variable IMAGEUPLOAD_API_KEY to the account's key, where "
+    "the command iuserver mcp-stdio is configured.",
+    "invalid_key": "Invalid API key. The account's owner can make a new one; the user must set the variable "
+    "IMAGEUPLOAD_API_KEY to it, where the command iuserver mcp-stdio is configured.",
+}
+"""What a model is told about a key, in place of what the server says to those who send headers themselves."""
 FILE_PATH = {
     "type": "string",
     "description": "Path of a PNG, JPEG, WebP, GIF or AVIF file on this computer, absolute or with ~. Preferred: give "
@@ -41,7 +48,7 @@ Json = dict[str, Any]
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.epilog = (
-        f"Environment: IMAGEUPLOAD_API_KEY, IMAGEUPLOAD_URL (default {URL}), and IMAGEUPLOAD_ROOTS: folders, as in "
+        f"Environment: IMAGEUPLOAD_API_KEY, IMAGEUPLOAD_URL (default {DEFAULT}), and IMAGEUPLOAD_ROOTS: folders, as in "
         "PATH, outside of which no file is read."
     )
     parser.set_defaults(run=run)
@@ -49,14 +56,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pass messages on until the input ends. 2 where there is nothing to talk to."""
-    key, url = os.environ.get("IMAGEUPLOAD_API_KEY", "").strip(), os.environ.get("IMAGEUPLOAD_URL") or URL
-    if not url.startswith(("http://", "https://")):
-        return fail("IMAGEUPLOAD_URL must be an address that begins with http:// or https://", 2)
+    key, url = os.environ.get("IMAGEUPLOAD_API_KEY", "").strip(), server_address(os.environ.get("IMAGEUPLOAD_URL"))
+    if url is None:
+        return fail(PROBLEM, 2)
     if not (key.isascii() and key.isprintable()):
         return fail("IMAGEUPLOAD_API_KEY holds characters that no key has", 2)
     out, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever prints: not among the messages
     roots = [root for root in os.environ.get("IMAGEUPLOAD_ROOTS", "").split(os.pathsep) if root]
-    Bridge(Upstream(url.rstrip("/"), key), roots, out).run(sys.stdin.buffer)
+    Bridge(Upstream(url, key), roots, out).run(sys.stdin.buffer)
     return 0
 
 
@@ -129,6 +136,7 @@ class Bridge:
         answer = self._upstream.send(message, headers) if path is None else self._send_file(message, headers, path)
         if isinstance(message, dict) and isinstance(answer, dict):
             self._learn(message, answer)
+            _advise(answer)
         return answer
 
     def _send_file(self, message: Json, headers: dict[str, str], path: object) -> Any:
@@ -193,6 +201,15 @@ def _file_path(message: Any) -> object:
     params = message.get("params")
     arguments = params.get("arguments") if isinstance(params, dict) and params.get("name") == "upload_image" else None
     return arguments.get("file_path") if isinstance(arguments, dict) else None
+
+
+def _advise(answer: Json) -> None:
+    """Say about a key what can be done here."""
+    error = answer.get("error")
+    data = error.get("data") if isinstance(error, dict) else None
+    advice = ADVICE.get(str(data.get("reason"))) if isinstance(data, dict) else None
+    if isinstance(error, dict) and advice:
+        error["message"] = advice
 
 
 def _offer_file_path(tool: Json) -> None:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import hmac
 import io
 import json
 import os
@@ -23,8 +24,8 @@ from tqdm import tqdm
 
 from iuserver import __version__
 from iuserver.cli import fail
+from iuserver.cli.address import DEFAULT, PROBLEM, server_address
 
-URL = "http://127.0.0.1:8080"
 PARALLEL = 4
 TRIES = 8
 FIRST_WAIT = 0.5
@@ -51,7 +52,7 @@ class Busy(Exception):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.epilog = f"Environment: IMAGEUPLOAD_API_KEY, IMAGEUPLOAD_URL (default {URL}), IMAGEUPLOAD_PASSWORD."
+    parser.epilog = f"Environment: IMAGEUPLOAD_API_KEY, IMAGEUPLOAD_URL (default {DEFAULT}), IMAGEUPLOAD_PASSWORD."
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--expiration", metavar="E", help="1d, 1w, 1mo, burn, views or forever")
     parser.add_argument("--view-limit", type=_positive, metavar="N", help="how many views, with --expiration views")
@@ -70,23 +71,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Upload. 0 where all is on the server, 1 where a file is not, 2 where nothing could be tried, 130 on Ctrl-C."""
     key = os.environ.get("IMAGEUPLOAD_API_KEY", "").strip()
-    url = (os.environ.get("IMAGEUPLOAD_URL") or URL).rstrip("/")
-    if problem := _problem(key, url):
-        return fail(problem, 2)
+    url = server_address(os.environ.get("IMAGEUPLOAD_URL"))
+    problem = _problem(key) or (PROBLEM if url is None else None)
+    if url is None or problem:
+        return fail(str(problem), 2)
     try:
         return asyncio.run(_upload_all(options, url, key))
     except KeyboardInterrupt:
         return 130
 
 
-def _problem(key: str, url: str) -> str | None:
-    """Why nothing can be sent, if so."""
+def _problem(key: str) -> str | None:
+    """Why nothing can be sent with this key, if so."""
     if not key:
         return "IMAGEUPLOAD_API_KEY is not set: it must hold the account's key"
     if not (key.isascii() and key.isprintable()):
         return "IMAGEUPLOAD_API_KEY holds characters that no key has"
-    if not _is_web_address(url):
-        return f"IMAGEUPLOAD_URL must be an address that begins with http:// or https://, not {_line(url)}"
     return None
 
 
@@ -95,7 +95,7 @@ async def _upload_all(options: argparse.Namespace, url: str, key: str) -> int:
     total = sum(_size(file) for file in options.files)
     with tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=None, leave=False) as bar:
         async with _client(url, key) as client, asyncio.TaskGroup() as group:
-            uploader = Uploader(client, _fields(options), key, bar, options)
+            uploader = Uploader(client, _fields(options), key.encode(), bar, options)
             tasks = [group.create_task(uploader.upload(file)) for file in options.files]
             told = [_tell(file, await task, options.json) for file, task in zip(options.files, tasks, strict=True)]
     return max(told)
@@ -136,11 +136,11 @@ class Uploader:
     """Sends files to one server with one key and the same fields, at most so many at a time."""
 
     def __init__(
-        self, client: httpx.AsyncClient, fields: dict[str, str], key: str, bar: tqdm[Any], options: argparse.Namespace
+        self, client: httpx.AsyncClient, fields: dict[str, str], key: bytes, bar: tqdm[Any], options: argparse.Namespace
     ) -> None:
         self._client = client
         self._fields = fields
-        self._key_hash = hashlib.sha256(key.encode()).hexdigest()
+        self._key = key
         self._bar = bar
         self._pace: float = options.pace
         self._places = asyncio.Semaphore(options.parallel)
@@ -160,10 +160,10 @@ class Uploader:
     def _idempotency_key(self, title: str, digest: str) -> str:
         """The same in every run for the same bytes, name, options and account, and only then.
 
-        The key's hash makes it useless to those who would guess the password from it.
+        The account's key, which a server does not keep, makes it useless to those who would guess the password from it.
         """
-        parts = json.dumps([digest, title, self._fields, self._key_hash], sort_keys=True)
-        return hashlib.sha256(parts.encode()).hexdigest()
+        parts = json.dumps([digest, title, self._fields], sort_keys=True)
+        return hmac.digest(self._key, parts.encode(), "sha256").hex()
 
     async def _until_taken(self, file: WatchedFile, idempotency_key: str) -> Answer:
         """Try until the server takes or refuses the file. Raises Refused, after the last try too."""
@@ -278,14 +278,6 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    return parsed.scheme in {"http", "https"} and bool(parsed.host)
 
 
 def _positive(text: str) -> int:

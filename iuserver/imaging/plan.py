@@ -116,7 +116,7 @@ def joined(pieces: Iterable[Piece | None]) -> tuple[Piece, ...]:
 
 def write(source: Source, pieces: Iterable[Piece], target: str) -> None:
     """Write pieces to the new file `target`; those of a file are copied inside the kernel."""
-    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         for piece in pieces:
             if isinstance(piece, bytes):

@@ -42,8 +42,9 @@ class Keeper:
     as when the answer of a database is lost.
     """
 
-    def __init__(self, catalog: Path | None, blobs: Path | None, sync: bool) -> None:
-        self._arguments = (str(catalog or ""), str(blobs or ""), "sync" if sync else "")
+    def __init__(self, catalog: Path | None, blobs: Path | None, sync: bool, group: int | None = None) -> None:
+        shared = "" if group is None else str(group)
+        self._arguments = (str(catalog or ""), str(blobs or ""), "sync" if sync else "", shared)
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._unsent: deque[bytes] = deque()

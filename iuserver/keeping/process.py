@@ -1,7 +1,8 @@
 """What runs in the keeper's process: threads that each take a question, do what it asks for and answer.
 
-Run as `python -m iuserver.keeping.process CATALOG BLOBS SYNC` with the server's socket as standard input; CATALOG and
-BLOBS are paths, or nothing where the server has them elsewhere. It leaves when the server does, even after kill -9.
+Run as `python -m iuserver.keeping.process CATALOG BLOBS SYNC GROUP` with the server's socket as standard input; CATALOG
+and BLOBS are paths, or nothing where the server has them elsewhere, GROUP is the number of the group that may read
+blobs, or nothing. It leaves when the server does, even after kill -9.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from iuserver.keeping.wire import LARGEST, READY, packet, parts_of
 Kept = dict[str, SqliteCatalog | DiskBlobs]
 
 
-def main(catalog: str, blobs: str, sync: str) -> None:
+def main(catalog: str, blobs: str, sync: str, group: str) -> None:
     """Serve questions from standard input until the server closes its end, or dies and thereby closes it."""
     connection = socket.socket(fileno=0)
     kept: Kept = {}
     if catalog:
         kept["catalog"] = SqliteCatalog(Path(catalog), in_place=True)
     if blobs:
-        kept["blobs"] = DiskBlobs(Path(blobs), sync == "sync", in_place=True)
+        kept["blobs"] = DiskBlobs(Path(blobs), sync == "sync", in_place=True, group=int(group) if group else None)
     connection.send(READY)
     threading.excepthook = _end
     threads = [threading.Thread(target=serve, args=(connection, kept)) for _ in range(SYNC_THREADS)]

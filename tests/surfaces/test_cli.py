@@ -248,6 +248,30 @@ def test_the_log_has_one_line_a_request_and_nothing_private(tmp_path: Path) -> N
     assert not any(secret in text for secret in (key, "secret", "113.99", "100.77", "\x1b"))
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_link_that_opens_something_stands_in_the_log_whatever_its_form(tmp_path: Path, log_format: str) -> None:
+    """A deletion link, an upload ticket, a grant, a sign-in link: as they are, doubled, absolute, escaped, raw."""
+    token, ticket = "0123456789abcdef" * 2, "tk_aYmO7y-_Zz09aYmO7y-_Zz09"
+    targets = [
+        f"{path}{word}" for path in ("/u/", "//u/", "/p/u/", "/U/", "/%75/") for word in (ticket, f"{ticket}/a.jpg")
+    ]
+    targets += [f"{path}aB3xQf9K/{token}" for path in ("/d/", "//d/", "/p/d/", "/%64/")]
+    targets += [f"/login/{token}", f"/signup/{token}", f"/f/aB3xQf9K.jpg?grant={token}", f"/i/{ticket}", f"/d/{token}"]
+    targets += [f"http://img.example.org{target}" for target in targets]
+    with serving(tmp_path, "--log-format", log_format) as (process, url):
+        host, _, port = url.removeprefix("http://").partition(":")
+        for target in [*targets, "/\x9b31m/\xad"]:
+            with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+                connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+                assert connection.recv(65536).startswith(b"HTTP/1.1 4")
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr
+        text = process.stderr.read()
+    assert len(text.splitlines()) == len(targets) + 1
+    assert not any(secret in text for secret in (token, ticket, ticket[3:], "\x9b", "\xad"))
+    assert "/\\u009b31m/\\u00ad" in text
+
+
 def test_a_unix_socket_that_is_in_use_is_left_to_its_server(tmp_path: Path) -> None:
     sock = f"unix:{tmp_path}/sock"
     arguments = [*RUN, "serve", "--data", str(tmp_path / "one"), "--host", sock]

@@ -211,6 +211,19 @@ def test_of_an_image_that_is_gone_nothing_is_left_but_that_its_key_was_used(tmp_
         assert upload(server.url, key, "one", expiration="burn", **fields).status_code == 200
 
 
+@pytest.mark.embedded
+def test_nothing_of_a_burnt_image_is_left_in_the_catalogs_file(tmp_path: Path) -> None:
+    with running(tmp_path, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        for number in range(5):
+            answer = upload(
+                server.url, key, f"key{number}", name=f"private-name-{number}.jpg", expiration="burn"
+            ).json()
+            assert server.get(answer["direct_url"]).status_code == 200
+        server.call(janitor_of(server.server._services.library, server.data, lambda: True).tidy())
+    assert b"private-name-" not in b"".join(file.read_bytes() for file in tmp_path.glob("catalog.db*"))
+
+
 @pytest.mark.parametrize(("password", "status"), [("right", 200), ("wrong", 409), ("", 409), ("x" * 300, 409)])
 def test_a_repeat_with_a_password_must_have_the_same(server: RunningServer, password: str, status: int) -> None:
     key = server.new_key()

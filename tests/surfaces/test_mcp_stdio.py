@@ -292,7 +292,37 @@ def test_a_wrong_key_and_none(server: RunningServer) -> None:
         assert host.ask("initialize")["error"]["code"] == -32001
     with bridge(server.url) as host:
         assert host.ask("initialize")["result"]["serverInfo"]["name"] == "iuserver"
-        assert host.call("get_quota")["error"]["data"]["reason"] == "missing_key"
+        missing = host.call("get_quota")["error"]
+        assert missing["data"]["reason"] == "missing_key"
+        assert "IMAGEUPLOAD_API_KEY" in missing["message"]
+        assert "header" not in missing["message"], "nobody sends headers here"
+    with bridge(server.url, "iu_live_wrong", MODERN) as host:
+        assert "IMAGEUPLOAD_API_KEY" in host.call("get_quota")["error"]["message"]
+
+
+@pytest.mark.parametrize("user", ["me:s3cret@", "s3cret@", "me:p@s3cret@", ":s3cret@"])
+def test_a_password_in_the_address_is_neither_used_nor_shown(server: RunningServer, user: str) -> None:
+    address = server.url.removeprefix("http://")
+    with bridge(f"http://{user}{address}", server.new_key()) as host:
+        assert "error" not in host.call("get_quota")
+    for url in (f"http://{user}127.0.0.1:1", f"http://{user}{address}/nowhere", f"http://{user}no.such.host.invalid"):
+        with bridge(url, "iu_live_x") as host:
+            told = host.ask("initialize")["error"]["message"]
+            assert url.replace(user, "") in told
+            assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["me:s3cret@127.0.0.1:1", "http://me:s3/cret@x", "ftp://me:s3cret@x", "http://x:s3cret"]
+)
+def test_nor_is_one_in_what_is_no_address(url: str) -> None:
+    environment = {**os.environ, "IMAGEUPLOAD_URL": url}
+    for command in (COMMAND, [*COMMAND[:-1], "upload", "x.jpg"]):
+        environment["IMAGEUPLOAD_API_KEY"] = "iu_live_x"
+        done = subprocess.run(command, env=environment, input=b"", capture_output=True, timeout=DEADLINE, check=False)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"IMAGEUPLOAD_URL" in done.stderr
+        assert b"s3" not in done.stderr
 
 
 @pytest.mark.parametrize("variables", [{"IMAGEUPLOAD_URL": "localhost:8080"}, {"IMAGEUPLOAD_API_KEY": "ü"}])

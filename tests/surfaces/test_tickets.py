@@ -225,6 +225,16 @@ def test_somebody_elses_ticket_tells_nothing(server: RunningServer, agent: Agent
         assert other.refused("get_image", slug=nonsense)["reason"] == "not_found"
 
 
+def test_a_ticket_whose_image_is_gone_stays_used(server: RunningServer, agent: Agent) -> None:
+    ticket = agent.done("create_upload_ticket")
+    slug = send(ticket["upload_url"]).json()["slug"]
+    agent.done("delete_image", slug=slug)
+    gone = agent.refused("get_image", slug=ticket["ticket"])
+    assert (gone["reason"], "is gone" in gone["message"]) == ("not_found", True)
+    again = send(ticket["upload_url"])
+    assert (again.status_code, again.json()["code"]) == (409, "ticket_used")
+
+
 def test_no_client_can_take_a_tickets_place(server: RunningServer, agent: Agent) -> None:
     """Its idempotency key is none that a client may send."""
     ticket = agent.done("create_upload_ticket")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pty
@@ -184,6 +185,16 @@ def test_an_address_that_is_none_is_told_before_anything_is_tried(tmp_path: Path
     assert re.fullmatch(r"iuserver: IMAGEUPLOAD_URL [^\n]+\n", done.stderr)
 
 
+def test_a_password_in_the_address_is_neither_sent_nor_shown(recorder: Recorder, tmp_path: Path) -> None:
+    [file] = photos(tmp_path, 1)
+    done = upload(recorder.url.replace("http://", "http://me:s3cret@"), KEY, file)
+    assert done.returncode == 0
+    assert [headers["authorization"] for headers in recorder.seen] == [f"Bearer {KEY}"]
+    refused = upload("http://me:s3cret@127.0.0.1:1", KEY, "--pace", "0", file)
+    assert "http://127.0.0.1:1" in refused.stderr
+    assert "s3cret" not in refused.stderr
+
+
 def test_a_wrong_key_is_told_in_the_servers_words(server: RunningServer, tmp_path: Path) -> None:
     [file] = photos(tmp_path, 1)
     done = upload(server.url, KEY, file)
@@ -324,6 +335,18 @@ def test_a_second_run_sends_the_same_idempotency_key(recorder: Recorder, tmp_pat
     assert again == [first, second]
     assert first != second
     assert re.fullmatch(r"[\x21-\x7e]{1,255}", first)
+
+
+def test_with_what_a_server_keeps_no_password_can_be_guessed_from_an_idempotency_key(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    """A server keeps the SHA-256 of the account's key: none of that makes the idempotency key, only the key itself."""
+    [file] = photos(tmp_path, 1)
+    assert upload(recorder.url, KEY, "--password", "a", file).returncode == 0
+    fields = {"password": "a"}
+    kept = [hashlib.sha256(file.read_bytes()).hexdigest(), file.name, fields, hashlib.sha256(KEY.encode()).hexdigest()]
+    for parts in (kept, kept[:3]):
+        assert hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest() not in recorder.keys
 
 
 def test_another_name_option_content_or_account_is_another_idempotency_key(recorder: Recorder, tmp_path: Path) -> None:
