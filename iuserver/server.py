@@ -312,7 +312,8 @@ class Server:
             max_header_size=HEAD_BYTES,
             idle_connection_timeout=IDLE_SECONDS,
         )
-        self._http.max_connections = self.settings.server.max_connections
+        self._http.max_connections, self._http.per_address = self._bounds_of_connections()
+        self._http.is_trusted = self._services.trusts
         self._http.is_pressed = self._services.uploads.queue.is_pressed
         self._http.refuse = self._services.uploads.queue.refuse
         self._http.count_refusal = self._services.metrics.refusal
@@ -325,6 +326,11 @@ class Server:
         self._services.metrics.gauge(
             "unheard", "Connections refused before they were heard", lambda: self._http.refused
         )
+
+    def _bounds_of_connections(self) -> tuple[int, int]:
+        """How many there may be, and how many from one address; 0 = any number."""
+        most, share = self.settings.server.max_connections, self.settings.server.per_address_share
+        return most, math.ceil(most * share)
 
     def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
         if not self.settings.metrics.listen:

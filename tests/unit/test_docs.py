@@ -64,12 +64,19 @@ TROUBLES = {
     "a body that comes slower": "surfaces/test_upload.py::test_a_body_that_comes_too_slowly_is_answered_408",
     "so many uploads that to": "surfaces/test_operations.py::"
     "test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothing_else",
+    "a first line and headers": "surfaces/test_heads.py::test_a_larger_one_is_answered_431",
     "headers that do not come": "surfaces/test_operations.py::test_headers_that_do_not_come_end_their_connection",
     "a body for": "surfaces/test_bodies.py::test_a_body_that_is_too_large_for_its_route_is_refused_for_its_size",
     "a small body that does": "surfaces/test_operations.py::test_a_small_body_that_never_comes_ends_its_connection",
     "a reader that takes nothing": "surfaces/test_read.py::"
     "test_a_reader_who_takes_nothing_for_long_loses_the_connection",
+    "a client that sends requests": "surfaces/test_operations.py::test_who_takes_no_answers_loses_the_connection",
     "more connections than": "surfaces/test_operations.py::test_one_connection_too_many_is_told_so_and_closed",
+    "more from one address": "surfaces/test_operations.py::test_one_address_has_a_share_of_the_connections",
+    "more passwords at once": "surfaces/test_viewing.py::"
+    "test_many_right_passwords_at_once_hold_up_no_upload_and_no_other_viewer",
+    "guesses at a password": "surfaces/test_viewing.py::"
+    "test_guesses_of_one_image_from_everywhere_are_limited_and_lock_nobody_out",
     "an upload refused while": "surfaces/test_upload.py::test_a_client_that_is_already_sending_gets_its_answer",
     "a client that leaves": "surfaces/test_upload.py::test_a_client_that_leaves_in_the_middle_leaves_nothing_behind",
     "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",
