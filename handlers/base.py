@@ -94,6 +94,11 @@ class Services:
     presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
+    def trusts(self, address: str) -> bool:
+        """Whether what a proxy with this address says of its clients counts."""
+        known = parsed(address)
+        return known is not None and any(known in network for network in self.trusted_proxies)
+
 
 class Handler(RequestHandler):
     """A handler that answers in JSON, errors included.
@@ -179,8 +184,7 @@ class Handler(RequestHandler):
         connection: Any = self.request.connection
         if connection and connection.context.address_family == socket.AF_UNIX and address == self._peer():
             return True
-        known = parsed(address)
-        return known is not None and any(known in network for network in self.services.trusted_proxies)
+        return self.services.trusts(address)
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from handlers.addresses import client_network
 from handlers.base import new_request_id
 from handlers.cross_origin import EXPOSED
 from iuserver.errors import Code
@@ -28,6 +30,8 @@ HEAD_CHUNK = 64 * 1024
 """Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
 HEAD_BYTES = 16 * 1024
 """What a request may have before its body: its first line and its headers."""
+TAKEN_SECONDS = 60
+"""For so long a client may take nothing of what is sent: an answer, or a portion of a picture."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
 DISCARDED_A_ROUND = 2
@@ -54,7 +58,7 @@ class BodyStream(IOStream):
 
     Tornado reads into a fresh buffer of zeros, appends that to its own and cuts the answer out of it: three passes over
     bytes that nobody else is waiting for. It closes without a word where a request's head is too large; here
-    `refuse_head` gets the connection first.
+    `refuse_head` gets the connection first. And it waits for ever until a client takes its answers.
     """
 
     refuse_head: Callable[[socket.socket], None]
@@ -70,6 +74,13 @@ class BodyStream(IOStream):
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         self._in_head = False
         return super().read_until(delimiter, max_bytes)
+
+    def write(self, data: bytes | memoryview) -> asyncio.Future[None]:
+        written = super().write(data)
+        if not written.done():  # the kernel has all of it at once, mostly
+            timer = asyncio.get_running_loop().call_later(TAKEN_SECONDS, self.close)
+            written.add_done_callback(lambda _: timer.cancel())
+        return written
 
     def close(self, exc_info: Any = False) -> None:
         if self._in_head and isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
@@ -88,7 +99,8 @@ class BodyStream(IOStream):
 
 
 class BoundedServer(HTTPServer):
-    """Tornado's server with at most `max_connections` (0 = any number).
+    """Tornado's server with at most `max_connections` (0 = any number), and `per_address` of them from one address (an
+    IPv6 /64 is one) that is not `is_trusted`.
 
     While `is_pressed`, uploads on new connections are not heard, and a connection ends with its answer, so that what is
     next comes on a new one. `refuse` notes an upload that is not heard, and gives the seconds after which it should
@@ -96,8 +108,10 @@ class BoundedServer(HTTPServer):
     """
 
     max_connections = 0
+    per_address = 0
     connections = 0
     refused = 0
+    is_trusted: Callable[[str], bool]
     is_pressed: Callable[[], bool]
     refuse: Callable[[], int]
     count_refusal: Callable[[Code], None]
@@ -105,16 +119,18 @@ class BoundedServer(HTTPServer):
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
         self._lingering: dict[_Refused, None] = {}
+        self._held: Counter[str] = Counter()
         self._turns = Rounds(SERVED_A_ROUND)
         self._discards = Rounds(DISCARDED_A_ROUND)
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        retry_after = self._refusal(stream)
+        client = self._client(address)
+        retry_after = self._refusal(stream, client)
         if retry_after is not None:
             self.refused += 1
             self._refuse(stream.socket, b"503 Service Unavailable", BUSY, b"Retry-After: %d\r\n" % retry_after)
             return
-        self.connections += 1
+        self._count(client, 1)
         self._turns.call(lambda: self._serve(stream.socket, address))
 
     def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
@@ -141,13 +157,25 @@ class BoundedServer(HTTPServer):
             refused.close()
         await super().close_all_connections()
 
-    def on_close(self, server_conn: object) -> None:
-        self.connections -= 1
+    def on_close(self, server_conn: Any) -> None:
+        self._count(self._client(server_conn.context.address), -1)
         super().on_close(server_conn)
 
-    def _refusal(self, stream: IOStream) -> int | None:
+    def _client(self, address: tuple[Any, ...] | str) -> str:
+        """Who a connection counts for; "" for a proxy, which has those of many, as for whoever is on this machine."""
+        return "" if not address or self.is_trusted(address[0]) else client_network(address[0])
+
+    def _count(self, client: str, number: int) -> None:
+        self.connections += number
+        self._held[client] += number
+        if not self._held[client]:
+            del self._held[client]
+
+    def _refusal(self, stream: IOStream, client: str) -> int | None:
         """The seconds of Retry-After for a connection that is not to be heard."""
         if self.max_connections and self.connections >= self.max_connections:
+            return 5
+        if client and self.per_address and self._held[client] >= self.per_address:
             return 5
         pressed = self.conn_params.no_keep_alive = self.is_pressed()
         return self.refuse() if pressed and _is_upload(stream) else None

@@ -15,7 +15,7 @@ from handlers.addresses import parsed
 from handlers.api import ApiHandler
 from handlers.base import Services
 from handlers.encoded import LongMessage, MessageWithFile
-from handlers.receiving import SMALL_BODY
+from handlers.receiving import NO_LIMIT, SMALL_BODY
 from handlers.tools import TOOLS, Call, Outcome
 from iuserver import __version__
 from iuserver.errors import Fault
@@ -69,8 +69,6 @@ LINKS_SINCE = "2025-06-18"
 class McpHandler(ApiHandler):
     """The endpoint. Looking at it needs no key, calling a tool does."""
 
-    body_seconds = None
-
     door: Door = "mcp"
     private = False  # a model passes links on
 
@@ -106,7 +104,6 @@ class McpHandler(ApiHandler):
         What is wrong with the key is told when the request's id is known: without it some clients wait for ever.
         """
         self._check_origin()
-        self.watch_pace()
         try:
             if "Authorization" in self.request.headers:
                 self.caller = await self.identify()
@@ -171,6 +168,7 @@ class McpHandler(ApiHandler):
             self._check_key("tools/call")
             self.count()
             check_encoded_size(self.declared_size() or 0, self.caller.plan)
+            self.largest = NO_LIMIT
             self.stop_watching()  # while it waits for its turn it cannot send
             self._session = await self.services.uploads.receive(self.caller, "mcp")
             if self.released:  # the client has left meanwhile
@@ -194,7 +192,6 @@ class McpHandler(ApiHandler):
     head = get
 
     async def post(self) -> None:
-        self.stop_watching()
         try:
             request = self._read()
             if request is None:

@@ -39,10 +39,11 @@ ENDING = ("overloaded", "timeout")
 class Receiving(Handler):
     """A handler that looks at a request before its body comes: `admit` says whether it may go on.
 
-    A body that takes longer than `body_seconds` (None: as the handler says) ends its connection.
+    Every body has a deadline, whatever the method and whether a handler has a use for it. One that may be larger than
+    `largest` bytes has been measured by its handler, against the caller's plan.
     """
 
-    body_seconds: float | None = 30
+    largest = SMALL_BODY
     caller: Caller
 
     def initialize(self, services: Services) -> None:
@@ -60,7 +61,6 @@ class Receiving(Handler):
     async def prepare(self) -> None:
         connection: Any = self.request.connection
         connection.set_max_body_size(NO_LIMIT)  # what is too large we say ourselves: Tornado would append a 400
-        connection.set_body_timeout(self.body_seconds)
         http1.check_framing(self.request)
         http1.normalize(self.request)
         if not self.is_client_here():
@@ -73,6 +73,10 @@ class Receiving(Handler):
                 self._check_encoding()
         except Fault as fault:
             await self.refuse(fault)
+        else:
+            if "Transfer-Encoding" in self.request.headers or self.declared_size():
+                self.watch_pace()
+                self.request._body_future.add_done_callback(lambda _: self.stop_watching())
         self._prepared = True
 
     async def admit(self) -> None:
@@ -116,8 +120,8 @@ class Receiving(Handler):
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a portion of the body. Raises Fault."""
         self.body += chunk
-        if len(self.body) > SMALL_BODY:
-            raise Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes")
+        if len(self.body) > self.largest:
+            raise Fault("too_large", f"The body of this request may have {self.largest} bytes")
         return None
 
     def watch_pace(self, before: int | None = None) -> None:
@@ -132,7 +136,7 @@ class Receiving(Handler):
 
     def _due(self) -> float:
         """When the body must have come: within a minute, and more for what it says it has, or has had so far."""
-        return self._began + BODY_SECONDS + (self.declared_size() or self.received) / BODY_RATE
+        return self._began + BODY_SECONDS + min(self.declared_size() or self.received, self.largest) / BODY_RATE
 
     def stop_watching(self) -> None:
         """The body is here, or must wait; safe to repeat."""

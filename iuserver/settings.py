@@ -141,6 +141,7 @@ class ServerSettings:
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
     max_connections: int = _number(4096)
+    per_address_share: float = _number(0.25, most=1)
     read_only: bool = False
 
 

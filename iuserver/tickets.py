@@ -19,7 +19,7 @@ from iuserver import policy, signing
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
 from iuserver.records import Caller, Kept
-from iuserver.uploads import Uploads, UploadSession, new_claim, terms
+from iuserver.uploads import Uploads, UploadSession, terms
 
 PREFIX = "tk_"
 MINUTES = 15
@@ -88,7 +88,9 @@ class Tickets:
         return session
 
     async def check_unused(self, ticket: Ticket, caller: Caller) -> None:
-        """Raises Fault: ticket_used, in_progress."""
+        """Raises Fault: read_only, ticket_used, in_progress."""
+        if self.uploads.read_only:
+            raise policy.read_only()
         if await self._look(caller, ticket.id):
             raise _used()
 
@@ -113,10 +115,9 @@ class Tickets:
         )
 
     async def _look(self, caller: Caller, ticket_id: str) -> Kept | None:
-        """What a ticket was used for. The look is a claim that lapses at once, so that it stands in nobody's way."""
-        now = int(self.clock())
+        """What a ticket was used for."""
         try:
-            return await self.catalog.claim_key(caller.account.id, new_claim(_claim(ticket_id)), now, now)
+            return await self.catalog.used_key(caller.account.id, _claim(ticket_id), int(self.clock()))
         except Fault as fault:
             raise _reworded(fault) from fault.__cause__
 

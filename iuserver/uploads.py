@@ -37,8 +37,8 @@ HASH_CHUNK = 1 << 20
 class Uploads:
     """The use case and what it works with.
 
-    `hash_password` and `verify_password` (an encoded hash, a password) work off the loop, `check_blocked` gets the path
-    of a clean picture and raises Fault("blocked"), `clock` gives unix seconds.
+    `hash_password` and `verify_password` (an encoded hash, a password) work off the loop for an account,
+    `check_blocked` gets the path of a clean picture and raises Fault("blocked"), `clock` gives unix seconds.
     """
 
     catalog: Catalog
@@ -47,8 +47,8 @@ class Uploads:
     queue: UploadQueue
     months: MonthPlaces
     spool_folder: str
-    hash_password: Callable[[str], Awaitable[str]]
-    verify_password: Callable[[str, str], Awaitable[bool]]
+    hash_password: Callable[[str, str], Awaitable[str]]
+    verify_password: Callable[[str, str, str], Awaitable[bool]]
     check_blocked: Callable[[str], Awaitable[None]]
     metrics: Metrics
     clock: Callable[[], float]
@@ -230,7 +230,7 @@ class UploadSession:
         """Whether this is the password of a hash, or there is neither."""
         if encoded is None or not password or len(password) > forms.MAX_PASSWORD:
             return encoded is None and not password
-        return await self._uploads.verify_password(encoded, password)
+        return await self._uploads.verify_password(encoded, password, self._caller.account.id)
 
     async def _fingerprint(self, fields: Mapping[str, str], filename: str) -> bytes:
         """What tells two uploads apart: the file's bytes as they came, its name, and every field that counts but the
@@ -274,11 +274,14 @@ class UploadSession:
             expiration=form.expiration,
             expires_at=expires_at,
             view_limit=form.view_limit,
-            password_hash=await self._uploads.hash_password(form.password) if form.password else None,
+            password_hash=await self._password_hash(form.password) if form.password else None,
             folder=form.folder,
             upload_source=self._source,
             created_at=now,
         )
+
+    async def _password_hash(self, password: str) -> str:
+        return await self._uploads.hash_password(password, self._caller.account.id)
 
     async def _put(self, image: Image) -> None:
         """Store the bytes, which a worker may have changed since it told what they are. Raises Fault."""
