@@ -45,6 +45,7 @@ EMBEDDED = {
     "test_memory.py": "measures the defaults",
     "test_mongo.py": "names its backends itself",
     "test_repair.py": "breaks files and tables of the defaults",
+    "test_rogue_workers.py": "is about the workers alone",
     "test_s3_backend.py": "names its backends itself",
     "test_upload_command.py": "is about the client, which knows no backend",
     "test_viewing.py::test_a_failing_store_never_burns_a_picture": "breaks files; test_pages.py has it for any store",
