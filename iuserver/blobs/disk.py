@@ -15,7 +15,6 @@ import ctypes
 import errno
 import fcntl
 import functools
-import io
 import itertools
 import os
 import shutil
@@ -105,12 +104,16 @@ class DiskBlobs:
 
     def _put(self, path: str, shard: int, key: str) -> int:
         # Not to wait, should it be a pipe; nor for a link to lead elsewhere.
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as source:
-            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(file).st_mode
+            if not stat.S_ISREG(mode):
                 raise _tampered()
-            if not (self._leasable and _frozen(source.fileno()) and self._link(source.fileno(), shard, key)):
-                return self._copy(source, shard, key)
-            return os.fstat(source.fileno()).st_size
+            if self._leasable and _frozen(file, mode) and self._link(file, shard, key):
+                return os.fstat(file).st_size
+            return self._copy(file, shard, key)
+        finally:
+            os.close(file)
 
     def _link(self, file: int, shard: int, key: str) -> bool:
         """Sync a file and make it a blob; false where it is on another disk."""
@@ -126,12 +129,15 @@ class DiskBlobs:
             os.fsync(shard)
         return True
 
-    def _copy(self, source: io.FileIO, shard: int, key: str) -> int:
+    def _copy(self, file: int, shard: int, key: str) -> int:
         """Make a copy of a file a blob, and tell its size."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
-            with open(os.open(temporary, flags, READABLE, dir_fd=shard), "wb") as target:
+            with (
+                open(file, "rb", 0, closefd=False) as source,
+                open(os.open(temporary, flags, READABLE, dir_fd=shard), "wb") as target,
+            ):
                 shutil.copyfileobj(source, target)
                 target.flush()
                 if self._sync:
@@ -157,13 +163,13 @@ def _kind(file: int) -> int:
     return ctypes.c_ulong.from_buffer(found).value
 
 
-def _frozen(file: int) -> bool:
+def _frozen(file: int, mode: int) -> bool:
     """Let nobody write to a file that is open here for reading. False where the file system cannot.
 
     Nobody opens it for writing who may not change modes, as workers may not. Raises Tampered where somebody has it
     open for writing, or has mapped it so: the kernel then grants no lease for reading (fcntl(2), F_SETLEASE).
     """
-    os.fchmod(file, os.fstat(file).st_mode & READABLE)
+    os.fchmod(file, mode & READABLE)
     try:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
