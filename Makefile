@@ -113,8 +113,9 @@ define pillow
 log=$(VENV)/pillow-simd.log; why="it builds here"; \
 if $(BIN)/python -c 'import PIL' 2>/dev/null; then why="it was there already"; \
 elif ! $(BIN)/pip install --disable-pip-version-check pillow-simd >$$log 2>&1; then \
-  why=$$(grep -m1 -o -E 'fatal error: .*|error: command .*|[a-z]+ could not be found.*' $$log || tail -n1 $$log); \
-  why="Pillow-SIMD does not build: $$why (all of it is in $$log)"; \
+  why=$$(grep -o -E '(fatal )?error: .*|headers or library files could not be found for [a-z]+' $$log \
+    | grep -v subprocess | head -n1); \
+  why="Pillow-SIMD does not build: $${why:-no reason is told} (all of it is in $$log)"; \
   $(BIN)/pip install --quiet --disable-pip-version-check pillow || exit 1; \
 fi; \
 $(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__, end="")'; \
