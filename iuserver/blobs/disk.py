@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from iuserver.errors import Fault, Tampered
+from iuserver.errors import Fault, tampered
 from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
 CHUNK = 256 * 1024
@@ -108,7 +108,7 @@ class DiskBlobs:
         try:
             mode = os.fstat(file).st_mode
             if not stat.S_ISREG(mode):
-                raise _tampered()
+                raise tampered()
             if self._leasable and _frozen(file, mode) and self._link(file, shard, key):
                 return os.fstat(file).st_size
             return self._copy(file, shard, key)
@@ -175,13 +175,9 @@ def _frozen(file: int, mode: int) -> bool:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         if error.errno in REFUSED_LEASE:
-            raise _tampered() from error
+            raise tampered() from error
         return False
     return True
-
-
-def _tampered() -> Tampered:
-    return Tampered("storage_unavailable", "The server could not store the image safely; send it again")
 
 
 class _ShardListing:
