@@ -17,10 +17,12 @@ MCP1 := $(VENV)/mcp1
 MCP_NODE := $(VENV)/mcp-node
 # Node's HTTP clients, for what happens to connections that are kept.
 HTTP_NODE := $(VENV)/http-node
-SYSTEM := python3-venv gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
+# What makes the lock file.
+LOCKING := $(VENV)/locking
+SYSTEM := python3-venv python3-dev gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
-.PHONY: setup run test test-slow check fuzz chaos bench
+.PHONY: setup run test test-slow check fuzz chaos bench lock
 
 setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
 
@@ -53,17 +55,21 @@ bench: setup $(BENCH)/.ready   ## measurements: make bench SCENARIO=read BENCH_A
 	@$(call system,wrk)
 	$(BENCH)/bin/python -m bench $(SCENARIO) $(BENCH_ARGS)
 
-$(VENV)/.ready: setup.cfg setup.py pyproject.toml Makefile
+lock: setup   ## the newest version of all that the server is made of, with hashes, into requirements.lock
+	$(PYTHON) -m venv $(LOCKING)
+	$(LOCKING)/bin/pip install --quiet --disable-pip-version-check 'uv >= 0.9'
+	echo 'setuptools >= 70.1' | $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock setup.cfg -
+
+$(VENV)/.ready: requirements.lock setup.cfg setup.py pyproject.toml Makefile
 	@$(call system,$(SYSTEM))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iuserver needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@$(BIN)/python -c 'import PIL' 2>/dev/null \
-	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow-simd 2>/dev/null \
-	  || $(BIN)/pip install --quiet --disable-pip-version-check pillow
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --target $(JUDGE) pillow
-	@$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__)'
+	@$(pillow)
 	@touch $@
 
 # What drives a browser: too much for everybody who runs the tests.
@@ -109,6 +115,20 @@ $(HTTP_NODE)/.ready: Makefile | $(VENV)/.ready
 	npm install --silent --no-fund --no-audit --prefix $(HTTP_NODE) node@24 undici@8.12.4 got@16.1.0
 	@touch $@
 
+# Pillow-SIMD, or Pillow where that does not build; and which of the two it is, and why.
+define pillow
+log=$(VENV)/pillow-simd.log; why="it builds here"; \
+if $(BIN)/python -c 'import PIL' 2>/dev/null; then why="it was there already"; \
+elif ! $(BIN)/pip install --disable-pip-version-check pillow-simd >$$log 2>&1; then \
+  why=$$(grep -o -E '(fatal )?error: .*|headers or library files could not be found for [a-z]+' $$log \
+    | grep -v subprocess | head -n1); \
+  why="Pillow-SIMD does not build: $${why:-no reason is told} (all of it is in $$log)"; \
+  $(BIN)/pip install --quiet --disable-pip-version-check pillow || exit 1; \
+fi; \
+$(BIN)/python -c 'import PIL; print("Pillow-SIMD" if "post" in PIL.__version__ else "Pillow", PIL.__version__, end="")'; \
+echo ": $$why"
+endef
+
 # Packages of Debian or Ubuntu that are missing: installed when root, else named in one message.
 # dpkg counts as "missing" what came from elsewhere, so a program that is there by another way is asked for first.
 define system
@@ -118,6 +138,7 @@ missing=$$(for package in $(1); do \
       nodejs) command -v node ;; \
       nginx-light) command -v nginx || test -x /usr/sbin/nginx ;; \
       python3-venv) $(PYTHON) -c 'import ensurepip' ;; \
+      python3-dev) test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ;; \
       golang-go) command -v go ;; \
       php-cli) command -v php ;; \
       gcc|wrk|jq|curl|npm|ruby|chromium) command -v $$package ;; \

@@ -75,3 +75,8 @@ class Fault(Exception):
 
 class Tampered(Fault):
     """A picture was not stored, as a worker could still change it, or has done so: it must have been taken over."""
+
+
+def tampered() -> Tampered:
+    """The one there is."""
+    return Tampered("storage_unavailable", "The server could not store the image safely; send it again")

@@ -14,7 +14,7 @@ from string import ascii_letters, digits
 from typing import Any
 
 from iuserver import forms, policy
-from iuserver.errors import ClientGone, Fault, Tampered
+from iuserver.errors import ClientGone, Fault, Tampered, tampered
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
@@ -288,7 +288,7 @@ class UploadSession:
         if await self._uploads.blobs.put(image.blob, self._target) != image.size:
             with contextlib.suppress(Fault):  # the janitor finds what no record knows
                 await self._uploads.blobs.delete(image.blob)
-            raise Tampered("storage_unavailable", "The server could not store the image safely; send it again")
+            raise tampered()
 
     async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""

@@ -46,6 +46,7 @@ EMBEDDED = {
     "test_mongo.py": "names its backends itself",
     "test_permissions.py": "is about the files of the defaults",
     "test_repair.py": "breaks files and tables of the defaults",
+    "test_rogue_workers.py": "is about the workers alone",
     "test_s3_backend.py": "names its backends itself",
     "test_tickets.py::test_to_look_at_a_ticket_writes_nothing": "locks the embedded catalog",
     "test_upload_command.py": "is about the client, which knows no backend",

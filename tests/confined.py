@@ -116,12 +116,12 @@ def of_slot(file: int) -> dict[str, Callable[[], object]]:
     """What the seals of the shared memory stop."""
     return {
         "write": lambda: os.pwrite(file, b"x", 0),
-        "shrink": lambda: os.ftruncate(file, 0),
         "map to write": lambda: mmap.mmap(file, 1, prot=mmap.PROT_WRITE),
         "write anew": lambda: os.pwrite(reopened(file, os.O_RDWR), b"x", 0),
-        "shrink anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), 0),
         "grow anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), wire.SLOT + 1),
         "map to write anew": lambda: mmap.mmap(reopened(file, os.O_RDWR), 1, prot=mmap.PROT_WRITE),
+        "shrink anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), 0),
+        "shrink": lambda: os.ftruncate(file, 0),
     }
 
 

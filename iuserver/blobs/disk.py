@@ -15,7 +15,6 @@ import ctypes
 import errno
 import fcntl
 import functools
-import io
 import itertools
 import os
 import shutil
@@ -25,7 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from iuserver.errors import Fault, Tampered
+from iuserver.errors import Fault, tampered
 from iuserver.permissions import BLOB, FOLDER, share_file
 from iuserver.threads import AtOnce, Crew, Runs, perform_each
 
@@ -109,14 +108,17 @@ class DiskBlobs:
 
     def _put(self, path: str, shard: int, key: str) -> int:
         # Not to wait, should it be a pipe; nor for a link to lead elsewhere.
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as source:
-            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                raise _tampered()
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise tampered()
             if self._group is not None:
-                share_file(source.fileno(), self._group)
-            if not (self._leasable and _frozen(source.fileno()) and self._link(source.fileno(), shard, key)):
-                return self._copy(source, shard, key)
-            return os.fstat(source.fileno()).st_size
+                share_file(file, self._group)
+            if self._leasable and _frozen(file, os.fstat(file).st_mode) and self._link(file, shard, key):
+                return os.fstat(file).st_size
+            return self._copy(file, shard, key)
+        finally:
+            os.close(file)
 
     def _link(self, file: int, shard: int, key: str) -> bool:
         """Sync a file and make it a blob; false where it is on another disk."""
@@ -132,12 +134,15 @@ class DiskBlobs:
             os.fsync(shard)
         return True
 
-    def _copy(self, source: io.FileIO, shard: int, key: str) -> int:
+    def _copy(self, file: int, shard: int, key: str) -> int:
         """Make a copy of a file a blob, and tell its size."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
-            with open(os.open(temporary, flags, BLOB, dir_fd=shard), "wb") as target:
+            with (
+                open(file, "rb", 0, closefd=False) as source,
+                open(os.open(temporary, flags, BLOB, dir_fd=shard), "wb") as target,
+            ):
                 if self._group is not None:
                     share_file(target.fileno(), self._group)
                 shutil.copyfileobj(source, target)
@@ -165,25 +170,21 @@ def _kind(file: int) -> int:
     return ctypes.c_ulong.from_buffer(found).value
 
 
-def _frozen(file: int) -> bool:
+def _frozen(file: int, mode: int) -> bool:
     """Let nobody write to a file that is open here for reading. False where the file system cannot.
 
     Nobody opens it for writing who may not change modes, as workers may not. Raises Tampered where somebody has it
     open for writing, or has mapped it so: the kernel then grants no lease for reading (fcntl(2), F_SETLEASE).
     """
-    os.fchmod(file, os.fstat(file).st_mode & READABLE)
+    os.fchmod(file, mode & READABLE)
     try:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         if error.errno in REFUSED_LEASE:
-            raise _tampered() from error
+            raise tampered() from error
         return False
     return True
-
-
-def _tampered() -> Tampered:
-    return Tampered("storage_unavailable", "The server could not store the image safely; send it again")
 
 
 class _ShardListing:

@@ -25,6 +25,7 @@ FAULTS: dict[str, Code] = {
     "too_many_scans": "too_many_scans",
     "storage_unavailable": "storage_unavailable",
 }
+FACTS = set(Facts.__slots__)
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -63,7 +64,7 @@ def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Fac
 
 def _facts_of(told: Any, target: str | None, limits: Limits) -> Facts:
     """Facts that can be true: of one of the five types, within the limits, and of the size that the file has."""
-    _check(isinstance(told, dict) and told.keys() == set(Facts.__slots__), "no facts")
+    _check(isinstance(told, dict) and told.keys() == FACTS, "no facts")
     facts = Facts(**told)
     _check(isinstance(facts.mime, str) and TYPES.get(facts.mime) == facts.ext, "a type of its own")
     for number, most in (

@@ -102,14 +102,14 @@ class Pool:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.deadline)
         for worker in list(self._all):  # one that did not notice: stopped, or deep in a job
-            worker.process.kill()
+            worker.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def replace_all(self) -> None:
         """Kill every worker, as one of them, nobody knows which, has been taken over. Jobs go to those that come."""
         log.error("a worker could still change a picture that was to be stored; all workers are replaced")
         for worker in self._all:
-            worker.process.kill()
+            worker.kill()
 
     @property
     def healthy(self) -> bool:
@@ -327,7 +327,12 @@ class _Worker(asyncio.Protocol):
 
     def _cut_off(self) -> None:
         self.timed_out = True
-        self.process.kill()
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process, if it has not ended itself."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -359,7 +364,7 @@ class _Worker(asyncio.Protocol):
         self._distrusted = True
         log.error("worker %d answered what no worker does: %s; killing it", self.process.pid, error)
         self._leave_line()
-        self.process.kill()
+        self.kill()
 
     def _take(self, told: list[str] | Facts | Fault | WorkerCrash) -> None:
         if isinstance(told, list):

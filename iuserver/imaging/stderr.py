@@ -20,7 +20,7 @@ LINE = 500
 LOGGED = 16 * 1024
 """Bytes that are logged of what a worker writes in a minute: several tracebacks."""
 MINUTE = 60.0
-PAUSE = 0.1
+PAUSE = 0.02
 """Seconds between two reads, each of at most what a pipe holds (64 KiB)."""
 END_SECONDS = 1.0
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import hashlib
+import mmap
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import pytest
 
 from iuserver.blobs import disk, s3
 from iuserver.blobs.disk import DiskBlobs
-from iuserver.errors import Fault
+from iuserver.errors import Fault, Tampered
 from iuserver.ports import BlobStore
 from tests.contracts.conftest import LARGE
 from tests.s3_server import connected
@@ -68,7 +72,7 @@ async def refusal(work: Awaitable[Any]) -> str:
 
 
 def test_what_was_put_can_be_read_in_whole_and_in_part(on_blobs: Callable[[Work], Any], file: str) -> None:
-    on_blobs(lambda blobs: blobs.put(KEY, file))
+    assert on_blobs(lambda blobs: blobs.put(KEY, file)) == len(CONTENT)
     assert on_blobs(lambda blobs: content(blobs, KEY)) == CONTENT
     assert on_blobs(lambda blobs: content(blobs, KEY, 300_001, 900_002)) == CONTENT[300_001:900_002]
     assert on_blobs(lambda blobs: content(blobs, KEY, 5, 5)) == b""
@@ -183,6 +187,82 @@ def test_a_spool_on_another_disk_is_copied(tmp_path: Path) -> None:
             elsewhere.unlink()
             await blobs.close()
         assert [path.name for path in (tmp_path / "blobs" / KEY[:2]).iterdir()] == [KEY]
+
+    asyncio.run(work())
+
+
+@contextlib.contextmanager
+def open_for_writing(path: str) -> Iterator[None]:
+    file = os.open(path, os.O_WRONLY)
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def mapped_for_writing(path: str) -> Iterator[None]:
+    """Not by Python's mmap, which keeps the file open."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    file = os.open(path, os.O_RDWR)
+    address = libc.mmap(None, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, file, 0)
+    os.close(file)
+    try:
+        yield
+    finally:
+        libc.munmap(address, mmap.PAGESIZE)
+
+
+Held = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("held", [open_for_writing, mapped_for_writing])
+@pytest.mark.parametrize("sync", [True, False])
+def test_what_somebody_can_still_write_to_is_not_stored(file: str, tmp_path: Path, held: Held, sync: bool) -> None:
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs", sync)
+        with held(file), pytest.raises(Tampered):
+            await blobs.put(KEY, file)
+        assert await listed(blobs) == {}
+        assert await blobs.put(KEY, file) == len(CONTENT)
+        assert (tmp_path / "blobs" / KEY[:2] / KEY).stat().st_mode & 0o222 == 0
+        await blobs.close()
+
+    asyncio.run(work())
+
+
+def test_where_a_file_system_does_not_tell_of_writers_bytes_are_copied(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "LEASABLE", set())
+
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        with mapped_for_writing(file):
+            assert await blobs.put(KEY, file) == len(CONTENT)
+        os.truncate(file, 0)
+        assert await content(blobs, KEY) == CONTENT
+        assert await listed(blobs) == {KEY: pytest.approx(time.time(), abs=60)}
+        assert (tmp_path / "blobs" / KEY[:2] / KEY).stat().st_mode & 0o222 == 0
+        await blobs.close()
+
+    asyncio.run(work())
+
+
+def test_only_a_plain_file_is_stored(file: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file)
+    os.mkfifo(tmp_path / "pipe")
+
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        for name in ("link", "pipe", "blobs", "nothing"):
+            with contextlib.suppress(FileNotFoundError):
+                assert await refusal(blobs.put(KEY, str(tmp_path / name))) == "storage_unavailable"
+        assert await listed(blobs) == {}
+        await blobs.close()
 
     asyncio.run(work())
 

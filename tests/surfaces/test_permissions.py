@@ -29,6 +29,10 @@ def modes(folder: Path) -> set[tuple[str, int]]:
     return {("folder" if path.is_dir() else "file", stat.S_IMODE(path.lstat().st_mode)) for path in found}
 
 
+CLOSED = {("folder", 0o700), ("file", 0o600), ("file", 0o400)}
+"""For the server's user alone; blobs are not even that user's to write to."""
+
+
 def upload(url: str, key: str, data: bytes) -> dict[str, str]:
     files = {"file": ("a.jpg", data)}
     answer: dict[str, str] = requests.post(
@@ -43,17 +47,17 @@ def test_what_the_server_and_the_commands_make_is_their_users_alone(tmp_path: Pa
     before = os.umask(0o000)
     try:
         key = told("user", "add", "a@example.org", "--data", str(data))["api_key"]
-        assert modes(tmp_path / "new") <= {("folder", 0o700), ("file", 0o600)}
+        assert modes(tmp_path / "new") <= CLOSED
         with serving(data) as (process, url):
             for picture in (pictures.jpeg(), LARGE, LARGE + b"trailer"):
                 upload(url, key, picture)
-            assert modes(tmp_path / "new") <= {("folder", 0o700), ("file", 0o600)}
+            assert modes(tmp_path / "new") <= CLOSED
             assert (data / "spool").is_dir()
             process.send_signal(signal.SIGTERM)
             assert process.wait(DEADLINE) == 0
         assert command("fsck", "--data", str(data)).returncode == 0
         assert command("copy-catalog", "sqlite:", f"sqlite:{tmp_path}/new/copy.db", "--data", str(data)).returncode == 0
-        assert modes(tmp_path / "new") <= {("folder", 0o700), ("file", 0o600)}
+        assert modes(tmp_path / "new") <= CLOSED
     finally:
         os.umask(before)
 
@@ -64,7 +68,7 @@ def test_a_server_that_shares_its_process_is_as_careful(tmp_path: Path) -> None:
         with running(tmp_path / "data", imaging={"workers": 1}) as server:
             for picture in (pictures.jpeg(), LARGE, LARGE + b"trailer"):
                 assert server.upload(server.new_key("pro"), picture).status_code == 200
-            assert modes(tmp_path / "data") <= {("folder", 0o700), ("file", 0o600)}
+            assert modes(tmp_path / "data") <= CLOSED
     finally:
         os.umask(before)
 
@@ -84,7 +88,7 @@ def test_an_old_data_folder_is_mended_at_the_start_with_one_line(tmp_path: Path)
     (data / "notes").mkdir(0o755)
     with serving(data) as (process, url):
         (data / "notes").rmdir()
-        assert modes(data) == {("folder", 0o700), ("file", 0o600)}
+        assert modes(data) == CLOSED
         assert upload(url, key, pictures.jpeg())["slug"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE) == 0
@@ -108,7 +112,7 @@ def test_what_was_left_undone_is_done_at_the_next_start(tmp_path: Path, log_guar
     opened(data)
     data.chmod(0o700)
     with running(data, imaging={"workers": 1}):
-        eventually(lambda: modes(data) == {("folder", 0o700), ("file", 0o600)})
+        eventually(lambda: modes(data) == CLOSED)
 
 
 @pytest.mark.skipif(len(GROUPS) < 2, reason="this user is in one group alone")
@@ -122,14 +126,14 @@ def test_a_group_that_is_named_may_read_the_pictures_and_nothing_else(tmp_path: 
         for picture in (pictures.jpeg(), LARGE, LARGE + b"trailer"):
             assert server.upload(key, picture).status_code == 200
         assert stat.S_IMODE(data.stat().st_mode) == 0o710
-        assert modes(data / "blobs") == {("folder", 0o750), ("file", 0o640)}
+        assert modes(data / "blobs") == {("folder", 0o750), ("file", 0o440)}
         found = [data, data / "blobs", *(data / "blobs").rglob("*")]
         assert {path.stat().st_gid for path in found} == {other}
         rest = [path for path in data.rglob("*") if "blobs" not in path.parts]
         assert rest
         assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in rest} == {0}
     with running(data, imaging={"workers": 1}):
-        assert modes(data) == {("folder", 0o700), ("file", 0o600)}, "without the setting it is closed again"
+        assert modes(data) == CLOSED, "without the setting it is closed again"
 
 
 def test_a_group_that_cannot_be_had_is_told_before_the_port_is_opened(tmp_path: Path) -> None:

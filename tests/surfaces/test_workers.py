@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -237,9 +238,12 @@ def test_a_worker_holds_nothing_of_the_server_but_its_socket_and_its_slot(pool: 
         files = {link.name: os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
         assert files.pop("0").startswith("socket:")
         assert files.pop("1") == "/dev/null"
-        assert files.pop("2")
-        (slot,) = files.values()
+        assert files.pop("2").startswith("pipe:")
+        ((number, slot),) = files.items()
         assert slot.startswith("/memfd:slot")
+        flags = re.search(r"^flags:\t(\d+)$", Path(f"/proc/{pid}/fdinfo/{number}").read_text(), re.MULTILINE)
+        assert flags
+        assert int(flags[1], 8) & os.O_ACCMODE == os.O_RDONLY
         limits = Path(f"/proc/{pid}/limits").read_text()
         for name, value in {"Max core file size": 0, "Max open files": 64, "Max data size": 512 << 20}.items():
             assert f"{name:25} {value}" in limits

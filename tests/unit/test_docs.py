@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, get_args
 
@@ -85,6 +86,10 @@ TROUBLES = {
     "test_guesses_of_one_image_from_everywhere_are_limited_and_lock_nobody_out",
     "a client that leaves": "surfaces/test_upload.py::test_a_client_that_leaves_in_the_middle_leaves_nothing_behind",
     "a client that is gone": "surfaces/test_wire.py::test_a_picture_whose_sender_is_gone_is_neither_stored_nor_charged",
+    "a worker that answers": "surfaces/test_rogue_workers.py::"
+    "test_a_worker_that_answers_what_none_does_is_killed_alone",
+    "a picture that a worker could": "surfaces/test_rogue_workers.py::"
+    "test_a_picture_that_a_worker_can_still_change_is_not_stored",
     "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",
     "the disk is full": "surfaces/test_faults.py::"
     "test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_room",
@@ -109,6 +114,18 @@ def test_whatever_can_go_wrong_has_a_row_and_each_row_a_test() -> None:
 def test_the_readme_knows_every_command() -> None:
     for name in cli.COMMANDS:
         assert f"iuserver {name} " in README
+
+
+def test_the_lock_file_has_hashes_for_all_that_is_shipped_and_no_address() -> None:
+    metadata = ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    locked = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    lines = [line for line in locked.splitlines() if not line.startswith("#")]
+    assert all(re.match(r"[a-z0-9-]+==\S+( ; .+?)? +--hash=sha256:[0-9a-f]{64}( |$)", line) for line in lines)
+    names = {line.partition("==")[0] for line in lines}
+    asked = [*metadata["options"]["install_requires"].split("\n"), "setuptools"]
+    assert {words.partition(" ")[0] for words in asked if words} <= names
+    assert not re.search(r"://|--(extra-)?index-url|--find-links", locked)
 
 
 def test_the_changelog_knows_the_version() -> None:
