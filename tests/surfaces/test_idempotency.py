@@ -304,11 +304,11 @@ class HeldPut:
         self.reached, self._go = threading.Event(), threading.Event()
         monkeypatch.setattr(self._blobs, "put", self._wait)
 
-    async def _wait(self, key: str, path: str) -> None:
+    async def _wait(self, key: str, path: str) -> int:
         if not self.reached.is_set():
             self.reached.set()
             await asyncio.get_running_loop().run_in_executor(None, self._go.wait, DEADLINE)
-        await self._put(key, path)
+        return await self._put(key, path)
 
     def let_go(self, upload: Future[requests.Response]) -> requests.Response:
         """The answer of the upload that waits."""
