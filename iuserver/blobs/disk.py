@@ -114,18 +114,19 @@ class DiskBlobs:
                 raise tampered()
             if self._group is not None:
                 share_file(file, self._group)
-            if self._leasable and _frozen(file, os.fstat(file).st_mode) and self._link(file, shard, key):
-                return os.fstat(file).st_size
+            found = os.fstat(file)
+            if self._leasable and _frozen(file, found.st_mode) and self._link(file, path, shard, key):
+                return _size_of(found, shard, key)
             return self._copy(file, shard, key)
         finally:
             os.close(file)
 
-    def _link(self, file: int, shard: int, key: str) -> bool:
-        """Sync a file and make it a blob; false where it is on another disk."""
+    def _link(self, file: int, path: str, shard: int, key: str) -> bool:
+        """Sync a file and make what is at its path a blob; false where it is on another disk."""
         if self._sync:
             _sync(file)
         try:
-            os.link(f"/proc/self/fd/{file}", key, dst_dir_fd=shard, follow_symlinks=True)  # the file, whatever its path
+            os.link(path, key, dst_dir_fd=shard, follow_symlinks=False)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -156,6 +157,15 @@ class DiskBlobs:
         if self._sync:
             os.fsync(shard)
         return size
+
+
+def _size_of(file: os.stat_result, shard: int, key: str) -> int:
+    """The size of a new blob. Raises Tampered, and takes it away, if it is not that file: its path led to another."""
+    blob = os.stat(key, dir_fd=shard, follow_symlinks=False)
+    if not os.path.samestat(file, blob):
+        os.unlink(key, dir_fd=shard)
+        raise tampered()
+    return blob.st_size
 
 
 def _sync(file: int) -> None:

@@ -67,13 +67,10 @@ def _facts_of(told: Any, target: str | None, limits: Limits) -> Facts:
     _check(isinstance(told, dict) and told.keys() == FACTS, "no facts")
     facts = Facts(**told)
     _check(isinstance(facts.mime, str) and TYPES.get(facts.mime) == facts.ext, "a type of its own")
-    for number, most in (
-        (facts.width, limits.max_side),
-        (facts.height, limits.max_side),
-        (facts.frames, limits.max_frames),
-        (facts.orientation, 8),
-    ):
-        _check(type(number) is int and 1 <= number <= most, "a number out of bounds")
+    sides = type(facts.width) is type(facts.height) is int
+    _check(sides and 0 < facts.width <= limits.max_side and 0 < facts.height <= limits.max_side, "an impossible side")
+    counts = type(facts.frames) is type(facts.orientation) is int
+    _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
     return facts
 

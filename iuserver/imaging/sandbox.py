@@ -98,7 +98,7 @@ def confine(folder: str) -> list[str]:
         "no_new_privs": lambda: _call(LIBC.prctl, SET_NO_NEW_PRIVS, 1, 0, 0, 0),
         "dropped capabilities": _drop_capabilities,
         "Landlock": lambda: _restrict_files(folder),
-        "Landlock's scopes": _restrict_scopes,
+        "Landlock's scopes": _check_scopes,
         "seccomp": _restrict_calls,
     }
     for name, part in parts.items():
@@ -129,9 +129,14 @@ def _drop_capabilities() -> None:
 
 
 def _restrict_files(folder: str) -> None:
-    """Deny every right that this Landlock knows, and grant some of them below a folder. Raises OSError."""
-    known = (1 << RIGHTS.get(_landlock_version(), 16)) - 1
-    handled = ctypes.c_uint64(known)  # struct landlock_ruleset_attr, as it was in the beginning
+    """Deny every right that this Landlock knows, and grant some of them below a folder; let neither signals nor
+    connections to abstract sockets leave this process, where it can. Raises OSError."""
+    version = _landlock_version()
+    known = (1 << RIGHTS.get(version, 16)) - 1
+    fields = (
+        (known, 0, SCOPES) if version >= SCOPED else (known,)
+    )  # struct landlock_ruleset_attr: files, network, scopes
+    handled = (ctypes.c_uint64 * len(fields))(*fields)
     ruleset = _call(LIBC.syscall, CREATE_RULESET, ctypes.addressof(handled), ctypes.sizeof(handled), 0)
     beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -144,16 +149,10 @@ def _restrict_files(folder: str) -> None:
         os.close(ruleset)
 
 
-def _restrict_scopes() -> None:
-    """Let neither signals nor connections to abstract sockets leave this process. Raises OSError."""
+def _check_scopes() -> None:
+    """Raises OSError where Landlock has no scopes; else they were restricted with the files."""
     if (version := _landlock_version()) < SCOPED:
         raise OSError(errno.ENOSYS, f"version {version}, they came with {SCOPED}")
-    attributes = ctypes.create_string_buffer(struct.pack("=QQQ", 0, 0, SCOPES))  # struct landlock_ruleset_attr
-    ruleset = _call(LIBC.syscall, CREATE_RULESET, ctypes.addressof(attributes), 24, 0)
-    try:
-        _call(LIBC.syscall, RESTRICT_SELF, ruleset, 0)
-    finally:
-        os.close(ruleset)
 
 
 def _landlock_version() -> int:

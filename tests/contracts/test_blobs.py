@@ -234,6 +234,23 @@ def test_what_somebody_can_still_write_to_is_not_stored(file: str, tmp_path: Pat
     asyncio.run(work())
 
 
+def test_a_file_that_is_replaced_while_it_is_stored_is_not(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    monkeypatch.setattr(disk, "_frozen", lambda *_: os.rename(other, file) is None)
+
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        with pytest.raises(Tampered):
+            await blobs.put(KEY, file)
+        assert await listed(blobs) == {}
+        await blobs.close()
+
+    asyncio.run(work())
+
+
 def test_where_a_file_system_does_not_tell_of_writers_bytes_are_copied(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
