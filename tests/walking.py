@@ -12,7 +12,7 @@ from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from iuserver.imaging.walkers import Walker
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
 
 
 def settled_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> Plan:

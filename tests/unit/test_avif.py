@@ -22,7 +22,7 @@ from iuserver.imaging import avif, boxes
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
 MARKER = b"SECRET-WORD!"
 ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 SIDE = 64

@@ -19,7 +19,7 @@ from iuserver.imaging import gif
 from iuserver.imaging.plan import Limits
 from iuserver.imaging.source import Source
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
 MARKER = b"SECRET"
 COLOURS = 128
 PALETTE = bytes(value for index in range(COLOURS) for value in (2 * index, 255 - 2 * index, 37 * index % 256))

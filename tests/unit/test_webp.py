@@ -24,7 +24,7 @@ from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source, opened
 from tests.pictures import orientation_tiff
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
 MARK = b"planted where nobody looks"
 WIDTH, HEIGHT = 40, 30
 ICC, ALPHA, EXIF, XMP, ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
@@ -565,7 +565,7 @@ def test_a_frame_too_many_is_refused_and_what_follows_is_not_read() -> None:
 
 
 def test_every_frame_counts_as_a_whole_canvas_however_small_it_is() -> None:
-    limits = Limits(max_side=1000, max_pixels=10**6, max_total_pixels=7 * 10**6, max_frames=500, max_scans=9)
+    limits = Limits(max_side=1000, max_pixels=10**6, max_total_pixels=7 * 10**6, max_frames=2000, max_scans=9)
     assert fault_of(many_frames(8), limits) == "too_many_pixels"
     assert fault_of(many_frames(7), limits) == "broken_image"
 
