@@ -23,10 +23,8 @@ from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 AVIF, AVIS = b"avif", b"avis"
-BRANDS = frozenset(
-    b"avif avis avio MA1A MA1B mif1 mif2 miaf msf1 pred tmap geo1 heic heix "
-    b"isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 isoa isob isoc mp41 mp42".split()
-)
+OF_MOVIES = frozenset(b"avis msf1 isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 isoa isob isoc mp41 mp42".split())
+BRANDS = OF_MOVIES | frozenset(b"avif avio MA1A MA1B mif1 mif2 miaf pred tmap geo1 heic heix".split())
 MAX_BRANDS = 64
 MAX_SIZE = 1 << 32
 
@@ -127,7 +125,7 @@ def _check_brands(seen: _Walk) -> None:
     """Leave the brands that are known, and true: browsers open no file that lacks what its brands promise."""
     if not seen.brands:
         broken("it does not begin with its type")
-    if not (seen.items or seen.movie):
+    if not (seen.items or seen.movie) or (seen.brands[0] == AVIS and not seen.movie):
         broken("it has no picture in it")
     untrue = {brand for brand, there in _PROMISES.items() if not there(seen)}
     seen.major = seen.brands[0] if seen.brands[0] in BRANDS - untrue else AVIS if seen.movie else AVIF
@@ -137,9 +135,8 @@ def _check_brands(seen: _Walk) -> None:
 
 
 _PROMISES: dict[bytes, Callable[[_Walk], bool]] = {
+    **{brand: lambda seen: seen.movie is not None for brand in OF_MOVIES},
     AVIF: lambda seen: seen.items is not None,
-    AVIS: lambda seen: seen.movie is not None,
-    b"msf1": lambda seen: seen.movie is not None,
     b"tmap": lambda seen: seen.items is not None and seen.items.has_tone_map,
 }
 

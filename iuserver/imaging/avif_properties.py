@@ -96,7 +96,7 @@ def _colour_volume(body: Reader) -> bytes:
 
 
 def _crop(body: Reader) -> bytes | None:
-    """Width, height and the shifts of their middle, as fractions; browsers do not look at it, others refuse nonsense."""
+    """Width, height and the shifts of the middle, as fractions. Browsers do not look at it, others refuse nonsense."""
     data = _exactly(body, 32)
     numbers = [int.from_bytes(data[at : at + 4], "big", signed=True) for at in range(0, 32, 4)]
     sensible = all(number > 0 for number in numbers[:4]) and numbers[5] and numbers[7]

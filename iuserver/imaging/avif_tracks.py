@@ -26,7 +26,6 @@ MAX_EDITS = 8
 UNDETERMINED = 0x55C4
 DPI = 0x00480000
 ASIDE = {b"auxl", b"thmb"}
-PICTURES = (b"pict", b"vide")
 
 # What a sample entry may have in it besides its fixed fields.
 ENTRY = (b"av1C", b"colr", b"pasp", b"clap", b"irot", b"imir", b"ccst", b"auxi", b"clli", b"mdcv", b"cclv", b"amve")
@@ -225,7 +224,7 @@ def _keep(opened: _Opened, numbers: list[int], limits: Limits) -> _Kept:
     part(tables, b"stts")
     timing = [box(kind, check(tables[kind], len(sizes))) for kind, check in _TIMING.items() if kind in tables]
     edits = _edits(track.parts[b"edts"]) if b"edts" in track.parts else b""
-    head = _media_header(part(track.media, b"mdhd")) + handler(b"pict" if track.handler in PICTURES else b"auxv")
+    head = _media_header(part(track.media, b"mdhd")) + handler(b"auxv" if track.links.keys() & ASIDE else b"pict")
     return _Kept(
         size=shown(*track.size, entry.properties),
         frames=len(sizes),
