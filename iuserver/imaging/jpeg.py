@@ -1,13 +1,17 @@
 """JPEG: walk every marker, keep what makes the picture.
 
 Source: ITU-T T.81 (ISO/IEC 10918-1) annex B for the markers, T.871 for JFIF, T.872 for APP14 Adobe,
-ICC.1:2022 annex B.4 for APP2 ICC_PROFILE.
+ICC.1:2022 annex B.4 for APP2 ICC_PROFILE. Where a file contradicts T.81, libjpeg decides, as browsers use it.
 
 Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its thumbnail, APP2 ICC, APP14 Adobe.
-An EXIF orientation other than 1 stays, alone in an EXIF block of its own. Everything else goes, also between
-scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, and every byte after EOI.
+An EXIF orientation stays as it stood, alone in an EXIF block of its own. Everything else goes, also between scans:
+EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, and every byte after EOI.
 
-What this cannot see: bytes that a decoder would skip inside entropy-coded data (it is not decoded here).
+Entropy-coded data is not decoded here, so in four cases the walk cannot be sure of what it found: EOI is missing; bytes
+of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
+be; or junk stands between scans. Then the plan has a Doubt, for a decoder to settle.
+
+What this cannot see: bytes that a decoder would skip inside the data of a scan.
 """
 
 from __future__ import annotations
@@ -16,28 +20,40 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+from iuserver.errors import Fault
+from iuserver.imaging import icc
 from iuserver.imaging.exif import Orientation, read_orientation
+from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\xff\xd8\xff"
 
 SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-DHT, DAC, SOI, EOI, SOS, DQT, DNL, DRI = 0xC4, 0xCC, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD
+SOF0, BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC0, 0xC1, 0xC2
+DHT, DAC, RST0, SOI, EOI, SOS, DQT, DNL, DRI, COM = 0xC4, 0xCC, 0xD0, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE
 APP0, APP1, APP2, APP14 = 0xE0, 0xE1, 0xE2, 0xEE
-WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+APP = frozenset(range(0xE0, 0xF0))
+WITHOUT_LENGTH = frozenset({0x01, *range(RST0, SOI)})
+SKIPPED = frozenset({*APP, COM, DNL})
+"""Segments that decoders skip; a length that is too small to be one they take for 2."""
+BETWEEN_SCANS = frozenset({*SOF, DHT, DAC, SOI, EOI, SOS, DQT, DRI, *SKIPPED})
 
 # 60 MB of metadata are a thousand segments; a file made of nothing but empty ones would only take time.
 MAX_SEGMENTS = 10_000
+MAX_PADDING = 64 * 1024
 
 JFIF = b"JFIF\0"
 EXIF = b"Exif\0"  # and a byte that the specification wants to be 0, and Chromium does not look at
 TIFF = 6  # where the TIFF structure begins in an EXIF block
 ICC = b"ICC_PROFILE\0"
+ICC_HEADER = len(ICC) + 2  # the part's number, and how many there are
+MAX_PART = 65_533 - ICC_HEADER
 ADOBE = b"Adobe"
 
 MARKER = re.compile(rb"\xff[^\x00\xff]")
-AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+NO_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +67,60 @@ class _Exif:
 
 @dataclass
 class _Walk:
-    """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan."""
+    """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan.
+
+    `odd` is set where something stands behind the first scan that has no place there.
+    """
 
     segments: int = 0
     frame: tuple[int, int] | None = None
-    scans: int = 0
+    restart_interval: int = 0
+    coded: Coded = field(default_factory=Coded)
+    odd: bool = False
+    ended: bool = False
     app1: int = 0
     exif: _Exif | None = None
     jfif: Piece | None = None
     adobe: Piece | None = None
     icc: list[tuple[int, int, Range]] = field(default_factory=list)
-    rest: list[Range] = field(default_factory=list)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk a JPEG to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_scans."""
     seen = _Walk()
+    try:
+        _walk(source, limits, seen)
+    except Fault as fault:
+        if fault.code != "broken_image" or not seen.coded.data:
+            raise  # else the picture may be whole, and what is behind it a trailer
+    if not seen.frame or not seen.coded.data:
+        broken("it has no picture in it")
+    return _plan(source, seen)
+
+
+def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
     position = len(b"\xff\xd8")
     while True:
         marker, start = _next_marker(source, position)
-        if marker == EOI:
-            seen.rest.append((start, start + 2))
-            return _plan(source, seen)
-        if marker in WITHOUT_LENGTH:
-            position = start + 2
-            continue
-        stop = _segment_end(source, start)
         seen.segments += 1
         if seen.segments > MAX_SEGMENTS:
             broken("it has far too many segments")
+        if seen.coded.data:
+            seen.odd |= marker not in BETWEEN_SCANS or _is_junk(source, position, start)
+        if marker == EOI:
+            seen.coded.pieces.append((start, start + 2))
+            seen.ended = ends_at(source, start + 2)
+            return
+        if marker in WITHOUT_LENGTH:
+            position = start + 2
+            continue
+        stop = _segment_end(source, marker, start)
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
         if marker == SOS:
-            limits.check_scans(seen.scans)
-            stop = _end_of_scan(source, stop)
-            seen.rest[-1] = (start, stop)
+            limits.check_scans(len(seen.coded.scans))
+            stop = _end_of_scan(source, seen, stop)
         position = stop
 
 
@@ -94,22 +128,38 @@ def _next_marker(source: Source, position: int) -> tuple[int, int]:
     """The next marker and where it starts. Bytes before it, which decoders skip, are thereby left out."""
     start = source.search(MARKER, position)
     if start < 0:
-        broken("it ends before its end-of-image marker")
+        broken(CUT_SHORT)
     return source.at(start + 1, 1)[0], start
 
 
-def _segment_end(source: Source, start: int) -> int:
-    length = source.at(start + 2, 2)
-    stop = start + 2 + int.from_bytes(length, "big")
-    if len(length) < 2 or stop < start + 4 or stop > source.size:
-        broken("a segment is cut short")
-    return stop
+def _is_junk(source: Source, start: int, stop: int) -> bool:
+    """Whether anything stands there but the few fill bytes that may precede a marker (T.81, B.1.1.2)."""
+    return stop > start and source.at(start, min(stop - start, MAX_PADDING)).strip(b"\xff") != b""
 
 
-def _end_of_scan(source: Source, position: int) -> int:
-    stop = source.search(AFTER_SCAN, position)
+def _segment_end(source: Source, marker: int, start: int) -> int:
+    field = source.at(start + 2, 2)
+    length = int.from_bytes(field, "big")
+    if marker in SKIPPED:
+        length = max(length, 2)
+    if len(field) < 2 or length < 2 or start + 2 + length > source.size:
+        broken("it is cut short, or a segment has a wrong length")
+    return start + 2 + length
+
+
+def _end_of_scan(source: Source, seen: _Walk, start: int) -> int:
+    """Where a decoder stops reading a scan's data: at any marker, but for restarts where the file has them.
+
+    There it also looks for the next restart behind a marker of no known kind, which only damage can have put there.
+    """
+    stop = source.search(NO_RESTART if seen.restart_interval else MARKER, start)
+    if seen.restart_interval and stop >= 0 and source.at(stop + 1, 1)[0] < SOF0:
+        seen.odd = True
+        stop = source.search(NO_RESTART_NOR_RESERVED, stop)
+    seen.coded.data = (start, stop if stop >= 0 else source.size)
+    seen.coded.pieces.append(seen.coded.data)
     if stop < 0:
-        broken("it ends in the middle of its picture data")
+        broken(CUT_SHORT)
     return stop
 
 
@@ -135,7 +185,8 @@ def _frame(source: Source, seen: _Walk, segment: Range) -> None:
     if not (width and height):
         broken("it has no size")
     seen.frame = (width, height)
-    seen.rest.append(segment)
+    seen.coded.frame_header = segment
+    seen.coded.pieces.append(segment)
 
 
 def _scan(source: Source, seen: _Walk, segment: Range) -> None:
@@ -144,8 +195,8 @@ def _scan(source: Source, seen: _Walk, segment: Range) -> None:
         broken("a scan comes before its frame header")
     if not body or len(body) != 4 + 2 * body[0]:
         broken("a scan header has a wrong length")
-    seen.scans += 1
-    seen.rest.append(segment)
+    seen.coded.scans.append(segment)
+    seen.coded.pieces.append(segment)
 
 
 def _quantization(source: Source, seen: _Walk, segment: Range) -> None:
@@ -166,19 +217,26 @@ def _arithmetic(source: Source, seen: _Walk, segment: Range) -> None:
     _keep_if(len(_body(source, segment)) % 2 == 0, "arithmetic coding table", seen, segment)
 
 
-def _two_bytes(source: Source, seen: _Walk, segment: Range) -> None:
-    _keep_if(len(_body(source, segment)) == 2, "restart interval or line count", seen, segment)
+def _restart_interval(source: Source, seen: _Walk, segment: Range) -> None:
+    body = _body(source, segment)
+    _keep_if(len(body) == 2, "restart interval", seen, segment)
+    seen.restart_interval = int.from_bytes(body, "big")
+
+
+def _line_count(source: Source, seen: _Walk, segment: Range) -> None:
+    if len(_body(source, segment)) == 2:
+        seen.coded.pieces.append(segment)
 
 
 def _keep_if(right: bool, what: str, seen: _Walk, segment: Range) -> None:
     if not right:
         broken(f"a {what} has a wrong length")
-    seen.rest.append(segment)
+    seen.coded.pieces.append(segment)
 
 
 def _app0(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans or len(body) < 14 or not body.startswith(JFIF):
+    if seen.coded.scans or len(body) < 14 or not body.startswith(JFIF):
         return
     exact = len(body) == 14 and body[12:14] == b"\0\0"
     seen.jfif = segment if exact else b"\xff\xe0\x00\x10" + body[:12] + b"\0\0"
@@ -186,7 +244,7 @@ def _app0(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans:
+    if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
         seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, read_orientation(body[TIFF:]))
@@ -195,13 +253,13 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
 
 def _app2(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if not seen.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
+    if not seen.coded.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
         seen.icc.append((body[len(ICC)], body[len(ICC) + 1], segment))
 
 
 def _app14(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
-    if seen.scans or len(body) < 12 or not body.startswith(ADOBE):
+    if seen.coded.scans or len(body) < 12 or not body.startswith(ADOBE):
         return
     seen.adobe = segment if len(body) == 12 else b"\xff\xee\x00\x0e" + body[:12]
 
@@ -212,8 +270,8 @@ _SEGMENTS = {
     DQT: _quantization,
     DHT: _huffman,
     DAC: _arithmetic,
-    DRI: _two_bytes,
-    DNL: _two_bytes,
+    DRI: _restart_interval,
+    DNL: _line_count,
     APP0: _app0,
     APP1: _app1,
     APP2: _app2,
@@ -221,13 +279,17 @@ _SEGMENTS = {
 }
 
 
+# The pieces of the clean file.
+
+
 def _plan(source: Source, seen: _Walk) -> Plan:
-    if not seen.frame or not seen.scans:
-        broken("it has no picture in it")
-    pieces = [(0, 2), seen.jfif, _exif_segments(seen.exif), *_icc_profile(source, seen.icc), seen.adobe, *seen.rest]
-    width, height = seen.frame
+    assert seen.frame
+    exif = _exif_segments(seen.exif)
+    metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
     shown = seen.exif.orientation.shown if seen.exif else 1
-    return Plan("image/jpeg", "jpg", width, height, 1, shown, joined(pieces))
+    colours = [(0, 2), seen.jfif, seen.adobe]
+    doubt = None if seen.ended and not seen.odd else doubt_of(source, seen.coded, metadata, colours, seen.ended)
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, joined([*metadata, *seen.coded.pieces]), doubt)
 
 
 def _exif_segments(exif: _Exif | None) -> bytes | None:
@@ -235,17 +297,36 @@ def _exif_segments(exif: _Exif | None) -> bytes | None:
     if not exif or not exif.orientation.tiff:
         return None
     body = EXIF + (b"\0" if exif.regular else b"\xff") + exif.orientation.tiff
-    before = b"" if exif.first_app1 else b"\xff\xe1\x00\x02"
-    return before + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    return (b"" if exif.first_app1 else _segment(APP1, b"")) + _segment(APP1, body)
 
 
-def _icc_profile(source: Source, chunks: list[tuple[int, int, Range]]) -> list[Range]:
-    """The profile's segments in order, or nothing where they are not one whole ICC profile."""
-    chunks = sorted(chunks)
-    if [number for number, _, _ in chunks] != list(range(1, len(chunks) + 1)):
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _icc_profile(source: Source, chunks: list[tuple[int, int, Range]]) -> list[Piece]:
+    """The segments of the first whole profile, which Chromium goes by, without what stands behind the profile's end."""
+    segments = _first_whole(chunks)
+    ranges = [(start + 4 + ICC_HEADER, stop) for start, stop in segments]
+    room = sum(stop - start for start, stop in ranges)
+    head = b"".join(source.at(start, min(stop - start, icc.HEADER)) for start, stop in ranges)
+    length = icc.length(head[: icc.HEADER], room)
+    if length is None:
         return []
-    if any(count != len(chunks) for _, count, _ in chunks):
-        return []
-    if chunks and source.at(chunks[0][2][0] + 4 + len(ICC) + 2 + 36, 4) != b"acsp":
-        return []
-    return [segment for _, _, segment in chunks]
+    if length == room:
+        return [*segments]
+    profile = b"".join(source.at(start, stop - start) for start, stop in ranges)[:length]
+    parts = [profile[start : start + MAX_PART] for start in range(0, length, MAX_PART)]
+    return [_segment(APP2, ICC + bytes([number, len(parts)]) + part) for number, part in enumerate(parts, 1)]
+
+
+def _first_whole(chunks: list[tuple[int, int, Range]]) -> list[Range]:
+    """The segments that make the first profile, in order, or none where one is missing, doubled or of another count."""
+    found: dict[int, Range] = {}
+    for number, count, segment in chunks:
+        if count != chunks[0][1] or not 1 <= number <= count or number in found:
+            return []
+        found[number] = segment
+        if len(found) == count:
+            return [found[number] for number in sorted(found)]
+    return []

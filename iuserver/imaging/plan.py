@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from iuserver.errors import Fault
+from iuserver.imaging.source import Source, write_all
 
 Range = tuple[int, int]
 """Bytes to be kept: from the first offset up to but not including the second."""
@@ -62,6 +64,22 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What only a decoder can tell of a JPEG: where its picture ends, and whether it looks the same without the junk.
+
+    `data` is that of the last scan with all that may not belong to it, `before` what stands before it in the clean
+    file. `bare` is that for a decoder that looks for the end, or None where scans are missing; `raw` what decoders have
+    seen of the input, or None where the plan must not be carried out as it is.
+    """
+
+    data: Range
+    before: tuple[Piece, ...]
+    bare: tuple[Piece, ...] | None
+    raw: tuple[Piece, ...] | None
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece."""
 
@@ -72,6 +90,7 @@ class Plan:
     frames: int
     orientation: int
     pieces: tuple[Piece, ...]
+    doubt: Doubt | None = None
 
     @property
     def size(self) -> int:
@@ -103,6 +122,24 @@ def joined(pieces: Iterable[Piece | None]) -> tuple[Piece, ...]:
     return tuple(result)
 
 
+def write(source: Source, pieces: Iterable[Piece], target: str) -> None:
+    """Write pieces to the new file `target`; those of a file are copied inside the kernel."""
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                write_all(file, piece)
+            else:
+                source.copy(file, *piece)
+    finally:
+        os.close(file)
+
+
 def broken(reason: str) -> NoReturn:
     """Refuse a file of a right type that is truncated or contradicts its specification."""
-    raise Fault("broken_image", f"The image is broken: {reason}")
+    raise broken_image(reason)
+
+
+def broken_image(reason: str) -> Fault:
+    """The fault of a file that is truncated or contradicts its specification."""
+    return Fault("broken_image", f"The image is broken: {reason}")

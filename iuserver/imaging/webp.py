@@ -8,10 +8,10 @@ of a simple file goes, as does ANIM in a still. VP8X stays even where nothing ne
 right, except for the alpha flag, which stays as it is: decoders go by it, and with it the look would change.
 An EXIF orientation stays, alone in an EXIF chunk of its own; browsers do not turn a WebP by it. Everything else goes:
 EXIF, XMP, unknown chunks, also within ANMF, ICCP and EXIF that the flags do not announce (no decoder heeds these),
-what stands behind the known fields of VP8X and ANIM and behind uncompressed alpha, reserved bits, padding that is not
-zero, and every byte after the RIFF chunk.
+what stands behind the known fields of VP8X and ANIM, behind a profile and behind uncompressed alpha, reserved bits,
+padding that is not zero, and every byte after the RIFF chunk.
 
-What this cannot see: bytes that a decoder would skip at the end of VP8, VP8L or compressed ALPH data, or a profile's.
+What this cannot see: bytes that a decoder would skip at the end of VP8, VP8L or compressed ALPH data, or in a profile.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from iuserver.imaging import icc
 from iuserver.imaging.exif import read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, broken, joined
 from iuserver.imaging.source import Source
@@ -185,9 +186,9 @@ def _animation_frame(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk)
 
 def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.profile is None:
-        whole = chunk.length >= 40 and source.at(chunk.data + 36, 4) == b"acsp"
-        timely = not seen.frames and not seen.still.alpha
-        seen.profile = _kept(source, chunk) if whole and timely and seen.flags & ICC_FLAG else []
+        length = icc.length(source.at(chunk.data, icc.HEADER), chunk.length)
+        heeded = seen.flags & ICC_FLAG and not seen.frames and not seen.still.alpha
+        seen.profile = _kept(source, _Chunk(chunk.kind, chunk.start, length)) if length and heeded else []
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:

@@ -1,9 +1,9 @@
 """What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
 
 Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all that it
-reads or writes is in the folder. The only module that loads pyvips, and it shows libvips nothing but what has already
-been walked and cleaned. Pixels are decoded only where the setting `imaging.orientation` is "bake" and a picture is to
-be turned.
+reads or writes is in the folder. It shows libvips nothing but what has already been walked and cleaned. Pixels are
+decoded only where the setting `imaging.orientation` is "bake" and a picture is to be turned, or where a JPEG's end or
+structure is in doubt.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ import pyvips
 
 from iuserver.errors import Fault
 from iuserver.imaging import sandbox
-from iuserver.imaging.plan import Limits, Plan, Rules
-from iuserver.imaging.source import Source, opened, write_all
+from iuserver.imaging.decoding import settle
+from iuserver.imaging.plan import Limits, Plan, Rules, write
+from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import Reader, message, receive_slot
 from iuserver.records import Facts
@@ -137,10 +138,12 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
     """Write the clean form of a picture to the new file `target`, and return the plan that was carried out."""
     with opened(origin) as source:
         plan = walker_for(source.at(0, HEAD))(source, limits)
+        if plan.doubt:
+            plan = settle(source, plan, plan.doubt, scratch=target)
         if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
-            _write(source, plan, target)
+            write(source, plan.pieces, target)
     _check_header(plan, target, limits)
     return plan
 
@@ -165,18 +168,6 @@ def _take_over(origin: str, size: int, target: str) -> None:
     finally:
         os.close(file)
     os.link(origin, target)
-
-
-def _write(source: Source, plan: Plan, target: str) -> None:
-    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-    try:
-        for piece in plan.pieces:
-            if isinstance(piece, bytes):
-                write_all(file, piece)
-            else:
-                source.copy(file, *piece)
-    finally:
-        os.close(file)
 
 
 def _check_header(plan: Plan, target: str, limits: Limits) -> None:
