@@ -233,10 +233,12 @@ def _inflated_profile(packed: bytes) -> tuple[bytes | None, bool]:
 
 
 def _first_profile(packed: bytes) -> bytes | None:
-    """The profile that a stream begins with, whatever follows it, a wrong checksum of the stream included."""
-    inflater = zlib.decompressobj()
+    """The profile that a stream (RFC 1950) begins with, whatever follows it, a wrong checksum included."""
+    if len(packed) < 2 or packed[0] & 15 != 8 or packed[1] & 0x20 or int.from_bytes(packed[:2], "big") % 31:
+        return None
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # which does not look for a checksum
     try:
-        head = inflater.decompress(packed, icc.HEADER)
+        head = inflater.decompress(packed[2:], icc.HEADER)
         size = icc.length(head, MAX_PROFILE)
         if size is None:
             return None
