@@ -235,7 +235,7 @@ def test_a_jpeg_with_a_bad_sector_looks_as_before_or_is_refused(check: Callable[
         check("damaged.jpg", pictures.with_bad_sector(whole, seed), may_be_refused=True)
 
 
-@pytest.mark.parametrize("scans", SCANS)
+@pytest.mark.parametrize("scans", ["baseline", "restarts"])  # of others Chromium shows nothing without the end marker
 def test_a_panorama_without_an_end_marker_looks_as_before(check: Callable[..., None], scans: str) -> None:
     whole = pictures.jpeg(pictures.striped(), **SCANS[scans])
     for seed in range(5):
