@@ -77,6 +77,39 @@ def phone_jpeg(orientation: int = 6, image: Image.Image | None = None, **options
     return plain[:2] + hidden + plain[2:before_scan] + segment(0xFE, SECRET) + plain[before_scan:] + SECRET
 
 
+def icc_segment(number: int, count: int, data: bytes) -> bytes:
+    """A part of an ICC profile in a JPEG."""
+    return segment(0xE2, b"ICC_PROFILE\0" + bytes([number, count]) + data)
+
+
+def samsung_trailer(*entries: bytes) -> bytes:
+    """What a Samsung phone writes behind a JPEG: entries, and a directory that tells how far before it each begins."""
+    blocks = [struct.pack("<HHI", 0, 0x0A01, 4) + b"Name" + entry for entry in entries]
+    body = b"".join(blocks)
+    directory = b"SEFH" + struct.pack("<II", 106, len(blocks))
+    begin = 0
+    for block in blocks:
+        directory += struct.pack("<HHII", 0, 0x0A01, len(body) - begin, len(block))
+        begin += len(block)
+    return body + directory + struct.pack("<I", len(directory)) + b"SEFT"
+
+
+def video(length: int, seed: int = 1) -> bytes:
+    """An MP4 of random bytes, in which markers of JPEG turn up by chance."""
+    return (
+        b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
+        + struct.pack(">I4s", length + 8, b"mdat")
+        + (SECRET + random.Random(seed).randbytes(length))
+    )
+
+
+def with_bad_sector(data: bytes, seed: int) -> bytes:
+    """A file as a damaged disk gives it back: 512 bytes, wherever a sector may be, are others."""
+    chance = random.Random(seed)
+    start = 512 * chance.randrange(len(data) // 512)
+    return data[:start] + chance.randbytes(512) + data[start + 512 :]
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A PNG chunk with its checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
