@@ -79,7 +79,7 @@ class _Chunk:
 
     @property
     def counts(self) -> bool:
-        """Whether another one of its kind comes too late. Browsers skip those that are damaged, or of a wrong length."""
+        """Whether another one of its kind comes too late. Browsers skip a damaged one, and one of a wrong length."""
         return self.kind == b"IEND" or (self.intact and self.length in ONCE.get(self.kind, (self.length,)))
 
 
