@@ -173,6 +173,16 @@ def avif(image: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def avif_with_exif_alone() -> bytes:
+    """An AVIF of 64 x 32 whose EXIF alone tells to turn it; Pillow would write that as irot."""
+    block = Image.Exif()
+    block[ORIENTATION + 1] = 6
+    data = avif(striped(), exif=block)
+    other, turn = (struct.pack(">HHIH", tag, 3, 1, 6) for tag in (ORIENTATION + 1, ORIENTATION))
+    assert other in data
+    return data.replace(other, turn)
+
+
 def cropped_avif() -> bytes:
     """An AVIF of 64 x 32 of which viewers that heed clap show half: it stands where the turn of another one stood."""
     turned = avif(striped(), exif=exif(6))

@@ -77,6 +77,11 @@ class _Chunk:
     def stop(self) -> int:
         return self.data + self.length + 4
 
+    @property
+    def counts(self) -> bool:
+        """Whether another one of its kind comes too late. Browsers skip a damaged one, and one of a wrong length."""
+        return self.kind == b"IEND" or (self.intact and self.length in ONCE.get(self.kind, (self.length,)))
+
 
 @dataclass
 class _Animation:
@@ -125,7 +130,8 @@ def walk(source: Source, limits: Limits) -> Plan:
             broken(f"a part that the picture needs ({chunk.kind.decode()}) is damaged, its checksum is wrong")
         _CHUNKS.get(chunk.kind, _ancillary)(source, seen, limits, chunk)
         seen.ended_data |= chunk.kind != b"IDAT" and b"IDAT" in seen.kinds
-        seen.kinds.add(chunk.kind)
+        if chunk.counts:
+            seen.kinds.add(chunk.kind)
     _end(source, seen)
     return _plan(source, seen)
 

@@ -210,6 +210,12 @@ def test_a_chunk_with_a_wrong_checksum_goes_if_the_picture_can_do_without(part: 
     assert clean(with_chunk(data, damaged(part), before)) == data
 
 
+@pytest.mark.parametrize("other", [damaged(chunk(b"gAMA", struct.pack(">I", 45455))), chunk(b"gAMA", bytes(5))])
+def test_a_damaged_chunk_does_not_stand_in_the_way_of_a_sound_one(other: bytes) -> None:
+    gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
+    assert clean(with_chunk(pictures.png(), other + gamma)) == with_chunk(pictures.png(), gamma)
+
+
 def test_a_suggested_palette_goes() -> None:
     data = pictures.png()
     assert clean(with_chunk(data, chunk(b"sPLT", SECRET + b"\0\x08" + bytes(6)))) == data
