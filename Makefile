@@ -46,7 +46,7 @@ check: setup   ## formatting, lint, types, import contracts
 
 fuzz: setup   ## two minutes of coverage-guided fuzzing for each walker
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
-	for format in jpeg png gif webp avif; do $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
+	for format in jpeg png gif webp avif; do PYTHONPATH=$(JUDGE) $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
 
 chaos: setup   ## ten minutes of kills, full disks and vanishing clients, then the books are checked
 	$(BIN)/pytest -m chaos -s tests/surfaces/test_chaos.py

@@ -191,7 +191,7 @@ class ImagingSettings:
     max_side: int = _number(16384, least=1)
     max_pixels: int = _number(50_000_000, least=1)
     max_total_pixels: int = _number(200_000_000, least=1)
-    max_frames: int = _number(500, least=1)
+    max_frames: int = _number(2000, least=1)
     max_scans: int = _number(100, least=1)
     orientation: str = _choice("keep", "keep", "bake")
     max_decode_pixels: int = _number(25_000_000)

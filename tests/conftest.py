@@ -98,27 +98,50 @@ def mongo_database(mongo: str) -> str:
     return new_database(mongo)
 
 
-def corpus_folder() -> Path | None:
-    """The extra corpus, where TEST_CORPUS names one. Named but missing fails the whole run."""
-    name = os.environ.get("TEST_CORPUS")
+def folder_of(variable: str) -> Path | None:
+    """The folder of pictures that an environment variable names. Named but missing fails the whole run."""
+    name = os.environ.get(variable)
     if not name:
         return None
     folder = Path(name)
     if not (folder / "MANIFEST.tsv").is_file():
-        raise pytest.UsageError(f"TEST_CORPUS names {name}, but there is no MANIFEST.tsv")
+        raise pytest.UsageError(f"{variable} names {name}, but there is no MANIFEST.tsv")
     return folder
 
 
-def corpus() -> list[dict[str, str]]:
-    """The rows of the corpus' manifest."""
-    folder = corpus_folder()
+def rows_of(folder: Path | None) -> list[dict[str, str]]:
+    """The rows of a folder's manifest."""
     if folder is None:
         return []
     with (folder / "MANIFEST.tsv").open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
+def corpus_folder() -> Path | None:
+    """The extra corpus, where TEST_CORPUS names one."""
+    return folder_of("TEST_CORPUS")
+
+
+def corpus() -> list[dict[str, str]]:
+    """The rows of the corpus' manifest."""
+    return rows_of(corpus_folder())
+
+
+def cases_folder() -> Path | None:
+    """Pictures that were once stored or refused wrongly, where TEST_CASES names them."""
+    return folder_of("TEST_CASES")
+
+
+def cases() -> list[dict[str, str]]:
+    """The rows of the cases' manifest; where one says "same", with what the row before it expects."""
+    rows, expected = rows_of(cases_folder()), ""
+    for row in rows:
+        expected = row["expected"] = expected if row["expected"] == "same" else row["expected"]
+    return rows
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     folder = corpus_folder()
     told = f"corpus: {len(corpus())} files" if folder else "corpus: none (TEST_CORPUS is not set)"
     terminalreporter.write_line(told)
+    terminalreporter.write_line(f"cases: {len(cases())} files" if cases() else "cases: none (TEST_CASES is not set)")

@@ -77,6 +77,39 @@ def phone_jpeg(orientation: int = 6, image: Image.Image | None = None, **options
     return plain[:2] + hidden + plain[2:before_scan] + segment(0xFE, SECRET) + plain[before_scan:] + SECRET
 
 
+def icc_segment(number: int, count: int, data: bytes) -> bytes:
+    """A part of an ICC profile in a JPEG."""
+    return segment(0xE2, b"ICC_PROFILE\0" + bytes([number, count]) + data)
+
+
+def samsung_trailer(*entries: bytes) -> bytes:
+    """What a Samsung phone writes behind a JPEG: entries, and a directory that tells how far before it each begins."""
+    blocks = [struct.pack("<HHI", 0, 0x0A01, 4) + b"Name" + entry for entry in entries]
+    body = b"".join(blocks)
+    directory = b"SEFH" + struct.pack("<II", 106, len(blocks))
+    begin = 0
+    for block in blocks:
+        directory += struct.pack("<HHII", 0, 0x0A01, len(body) - begin, len(block))
+        begin += len(block)
+    return body + directory + struct.pack("<I", len(directory)) + b"SEFT"
+
+
+def video(length: int, seed: int = 1) -> bytes:
+    """An MP4 of random bytes, in which markers of JPEG turn up by chance."""
+    return (
+        b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
+        + struct.pack(">I4s", length + 8, b"mdat")
+        + (SECRET + random.Random(seed).randbytes(length))
+    )
+
+
+def with_bad_sector(data: bytes, seed: int) -> bytes:
+    """A file as a damaged disk gives it back: 512 bytes, wherever a sector may be, are others."""
+    chance = random.Random(seed)
+    start = 512 * chance.randrange(len(data) // 512)
+    return data[:start] + chance.randbytes(512) + data[start + 512 :]
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     """A PNG chunk with its checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -126,9 +159,50 @@ def phone_gif(frames: int = 3) -> bytes:
     return plain[:-1] + b"".join(hidden) + b";" + SECRET
 
 
-def phone_webp(orientation: int = 6, frames: int = 1) -> bytes:
+def gif(image: Image.Image) -> bytes:
+    """A GIF as Pillow writes it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "GIF")
+    return buffer.getvalue()
+
+
+def avif(image: Image.Image, **options: object) -> bytes:
+    """An AVIF as Pillow writes it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "AVIF", **{"speed": 9, **options})
+    return buffer.getvalue()
+
+
+def avif_with_exif_alone() -> bytes:
+    """An AVIF of 64 x 32 whose EXIF alone tells to turn it; Pillow would write that as irot."""
+    block = Image.Exif()
+    block[ORIENTATION + 1] = 6
+    data = avif(striped(), exif=block)
+    other, turn = (struct.pack(">HHIH", tag, 3, 1, 6) for tag in (ORIENTATION + 1, ORIENTATION))
+    assert other in data
+    return data.replace(other, turn)
+
+
+def cropped_avif() -> bytes:
+    """An AVIF of 64 x 32 of which viewers that heed clap show half: it stands where the turn of another one stood."""
+    turned = avif(striped(), exif=exif(6))
+    place = turned.index(b"irot") - 4
+    crop = struct.pack(">I4s8I", 40, b"clap", 32, 1, 16, 1, 0, 1, 0, 1)
+    data = bytearray(turned[:place] + crop + turned[place + 9 :])
+    for kind in (b"meta", b"iprp", b"ipco"):
+        at = data.index(kind) - 4
+        data[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + 40 - 9)
+    start, count = data.index(b"iloc") + 10, struct.unpack_from(">H", data, data.index(b"iloc") + 10)[0]
+    for item in range(count):
+        at = start + 2 + 14 * item + 6
+        data[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + 40 - 9)
+    return bytes(data)
+
+
+def phone_webp(orientation: int = 6, frames: int = 1, image: Image.Image | None = None) -> bytes:
     """A WebP, animated or not, with a secret in every removable place: EXIF, XMP, unknown chunks, trailer."""
     first, *others = [noise(24, 16, seed=number) for number in range(frames)]
+    first = image or first
     buffer = io.BytesIO()
     hidden = {"exif": exif(orientation).tobytes(), "xmp": SECRET, "icc_profile": icc_profile()}
     first.save(buffer, "WEBP", save_all=frames > 1, append_images=others, duration=50, quality=90, **hidden)

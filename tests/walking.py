@@ -12,7 +12,17 @@ from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from iuserver.imaging.walkers import Walker
 
-LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=500, max_scans=100)
+LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
+
+
+def settled_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> Plan:
+    """What a walker plans, and a decoder where the walker is in doubt."""
+    source = Source(data)
+    plan: Plan = walker(source, limits)
+    if not plan.doubt:
+        return plan
+    with tempfile.TemporaryDirectory() as folder:
+        return settle(source, plan, plan.doubt, f"{folder}/scratch")
 
 
 def settled_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> Plan:

@@ -23,10 +23,8 @@ from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 AVIF, AVIS = b"avif", b"avis"
-BRANDS = frozenset(
-    b"avif avis avio MA1A MA1B mif1 mif2 miaf msf1 pred tmap geo1 heic heix "
-    b"isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 isoa isob isoc mp41 mp42".split()
-)
+OF_MOVIES = frozenset(b"avis msf1 isom iso2 iso3 iso4 iso5 iso6 iso7 iso8 iso9 isoa isob isoc mp41 mp42".split())
+BRANDS = OF_MOVIES | frozenset(b"avif avio MA1A MA1B mif1 mif2 miaf pred tmap geo1 heic heix".split())
 MAX_BRANDS = 64
 MAX_SIZE = 1 << 32
 
@@ -36,6 +34,7 @@ class _Walk:
     """What has been seen so far."""
 
     brands: list[bytes] = field(default_factory=list)
+    major: bytes = b""
     items: avif_items.Items | None = None
     movie: avif_tracks.Movie | None = None
     kinds: set[bytes] = field(default_factory=set)
@@ -43,7 +42,7 @@ class _Walk:
 
 
 def recognises(head: bytes) -> bool:
-    """Whether a file that begins with these bytes, 64 or all, says that it is an AVIF."""
+    """Whether a file that begins with these bytes, those of all its brands or all, says that it is an AVIF."""
     if head[4:8] != b"ftyp":
         return False
     brands = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
@@ -104,12 +103,12 @@ _BOXES: dict[bytes, Callable[[Source, _Walk, Limits, Range], None]] = {
 
 
 def _plan(source: Source, seen: _Walk) -> Plan:
+    _check_brands(seen)
     packing = Packing(extent for part in (seen.items, seen.movie) if part for extent in part.ranges)
     packing.check_within(seen.mdats)
-    major = _major(seen)
-    width, height, frames = _facts(seen, major)
-    head = _head(seen, major, packing, 0)
-    head = _head(seen, major, packing, len(head))
+    width, height, frames = _facts(seen)
+    head = _head(seen, packing, 0)
+    head = _head(seen, packing, len(head))
     same = source.at(0, len(head)) == head
     return Plan(
         "image/avif",
@@ -122,28 +121,37 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     )
 
 
-def _major(seen: _Walk) -> bytes:
-    """The major brand, which makes viewers show the sequence or the main item where a file has both."""
+def _check_brands(seen: _Walk) -> None:
+    """Leave the brands that are known, and true: browsers open no file that lacks what its brands promise."""
     if not seen.brands:
         broken("it does not begin with its type")
-    if seen.brands[0] in BRANDS:
-        return seen.brands[0]
-    return AVIS if seen.movie else AVIF
-
-
-def _facts(seen: _Walk, major: bytes) -> tuple[int, int, int]:
-    """Width, height and frames of what viewers show."""
-    if seen.movie and (major != AVIF or not seen.items):
-        return seen.movie.width, seen.movie.height, seen.movie.frames
-    if not seen.items or major == AVIS:
+    if not (seen.items or seen.movie) or (seen.brands[0] == AVIS and not seen.movie):
         broken("it has no picture in it")
+    untrue = {brand for brand, there in _PROMISES.items() if not there(seen)}
+    seen.major = seen.brands[0] if seen.brands[0] in BRANDS - untrue else AVIS if seen.movie else AVIF
+    seen.brands = [brand for brand in dict.fromkeys(seen.brands[1:]) if brand in BRANDS - untrue]
+    if not {AVIF, AVIS} & {seen.major, *seen.brands}:
+        broken("its type promises a picture that it does not have")
+
+
+_PROMISES: dict[bytes, Callable[[_Walk], bool]] = {
+    **{brand: lambda seen: seen.movie is not None for brand in OF_MOVIES},
+    AVIF: lambda seen: seen.items is not None,
+    b"tmap": lambda seen: seen.items is not None and seen.items.has_tone_map,
+}
+
+
+def _facts(seen: _Walk) -> tuple[int, int, int]:
+    """Width, height and frames of what viewers show: by the major brand, where a file has both."""
+    if seen.movie and (seen.major != AVIF or not seen.items):
+        return seen.movie.width, seen.movie.height, seen.movie.frames
+    assert seen.items
     return seen.items.width, seen.items.height, 1
 
 
-def _head(seen: _Walk, major: bytes, packing: Packing, start: int) -> bytes:
+def _head(seen: _Walk, packing: Packing, start: int) -> bytes:
     """All that comes before the pictures' bytes when these start at `start`. Its length does not depend on that."""
-    known = [brand for brand in dict.fromkeys(seen.brands[1:]) if brand in BRANDS]
-    boxes = [box(b"ftyp", major, bytes(4), *known)]
+    boxes = [box(b"ftyp", seen.major, bytes(4), *seen.brands)]
     if start + packing.size >= MAX_SIZE:
         broken("it is longer than 4 GiB")
     for part in (seen.items, seen.movie):

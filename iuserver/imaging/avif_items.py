@@ -40,6 +40,7 @@ class Items:
 
     width: int
     height: int
+    has_tone_map: bool
     ranges: tuple[Range, ...]
     _before: bytes
     _after: bytes
@@ -63,9 +64,11 @@ class Items:
         return uints(4 if self._wide else 2, item) + method + uints(2, 0, len(extents)) + b"".join(extents)
 
 
-def read(body: Reader, source: Source, limits: Limits) -> Items:
-    """Read a meta box, check the items that its main picture needs, and keep those."""
+def read(body: Reader, source: Source, limits: Limits) -> Items | None:
+    """Read a meta box, check the items that its main picture needs, and keep those. None where it has none."""
     meta = avif_meta.read(body)
+    if meta is None:
+        return None
     _kind(meta, meta.primary, PICTURES)
     pictures = _with_inputs(meta, [meta.primary])
     alphas = _with_inputs(meta, _alphas(meta, pictures))
@@ -256,7 +259,16 @@ def _items(meta: Meta, kept: list[int], references: list[Reference]) -> Items:
     ]
     pitm = full_box(b"pitm", uints(4 if wide else 2, meta.primary), version=int(wide))
     size = shown(*_size(meta, meta.primary), meta.properties_of(meta.primary))
-    return Items(*size, tuple(in_file), handler(b"pict") + pitm, b"".join(after), tuple(locations), wide, packing)
+    return Items(
+        *size,
+        any(meta.kinds[item] == b"tmap" for item in kept),
+        tuple(in_file),
+        handler(b"pict") + pitm,
+        b"".join(after),
+        tuple(locations),
+        wide,
+        packing,
+    )
 
 
 def _iinf(meta: Meta, kept: list[int], wide: bool) -> bytes:

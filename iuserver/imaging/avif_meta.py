@@ -55,12 +55,14 @@ class Meta:
         return [(kind, body) for kind, body in found if body is not None]
 
 
-def read(body: Reader) -> Meta:
-    """Read a meta box. Raises Fault: broken_image."""
+def read(body: Reader) -> Meta | None:
+    """Read a meta box. None where it names no main picture. Raises Fault: broken_image."""
     body.full(0)
     meta = Meta()
     parts = body.parts(*_PARTS)
-    for kind in (b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp"):
+    if b"pitm" not in parts:
+        return None
+    for kind in (b"hdlr", b"iinf", b"iloc", b"iprp"):
         part(parts, kind)
     for kind, inner in parts.items():
         _PARTS[kind](meta, inner)

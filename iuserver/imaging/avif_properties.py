@@ -11,8 +11,8 @@ anew: the labels of channels (pixi), the copies of bitstream units (av1C), the a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 
+from iuserver.imaging import icc
 from iuserver.imaging.boxes import Reader, uints
 from iuserver.imaging.plan import broken
 
@@ -23,7 +23,6 @@ MAX_CHANNELS = 16
 LENGTHS = {
     b"irot": 1,
     b"imir": 1,
-    b"clap": 32,
     b"pasp": 8,
     b"a1op": 1,
     b"lsel": 2,
@@ -66,8 +65,8 @@ def _colour(body: Reader) -> bytes | None:
     kind = body.take(4)
     if kind == b"nclx":
         return kind + _exactly(body, 7)
-    profile = body.rest()
-    return kind + profile if kind in (b"prof", b"rICC") and profile[36:40] == b"acsp" else None
+    profile = icc.profile(body.rest())
+    return kind + profile if kind in (b"prof", b"rICC") and profile is not None else None
 
 
 def _configuration(body: Reader) -> bytes:
@@ -96,9 +95,18 @@ def _colour_volume(body: Reader) -> bytes:
     return present + _exactly(body, sum(size for bit, size in sizes.items() if present[0] & bit))
 
 
+def _crop(body: Reader) -> bytes | None:
+    """Width, height and the shifts of the middle, as fractions. Browsers do not look at it, others refuse nonsense."""
+    data = _exactly(body, 32)
+    numbers = [int.from_bytes(data[at : at + 4], "big", signed=True) for at in range(0, 32, 4)]
+    sensible = all(number > 0 for number in numbers[:4]) and numbers[5] and numbers[7]
+    return data if sensible else None
+
+
 _PROPERTIES: dict[bytes, Callable[[Reader], bytes | None]] = {
     b"pixi": _channels,
     b"colr": _colour,
+    b"clap": _crop,
     b"av1C": _configuration,
     b"auxC": _auxiliary,
     b"auxi": _auxiliary,
@@ -111,25 +119,8 @@ KINDS = frozenset({*LENGTHS, *FULL_LENGTHS, *_PROPERTIES})
 
 
 def shown(width: int, height: int, properties: Iterable[Property]) -> tuple[int, int]:
-    """Width and height as a viewer shows them: cropped and turned in the order in which the properties stand."""
+    """Width and height as browsers show them: turned, but never cropped; they do not look at clap."""
     for kind, body in properties:
-        if kind == b"clap":
-            width, height = _cropped(width, height, body)
-        elif kind == b"irot" and body[0] & 1:
+        if kind == b"irot" and body[0] & 1:
             width, height = height, width
     return width, height
-
-
-def _cropped(width: int, height: int, clap: bytes) -> tuple[int, int]:
-    numbers = [int.from_bytes(clap[at : at + 4], "big", signed=at in (16, 24)) for at in range(0, 32, 4)]
-    if not all(numbers[1::2]):
-        broken("it is cropped to nothing")
-    crop_width, crop_height, right, down = map(Fraction, numbers[::2], numbers[1::2])
-    return _side(width, crop_width, right), _side(height, crop_height, down)
-
-
-def _side(side: int, crop: Fraction, shift: Fraction) -> int:
-    before = (side - crop) / 2 + shift
-    if crop < 1 or before < 0 or before + crop > side:
-        broken("it is cropped to what lies outside of it")
-    return int(crop + Fraction(1, 2))

@@ -108,7 +108,7 @@ def read(body: Reader, limits: Limits) -> Movie | None:
         broken("it has too many tracks")
     headers = [_movie_header(inner) for kind, inner in movie if kind == b"mvhd"]
     tracks = [_track(inner) for kind, inner in movie if kind == b"trak"]
-    picture = next((track for track in tracks if track.handler == b"pict" and not track.links.keys() & ASIDE), None)
+    picture = next((track for track in tracks if not track.links.keys() & ASIDE and _is_av1(track)), None)
     if not picture:
         return None
     if len(headers) != 1 or len({track.number for track in tracks}) != len(tracks):
@@ -184,6 +184,14 @@ def _alpha(tracks: list[_Track], picture: _Track) -> list[_Opened]:
     return list(islice((alpha for alpha in opened if alpha.entry.is_alpha), 1))
 
 
+def _is_av1(track: _Track) -> bool:
+    """Whether a track is one of AV1 pictures. Browsers do not look at its handler."""
+    parts = part(track.media, b"minf").again().parts(b"stbl")
+    entries = part(part(parts, b"stbl").parts(b"stsd"), b"stsd")
+    entries.take(8)
+    return next((kind for kind, _ in entries.children()), b"") == b"av01"
+
+
 # A track that is kept.
 
 
@@ -216,7 +224,7 @@ def _keep(opened: _Opened, numbers: list[int], limits: Limits) -> _Kept:
     part(tables, b"stts")
     timing = [box(kind, check(tables[kind], len(sizes))) for kind, check in _TIMING.items() if kind in tables]
     edits = _edits(track.parts[b"edts"]) if b"edts" in track.parts else b""
-    head = _media_header(part(track.media, b"mdhd")) + handler(b"pict" if track.handler == b"pict" else b"auxv")
+    head = _media_header(part(track.media, b"mdhd")) + handler(b"auxv" if track.links.keys() & ASIDE else b"pict")
     return _Kept(
         size=shown(*track.size, entry.properties),
         frames=len(sizes),

@@ -103,6 +103,10 @@ class Reader:
             broken("a box has a version that is not supported")
         return version, flags
 
+    def again(self) -> Reader:
+        """What has not been read, to be read by somebody else as well."""
+        return Reader(self._data, self._position, self._stop)
+
     def rest(self) -> bytes:
         """All that has not been read."""
         return self.take(self.left)

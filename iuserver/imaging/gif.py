@@ -8,6 +8,9 @@ extension before an image; of the application extensions the last looping one (N
 decoders obey), with nothing but its loop count, and the first ICC profile (ICCRGBG1012). Everything else goes:
 comments, plain text, XMP and other application extensions, unknown extensions, and every byte after the trailer.
 
+Browsers take whatever is no block, or is cut off before a frame's data begins, for the end of the file; so does this,
+and writes the trailer. Frames that reach over the edge or have no size stay as they are: browsers draw what is inside.
+
 Decoders skip plain text and give the graphic control that precedes it to the next image; so does this.
 
 What this cannot see: bytes that follow the end code inside an image's data (it is not decoded here).
@@ -19,6 +22,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from iuserver.imaging import icc
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
@@ -33,13 +37,10 @@ CODE_SIZES = range(1, 9)
 # A picture has a few extensions, or a few for each frame; a file made of nothing else would only take time.
 MAX_EXTENSIONS = 10_000
 
-# libnsgif believes the first frame rather than screens of these sizes, and of more than 2048 pixels a side.
-DOUBTED = frozenset({(640, 480), (640, 512), (800, 600), (1024, 768), (1280, 1024), (1600, 1200)})
-DOUBTED_SIDE = 2048
-
 # Where the data of an application extension begins, and how much of it is looked into.
 APPLICATION_DATA = 14
 APPLICATION_HEAD = 1024
+MAX_PROFILE = 8 * 1024 * 1024
 
 FIRST_WINDOW = 1024
 WINDOW = 64 * 1024
@@ -49,10 +50,9 @@ WINDOW = 64 * 1024
 class _Walk:
     """What has been seen so far. The canvas is the screen, made larger by the first frame where that does not fit."""
 
-    screen: tuple[int, int] = (0, 0)
     canvas: tuple[int, int] = (0, 0)
-    first: tuple[int, int] = (0, 0)
     frames: int = 0
+    pixels: int = 0
     extensions: int = 0
     control: Piece | None = None
     loop: int | None = None
@@ -63,18 +63,18 @@ class _Walk:
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk a GIF to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
     seen = _Walk()
-    position = _screen(source, seen, limits)
-    while True:
+    position: int | None = _screen(source, seen, limits)
+    while position is not None:
         introducer = source.at(position, 1)
         if introducer == EXTENSION:
             position = _extension(source, seen, position)
         elif introducer == IMAGE:
             position = _image(source, seen, limits, position)
-        elif introducer == TRAILER:
-            seen.pieces.append((position, position + 1))
-            return _plan(seen)
         else:
-            broken("a block is of no known kind" if introducer else "it ends before its trailer")
+            seen.pieces.append((position, position + 1) if introducer == TRAILER else TRAILER)
+            return _plan(seen)
+    seen.pieces.append(TRAILER)
+    return _plan(seen)
 
 
 def _screen(source: Source, seen: _Walk, limits: Limits) -> int:
@@ -83,10 +83,8 @@ def _screen(source: Source, seen: _Walk, limits: Limits) -> int:
     if len(head) < SCREEN_END or not head.startswith(MAGICS):
         broken("it does not begin with its header")
     width, height, packed = struct.unpack_from("<HHB", head, 6)
-    if not (width and height):
-        broken("it has no size")
     limits.check_frame(width, height)
-    seen.screen = seen.canvas = (width, height)
+    seen.canvas = (width, height)
     stop = SCREEN_END + _colour_table(packed)
     seen.pieces.append((0, stop))
     return stop
@@ -96,44 +94,43 @@ def _colour_table(packed: int) -> int:
     return 6 << (packed & 7) if packed & 0x80 else 0
 
 
-def _image(source: Source, seen: _Walk, limits: Limits, start: int) -> int:
-    """Check an image and keep it, with the graphic control extension before it; where it ends."""
+def _image(source: Source, seen: _Walk, limits: Limits, start: int) -> int | None:
+    """Check an image and keep it, with the graphic control extension before it; where it ends, or None if it is cut."""
     head = source.at(start, 10)
     if len(head) < 10:
-        broken("a frame is cut short")
+        return None
     left, top, width, height, packed = struct.unpack_from("<HHHHB", head, 1)
-    if not (width and height):
-        broken("a frame has no size")
-    _frame(seen, limits, left + width, top + height)
+    _frame(seen, limits, (left, top), (width, height))
     code_size = start + 10 + _colour_table(packed)
     data = source.at(code_size, 2)
     if len(data) < 2 or data[0] not in CODE_SIZES or not data[1]:
-        broken("a frame has no picture data, or data of a wrong kind")
+        broken(f"frame {seen.frames} has no picture data, or data of a wrong kind")
     stop = _end_of_blocks(source, code_size + 1)
+    if stop is None:
+        broken(f"it ends in the middle of frame {seen.frames}, as an interrupted download does")
     seen.pieces += [seen.control, (start, stop)]
     seen.control = None
     return stop
 
 
-def _frame(seen: _Walk, limits: Limits, right: int, bottom: int) -> None:
-    """Count a frame. The first one may make the canvas larger; decoders do not agree on later ones that would."""
-    canvas = (max(seen.canvas[0], right), max(seen.canvas[1], bottom))
-    limits.check_frame(*canvas)
+def _frame(seen: _Walk, limits: Limits, place: tuple[int, int], sides: tuple[int, int]) -> None:
+    """Count a frame. The first one may make the canvas larger; of later ones browsers draw what is inside of it."""
+    limits.check_frame(*sides)
     if not seen.frames:
-        seen.first, seen.canvas = (right, bottom), canvas
-    if canvas != seen.canvas:
-        broken("a frame lies outside the picture")
+        seen.canvas = (max(seen.canvas[0], place[0] + sides[0]), max(seen.canvas[1], place[1] + sides[1]))
+        limits.check_frame(*seen.canvas)
     seen.frames += 1
-    limits.check_frames(seen.frames, seen.frames * canvas[0] * canvas[1])
+    seen.pixels += sides[0] * sides[1]
+    limits.check_frames(seen.frames, seen.pixels, seen.canvas)
 
 
-def _end_of_blocks(source: Source, position: int) -> int:
-    """Where the data sub-blocks that begin at `position` end, their terminator included."""
+def _end_of_blocks(source: Source, position: int) -> int | None:
+    """Where the data sub-blocks that begin at `position` end, their terminator included; None if they are cut."""
     window = source.at(position, FIRST_WINDOW)
     while True:
         offset, size = 0, len(window)
         if not size:
-            broken("its data is cut short")
+            return None
         while offset < size:
             length = window[offset]
             offset += length + 1
@@ -143,14 +140,15 @@ def _end_of_blocks(source: Source, position: int) -> int:
         window = source.at(position, WINDOW)
 
 
-def _extension(source: Source, seen: _Walk, start: int) -> int:
-    """Keep an extension, or some of it, or nothing; where it ends."""
+def _extension(source: Source, seen: _Walk, start: int) -> int | None:
+    """Keep an extension, or some of it, or nothing; where it ends, or None if it is cut."""
     seen.extensions += 1
     if seen.extensions > MAX_EXTENSIONS:
         broken("it has too many extensions")
-    extension = (start, _end_of_blocks(source, start + 2))
-    _EXTENSIONS.get(source.at(start + 1, 1), _remove)(source, seen, extension)
-    return extension[1]
+    stop = _end_of_blocks(source, start + 2)
+    if stop is not None:
+        _EXTENSIONS.get(source.at(start + 1, 1), _remove)(source, seen, (start, stop))
+    return stop
 
 
 # One function a kind of extension: check it, note what it says, keep it or not.
@@ -176,7 +174,7 @@ def _application(source: Source, seen: _Walk, extension: Range) -> None:
 
 def _loop(source: Source, seen: _Walk, extension: Range) -> None:
     """Of its sub-blocks only the one with the loop count stays, not those that tell how much to buffer."""
-    counts = [block for block in _sub_blocks(source, extension) if len(block) == 3 and block[0] == 1]
+    counts = [block for block in _sub_blocks(source, extension, APPLICATION_HEAD) if len(block) == 3 and block[0] == 1]
     if not counts:
         return
     if seen.loop is not None:
@@ -188,16 +186,20 @@ def _loop(source: Source, seen: _Walk, extension: Range) -> None:
 
 
 def _icc(source: Source, seen: _Walk, extension: Range) -> None:
-    profile = b"".join(_sub_blocks(source, extension))
-    if profile[36:40] == b"acsp" and not seen.profile:
-        seen.profile = True
-        seen.pieces.append(extension)
+    data = b"".join(_sub_blocks(source, extension, MAX_PROFILE))
+    profile = icc.profile(data)
+    if profile is None or seen.profile:
+        return
+    seen.profile = True
+    blocks = (profile[at : at + 255] for at in range(0, len(profile), 255))
+    anew = source.at(extension[0], APPLICATION_DATA) + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+    seen.pieces.append(extension if profile == data else anew)
 
 
-def _sub_blocks(source: Source, extension: Range) -> Iterator[bytes]:
-    """The sub-blocks that are whole within the head of an application extension's data."""
+def _sub_blocks(source: Source, extension: Range, most: int) -> Iterator[bytes]:
+    """The sub-blocks that are whole within the first bytes of an application extension's data."""
     begin = extension[0] + APPLICATION_DATA
-    head = source.at(begin, min(extension[1] - begin, APPLICATION_HEAD))
+    head = source.at(begin, min(extension[1] - begin, most))
     offset = 0
     while offset < len(head):
         stop = offset + 1 + head[offset]
@@ -211,8 +213,6 @@ _APPLICATIONS = {b"\x0bNETSCAPE2.0": _loop, b"\x0bANIMEXTS1.0": _loop, b"\x0bICC
 
 
 def _plan(seen: _Walk) -> Plan:
-    if not seen.frames:
+    if not seen.pixels:
         broken("it has no picture in it")
-    doubted = seen.screen in DOUBTED or max(seen.screen) > DOUBTED_SIDE
-    width, height = seen.first if doubted else seen.canvas
-    return Plan("image/gif", "gif", width, height, seen.frames, 1, joined(seen.pieces))
+    return Plan("image/gif", "gif", *seen.canvas, seen.frames, 1, joined(seen.pieces))

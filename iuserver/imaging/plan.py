@@ -16,6 +16,10 @@ Piece = Range | bytes
 """A range of the input, or bytes that stand in its place."""
 
 
+COPIES = 16
+"""As many pixels are copied in the time in which one is decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a picture may ask of whoever decodes it."""
@@ -33,11 +37,15 @@ class Limits:
         if width * height > self.max_pixels:
             raise Fault("too_many_pixels", f"The image has {width * height} pixels; {self.max_pixels} are allowed")
 
-    def check_frames(self, frames: int, total_pixels: int) -> None:
-        """Raises Fault: too_many_frames, too_many_pixels, naming the limit."""
+    def check_frames(self, frames: int, decoded: int, canvas: tuple[int, int] = (0, 0)) -> None:
+        """Raises Fault: too_many_frames, too_many_pixels, naming the limit.
+
+        `decoded` are the pixels of the frames' own rectangles. A viewer copies the canvas for each frame as well, which
+        costs it COPIES times less a pixel.
+        """
         if frames > self.max_frames:
             raise Fault("too_many_frames", f"The image has more than {self.max_frames} frames, which is the limit")
-        if total_pixels > self.max_total_pixels:
+        if decoded + frames * canvas[0] * canvas[1] // COPIES > self.max_total_pixels:
             raise Fault("too_many_pixels", f"The frames have more than {self.max_total_pixels} pixels together")
 
     def check_scans(self, scans: int) -> None:

@@ -2,21 +2,27 @@
 
 Source: W3C "Portable Network Graphics (PNG) Specification (Third Edition)", sections 5 and 11; its CRC is ISO 3309's.
 
-Kept: IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT cICP mDCV cLLI bKGD hIST sPLT pHYs acTL fcTL fdAT.
-An eXIf orientation other than 1 stays, alone in an eXIf chunk of its own. Everything else goes: tEXt zTXt iTXt
-eXIf tIME, unknown chunks, repeated ones of which there may be one, ones of a length they cannot have, and every
-byte after IEND.
+Kept: IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT. Of iCCP the
+profile alone stays, under a name that is always the same. The orientation in the first eXIf stays in an eXIf of its
+own, before or behind the picture data, where it stood: browsers heed it before it only. Everything else goes: sPLT
+tEXt zTXt iTXt tIME, unknown chunks, repeated ones of which there may be one, ones of a length they cannot have, ones
+with a wrong CRC, and every byte after IEND.
+
+What ends without IEND is a whole picture if the last of its compressed streams has all the rows: that one is inflated.
+Of an animation those frames stay that browsers play: as many as declared, and none from a gap in the sequence on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging.exif import UPRIGHT, Orientation, read_orientation
-from iuserver.imaging.plan import Limits, Piece, Plan, broken, joined
+from iuserver.imaging import icc
+from iuserver.imaging.exif import Orientation, read_orientation
+from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +34,6 @@ ONCE: dict[bytes, range] = {
     b"gAMA": range(4, 5),
     b"cHRM": range(32, 33),
     b"sRGB": range(1, 2),
-    b"iCCP": range(3, 1 << 31),
     b"sBIT": range(1, 5),
     b"cICP": range(4, 5),
     b"mDCV": range(24, 25),
@@ -36,7 +41,6 @@ ONCE: dict[bytes, range] = {
     b"bKGD": range(1, 7),
     b"hIST": range(2, 513, 2),
     b"pHYs": range(9, 10),
-    b"acTL": range(8, 9),
 }
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 MAX_CHUNK = (1 << 31) - 1
@@ -44,31 +48,73 @@ MAX_EXIF = 1 << 20
 MAX_CHUNKS = 100_000  # encoders write 8 KiB and more into one; a file made of empty ones would only take time
 
 
+# What a wrong CRC in them damages cannot be left out: all other chunks can.
+NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"acTL", b"fcTL", b"fdAT"})
+# The passes of an interlaced picture: the first column and row of each, and how far apart the others are.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+MAX_PROFILE = 16 * 1024 * 1024
+LONGEST_NAME = 79
+PROFILE_NAME = b"ICC Profile\0\0"
+"""The name that every profile gets, with the compression method behind it."""
+
+INFLATED = 1024 * 1024
+END = b"\0\0\0\0IEND\xaeB`\x82"
+
+
 @dataclass(frozen=True, slots=True)
 class _Chunk:
+    """A chunk that is all there. It is intact if its CRC is right."""
+
     kind: bytes
     start: int
     data: int
     length: int
+    intact: bool
 
     @property
     def stop(self) -> int:
         return self.data + self.length + 4
 
+    @property
+    def counts(self) -> bool:
+        """Whether another one of its kind comes too late. Browsers skip a damaged one, and one of a wrong length."""
+        return self.kind == b"IEND" or (self.intact and self.length in ONCE.get(self.kind, (self.length,)))
+
+
+@dataclass
+class _Animation:
+    """The first acTL that declares frames, and the frames: for each the places of its chunks among the pieces."""
+
+    header: int | None = None
+    declared: int = 0
+    plays: bytes = b""
+    sequence: int = 0
+    pixels: int = 0
+    over: bool = False
+    frames: list[list[int]] = field(default_factory=list)
+
 
 @dataclass
 class _Walk:
-    """What has been seen so far."""
+    """What has been seen so far. `stream` is the last picture's compressed data, and `sides` are its width and height.
+
+    `profiled` tells that Firefox has its colour profile, `settled` that Chromium has looked at the only one it will.
+    """
 
     size: tuple[int, int] = (0, 0)
+    pixel_bits: int = 0
+    interlaced: bool = False
     orientation: Orientation | None = None
+    turned: int = 1
     kinds: set[bytes] = field(default_factory=set)
+    profiled: bool = False
+    settled: bool = False
     ended_data: bool = False
-    sequence: int = 0
-    frames_declared: int = 0
-    frames: int = 0
-    pixels: int = 0
-    frame_data: bool = True
+    animation: _Animation = field(default_factory=_Animation)
+    stream: list[Range] = field(default_factory=list)
+    sides: tuple[int, int] = (0, 0)
     pieces: list[Piece | None] = field(default_factory=list)
 
 
@@ -80,30 +126,32 @@ def walk(source: Source, limits: Limits) -> Plan:
             broken("it has far too many chunks")
         if chunk.kind != b"IHDR" and not seen.kinds:
             broken("it does not begin with its header")
+        if not chunk.intact and chunk.kind in NEEDED:
+            broken(f"a part that the picture needs ({chunk.kind.decode()}) is damaged, its checksum is wrong")
         _CHUNKS.get(chunk.kind, _ancillary)(source, seen, limits, chunk)
         seen.ended_data |= chunk.kind != b"IDAT" and b"IDAT" in seen.kinds
-        seen.kinds.add(chunk.kind)
-    return _plan(seen)
+        if chunk.counts:
+            seen.kinds.add(chunk.kind)
+    _end(source, seen)
+    return _plan(source, seen)
 
 
 def _chunks(source: Source) -> Iterator[_Chunk]:
-    """Every chunk up to IEND, whole and with its CRC right."""
-    position = len(MAGIC)
-    while True:
+    """Every chunk up to IEND, or to where no whole chunk follows."""
+    position, kind = len(MAGIC), b""
+    while kind != b"IEND":
         head = source.at(position, 8)
-        if len(head) < 8:
-            broken("it ends before its end chunk")
-        length, kind = struct.unpack(">I4s", head)
-        chunk = _Chunk(kind, position, position + 8, length)
-        if length > MAX_CHUNK or chunk.stop > source.size:
-            broken("a chunk is cut short")
-        stored = int.from_bytes(source.at(chunk.stop - 4, 4), "big")
-        if source.crc32(chunk.start + 4, chunk.stop - 4) != stored:
-            broken("the checksum of a chunk is wrong")
-        yield chunk
-        if kind == b"IEND":
+        if len(head) < 8 or not head[4:].isalpha():
             return
-        position = chunk.stop
+        length, kind = struct.unpack(">I4s", head)
+        stop = position + 12 + length
+        if length > MAX_CHUNK or stop > source.size:
+            if kind in (b"IDAT", b"fdAT"):
+                broken("it ends in the middle of its picture data")
+            return
+        intact = source.crc32(position + 4, stop - 4) == int.from_bytes(source.at(stop - 4, 4), "big")
+        yield _Chunk(kind, position, position + 8, length, intact)
+        position = stop
 
 
 # One function a kind of chunk: check it, note what it says, keep it or not.
@@ -124,85 +172,151 @@ def _ihdr(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if depth not in DEPTHS.get(colour, ()):
         broken("its header has no such colours")
     limits.check_frame(width, height)
-    seen.size = (width, height)
+    seen.size = seen.sides = (width, height)
+    seen.pixel_bits, seen.interlaced = depth * CHANNELS[colour], bool(interlace)
     _keep(seen, chunk)
-    seen.pieces.append(None)  # the place of the lone orientation
 
 
 def _idat(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.ended_data:
         broken("its picture data is interrupted")
-    seen.frame_data = True
+    if b"IDAT" not in seen.kinds and seen.animation.header is None:
+        seen.animation.over = True  # an acTL behind the picture does not count
+    seen.stream.append((chunk.data, chunk.data + chunk.length))
     _keep(seen, chunk)
 
 
 def _iend(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if chunk.length:
-        broken("its end chunk has something in it")
-    if b"IDAT" not in seen.kinds:
-        broken("it has no picture in it")
-    if seen.frames != seen.frames_declared or not seen.frame_data:
-        broken("it has other frames than it declares")
-    _keep(seen, chunk)
+    seen.pieces.append(_same(source, chunk.start, END))
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if seen.orientation is None:
+    if seen.orientation is None and chunk.intact:
         seen.orientation = read_orientation(source.at(chunk.data, min(chunk.length, MAX_EXIF)))
+        if seen.orientation.tiff:
+            seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"eXIf", seen.orientation.tiff)))
+        if b"IDAT" not in seen.kinds:
+            seen.turned = seen.orientation.shown
 
 
-def _suggested_palette(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if b"IDAT" not in seen.kinds:
-        _keep(seen, chunk)
+# The colour profile. Chromium ignores an iCCP that is damaged and takes the next one, Firefox does not mind; Firefox
+# ignores one that is no profile and takes the next one, Chromium does not. What only Firefox applies stays with a wrong
+# CRC, so that both show the colours that they showed before.
+
+
+def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
+    head = source.at(chunk.data, LONGEST_NAME + 2)
+    name, _, method = head.partition(b"\0")
+    if not name or method[:1] != b"\0" or b"IDAT" in seen.kinds:
+        if len(name) > LONGEST_NAME:
+            broken("the name of its colour profile is too long")
+        return
+    start = chunk.data + len(name) + 2
+    packed = source.at(start, min(chunk.data + chunk.length - start, MAX_PROFILE))
+    profile, whole = _inflated_profile(packed)
+    sound = whole and chunk.intact and not seen.settled
+    seen.settled |= whole and chunk.intact
+    if profile is not None and (sound or not seen.profiled):
+        seen.profiled = True
+        seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"iCCP", PROFILE_NAME + profile, sound)))
+
+
+def _inflated_profile(packed: bytes) -> tuple[bytes | None, bool]:
+    """The compressed profile with nothing behind it, or None where it is none; whether the stream is whole and right.
+
+    No more than MAX_PROFILE bytes are inflated.
+    """
+    inflater, length = zlib.decompressobj(), 0
+    with contextlib.suppress(zlib.error):
+        length = len(inflater.decompress(packed, MAX_PROFILE))
+    if length == MAX_PROFILE:
+        broken("its colour profile is too long")
+    profile = _first_profile(packed)
+    if profile is None:
+        return None, inflater.eof
+    exact = inflater.eof and len(profile) == length and not inflater.unused_data
+    return packed if exact else zlib.compress(profile), inflater.eof
+
+
+def _first_profile(packed: bytes) -> bytes | None:
+    """The profile that a stream (RFC 1950) begins with, whatever follows it, a wrong checksum included."""
+    if len(packed) < 2 or packed[0] & 15 != 8 or packed[1] & 0x20 or int.from_bytes(packed[:2], "big") % 31:
+        return None
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # which does not look for a checksum
+    try:
+        head = inflater.decompress(packed[2:], icc.HEADER)
+        size = icc.length(head, MAX_PROFILE)
+        if size is None:
+            return None
+        rest = inflater.decompress(inflater.unconsumed_tail, max(1, size - icc.HEADER))
+        return icc.profile(head + rest)
+    except zlib.error:
+        return None
+
+
+# The animation.
 
 
 def _animation(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if b"IDAT" in seen.kinds or b"acTL" in seen.kinds or chunk.length != 8:
-        broken("its animation header is wrong")
-    (seen.frames_declared,) = struct.unpack_from(">I", source.at(chunk.data, 8))
-    if not seen.frames_declared:
-        broken("its animation has no frames")
-    limits.check_frames(seen.frames_declared, seen.pixels)
+    animation = seen.animation
+    declared, plays = int.from_bytes(source.at(chunk.data, 4), "big"), source.at(chunk.data + 4, 4)
+    if b"IDAT" in seen.kinds or animation.header is not None or chunk.length != 8 or not 0 < declared <= MAX_CHUNK:
+        return
+    animation.header, animation.declared, animation.plays = len(seen.pieces), declared, plays
     _keep(seen, chunk)
 
 
 def _frame_control(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if not seen.frames_declared:
-        return  # not an APNG: libpng knows no such chunk either
-    if chunk.length != 26 or (seen.frames and not seen.frame_data):
+    animation = seen.animation
+    if animation.over:
+        return
+    if chunk.length != 26 or (animation.frames and not seen.stream):
         broken("a frame of its animation is wrong")
     sequence, width, height, left, top = struct.unpack_from(">IIIII", source.at(chunk.data, 26))
-    _check_sequence(seen, sequence)
+    if not _in_sequence(seen, sequence):
+        return
     if not (width and height) or left + width > seen.size[0] or top + height > seen.size[1]:
         broken("a frame of its animation is wrong")
-    seen.frames += 1
-    seen.pixels += width * height
-    seen.frame_data = False
-    limits.check_frames(seen.frames, seen.pixels)
+    animation.frames.append([len(seen.pieces)])
+    animation.pixels += width * height
+    limits.check_frames(len(animation.frames), animation.pixels, seen.size)
+    seen.stream, seen.sides = [], (width, height)
     _keep(seen, chunk)
 
 
 def _frame_data(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
-    if not seen.frames_declared:
+    animation = seen.animation
+    if animation.over or animation.header is None:
         return
-    if chunk.length < 4 or not seen.frames or b"IDAT" not in seen.kinds:
+    frame = animation.frames[-1] if animation.frames else []
+    if chunk.length < 4 or not frame or b"IDAT" not in seen.kinds or (len(frame) == 1 and seen.stream):
         broken("a frame of its animation is wrong")
-    _check_sequence(seen, int.from_bytes(source.at(chunk.data, 4), "big"))
-    seen.frame_data = True
-    _keep(seen, chunk)
+    if _in_sequence(seen, int.from_bytes(source.at(chunk.data, 4), "big")):
+        frame.append(len(seen.pieces))
+        seen.stream.append((chunk.data + 4, chunk.data + chunk.length))
+        _keep(seen, chunk)
+    else:
+        _drop(seen, animation.frames.pop())
 
 
-def _check_sequence(seen: _Walk, number: int) -> None:
-    if number != seen.sequence:
-        broken("the frames of its animation are out of order")
-    seen.sequence += 1
+def _in_sequence(seen: _Walk, number: int) -> bool:
+    """Whether this is the next number. If not, the animation ends with the frame before: browsers play no further."""
+    seen.animation.over = number != seen.animation.sequence
+    seen.animation.sequence += 1
+    return not seen.animation.over
+
+
+def _drop(seen: _Walk, places: list[int]) -> None:
+    for place in places:
+        seen.pieces[place] = None
+    seen.stream = []
 
 
 def _ancillary(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     known = chunk.length in ONCE.get(chunk.kind, ())
     if not known and chunk.kind[0] & 0x20 == 0:
         broken("it has a critical chunk that no specification knows, or one of a wrong length")
-    if known and chunk.kind not in seen.kinds and b"IDAT" not in seen.kinds:
+    if known and chunk.intact and chunk.kind not in seen.kinds and b"IDAT" not in seen.kinds:
         _keep(seen, chunk)
 
 
@@ -211,19 +325,80 @@ _CHUNKS = {
     b"IDAT": _idat,
     b"IEND": _iend,
     b"eXIf": _exif,
-    b"sPLT": _suggested_palette,
+    b"iCCP": _profile,
     b"acTL": _animation,
     b"fcTL": _frame_control,
     b"fdAT": _frame_data,
 }
 
 
-def _plan(seen: _Walk) -> Plan:
-    orientation = seen.orientation or UPRIGHT
-    if orientation.tiff:
-        seen.pieces[2] = _chunk_bytes(b"eXIf", orientation.tiff)
-    return Plan("image/png", "png", *seen.size, max(1, seen.frames), orientation.shown, joined(seen.pieces))
+# The end.
 
 
-def _chunk_bytes(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def _end(source: Source, seen: _Walk) -> None:
+    """Add IEND where it is missing, if the last picture is all there."""
+    if b"IDAT" not in seen.kinds:
+        broken("it has no picture in it")
+    frames = seen.animation.frames
+    if b"IEND" in seen.kinds:
+        if frames and not (seen.stream or seen.animation.over):
+            broken("a frame of its animation has no picture")
+        return
+    if frames and not (seen.stream or seen.animation.over):
+        _drop(seen, frames.pop())
+    elif seen.stream and not _has_all_rows(source, seen):
+        broken("it ends in the middle of its picture data")
+    seen.pieces.append(END)
+
+
+def _has_all_rows(source: Source, seen: _Walk) -> bool:
+    """Whether the last picture's compressed data yields as many bytes as its rows have."""
+    wanted, inflater = _bytes_of_rows(seen), zlib.decompressobj()
+    try:
+        for start, stop in seen.stream:
+            for at in range(start, stop, INFLATED):
+                data = source.at(at, min(INFLATED, stop - at))
+                while data and wanted > 0:
+                    wanted -= len(inflater.decompress(data, INFLATED))
+                    data = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    return wanted <= 0
+
+
+def _bytes_of_rows(seen: _Walk) -> int:
+    """Bytes of the rows before compression, each with the byte that names its filter."""
+    total = 0
+    for left, top, across, down in ADAM7 if seen.interlaced else ((0, 0, 1, 1),):
+        columns, rows = (seen.sides[0] - left + across - 1) // across, (seen.sides[1] - top + down - 1) // down
+        total += rows * (1 + (columns * seen.pixel_bits + 7) // 8) if columns > 0 and rows > 0 else 0
+    return total
+
+
+def _plan(source: Source, seen: _Walk) -> Plan:
+    frames = _frames(source, seen)
+    return Plan("image/png", "png", *seen.size, max(1, frames), seen.turned, joined(seen.pieces))
+
+
+def _frames(source: Source, seen: _Walk) -> int:
+    """How many frames are kept, after the acTL declares as many, and those beyond its number have gone."""
+    animation = seen.animation
+    kept = animation.frames[: animation.declared]
+    for frame in animation.frames[animation.declared :]:
+        _drop(seen, frame)
+    if animation.header is not None and not kept:
+        broken("its animation has no frames")
+    if animation.header is not None and len(kept) != animation.declared:
+        seen.pieces[animation.header] = _chunk_bytes(b"acTL", struct.pack(">I", len(kept)) + animation.plays)
+    return len(kept)
+
+
+def _same(source: Source, start: int, wanted: bytes) -> Piece:
+    """The input's bytes from `start` where they are the wanted ones already, else the wanted ones."""
+    return (start, start + len(wanted)) if source.at(start, len(wanted)) == wanted else wanted
+
+
+def _chunk_bytes(kind: bytes, data: bytes, sound: bool = True) -> bytes:
+    """A chunk, its CRC right if it is to be sound."""
+    crc = zlib.crc32(kind + data) ^ (0 if sound else 0xFFFFFFFF)
+    return struct.pack(">I", len(data)) + kind + data + crc.to_bytes(4, "big")

@@ -11,8 +11,8 @@ from iuserver.imaging.source import Source
 
 Walker = Callable[[Source, Limits], Plan]
 
-HEAD = 64
-"""How many first bytes decide."""
+HEAD = 264
+"""How many first bytes decide: the type of an AVIF is in one of its brands, of which it may have 64."""
 
 WALKERS: list[tuple[Callable[[bytes], bool], Walker]] = [
     (lambda head: head.startswith(jpeg.MAGIC), jpeg.walk),

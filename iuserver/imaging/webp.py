@@ -70,6 +70,7 @@ class _Walk:
     flags: int = 0
     size: tuple[int, int] | None = None
     frames: int = 0
+    decoded: int = 0
     still: _Frame = field(default_factory=_Frame)
     exif: _Chunk | None = None
     orientation: bytes = b""
@@ -156,7 +157,7 @@ def _still(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
         broken("its header and its picture do not agree on its size")
     seen.size = size
     limits.check_frame(*size)
-    _count_frame(seen, limits, size)
+    _count_frame(seen, limits, size, size)
     seen.pictures = seen.still.pieces
 
 
@@ -171,9 +172,9 @@ def _animation(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> No
 def _animation_frame(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.animation is None or seen.size is None or chunk.length < ANMF_LENGTH:
         broken("a frame of its animation is wrong")
-    _count_frame(seen, limits, seen.size)
     body = source.at(chunk.data, ANMF_LENGTH)
     left, top, width, height = 2 * _int24(body, 0), 2 * _int24(body, 3), 1 + _int24(body, 6), 1 + _int24(body, 9)
+    _count_frame(seen, limits, (width, height), seen.size)
     if left + width > seen.size[0] or top + height > seen.size[1]:
         broken("a frame of its animation reaches over the edge")
     frame = _frame(source, seen, chunk)
@@ -225,10 +226,10 @@ _IN_ANIMATION: dict[bytes, _Handler] = {
 # One picture: a still, or what an ANMF chunk holds.
 
 
-def _count_frame(seen: _Walk, limits: Limits, canvas: tuple[int, int]) -> None:
-    """A frame costs whoever shows it a whole canvas, however small it is."""
+def _count_frame(seen: _Walk, limits: Limits, sides: tuple[int, int], canvas: tuple[int, int]) -> None:
     seen.frames += 1
-    limits.check_frames(seen.frames, seen.frames * canvas[0] * canvas[1])
+    seen.decoded += sides[0] * sides[1]
+    limits.check_frames(seen.frames, seen.decoded, canvas)
 
 
 def _frame(source: Source, seen: _Walk, chunk: _Chunk) -> _Frame:

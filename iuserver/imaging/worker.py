@@ -47,6 +47,7 @@ LOADERS = {
     "image/webp": "webpload",
     "image/avif": "heifload",
 }
+SIZED_OTHERWISE = {"image/gif", "image/avif"}
 LOADER_CLASSES = [f"VipsForeignLoad{name}" for name in ("Jpeg", "Png", "Nsgif", "Webp", "Heif")]
 
 
@@ -173,7 +174,8 @@ def _take_over(origin: str, size: int, target: str) -> None:
 def _check_header(plan: Plan, target: str, limits: Limits) -> None:
     """Let libvips read the header of what was written: it must be able to, and see the same size.
 
-    It cannot open AVIF sequences, or shows a still that goes with them: there our own walk is all there is.
+    It cannot open AVIF sequences, or shows a still that goes with them: there our own walk is all there is. It crops
+    an AVIF (clap) and believes a GIF's first frame rather than some screens, which browsers do not.
     """
     if plan.mime == "image/avif" and plan.frames > 1:
         return
@@ -185,8 +187,8 @@ def _check_header(plan: Plan, target: str, limits: Limits) -> None:
     limits.check_frame(width, height)
     if image.get_typeof("n-pages"):
         pages = image.get("n-pages")
-        limits.check_frames(pages, pages * width * height)
-    if (width, height) != (plan.width, plan.height):
+        limits.check_frames(pages, width * height, (width, height))
+    if plan.mime not in SIZED_OTHERWISE and (width, height) != (plan.width, plan.height):
         raise Fault("broken_image", "The image is broken: its parts do not agree on its size")
 
 

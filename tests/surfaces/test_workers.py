@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from iuserver.imaging.pool import Pool
 from tests import pictures
@@ -319,6 +321,43 @@ def test_baking_turns_the_pixels_and_leaves_no_orientation(tmp_path: Path) -> No
                 assert pictures.metadata(stored) == {}
                 assert SECRET not in stored
                 assert pictures.looks_like(stored, upright)
+
+
+def test_baking_turns_what_browsers_turn_and_nothing_else(tmp_path: Path) -> None:
+    upright = pictures.striped()
+    plain = pictures.jpeg(pictures.turned(upright, 6))
+    short, long = pictures.orientation_tiff(6), pictures.orientation_tiff(6, 4)
+    with running(tmp_path, imaging={"workers": 1, "orientation": "bake"}, limits={"api_per_minute": 0}) as server:
+        key = server.new_key("pro")
+
+        def stored(data: bytes) -> tuple[tuple[int, int], bytes]:
+            answer = server.upload(key, data).json()
+            return (answer["width"], answer["height"]), server.get(answer["direct_url"]).content
+
+        size, baked = stored(plain[:2] + pictures.segment(0xE1, b"Exif\0\xff" + short) + plain[2:])
+        assert size == upright.size
+        assert pictures.looks_like(baked, upright)
+        for as_it_is in (plain[:2] + pictures.segment(0xE1, b"Exif\0\0" + long) + plain[2:], pictures.phone_webp(6)):
+            size, kept = stored(as_it_is)
+            assert size == Image.open(io.BytesIO(as_it_is)).size
+            assert pictures.metadata(kept) == {"Orientation": 6}
+            assert pictures.pixels(kept) == pictures.pixels(as_it_is)
+
+
+@pytest.mark.parametrize("side", [40, 700])
+def test_a_jpeg_whose_end_is_in_doubt_is_looked_at_by_a_confined_worker(
+    server: RunningServer, key: str, side: int
+) -> None:
+    """Once in memory and once from a file."""
+    whole = pictures.jpeg(pictures.noise(side, side))
+    panorama = whole[:-2] + pictures.samsung_trailer(SECRET, pictures.video(5000))
+    for data in (whole[:-2], panorama, whole + SECRET):
+        answer = server.upload(key, data)
+        assert answer.status_code == 200, answer.text
+        assert server.get(answer.json()["direct_url"]).content == whole
+    refused = server.upload(key, whole[: len(whole) // 2])
+    assert refused.status_code == 400
+    assert "it is cut short: the end of its picture data is missing" in refused.text
 
 
 def test_a_picture_too_large_to_be_baked_keeps_its_orientation(tmp_path: Path) -> None:
