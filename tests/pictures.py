@@ -199,9 +199,10 @@ def cropped_avif() -> bytes:
     return bytes(data)
 
 
-def phone_webp(orientation: int = 6, frames: int = 1) -> bytes:
+def phone_webp(orientation: int = 6, frames: int = 1, image: Image.Image | None = None) -> bytes:
     """A WebP, animated or not, with a secret in every removable place: EXIF, XMP, unknown chunks, trailer."""
     first, *others = [noise(24, 16, seed=number) for number in range(frames)]
+    first = image or first
     buffer = io.BytesIO()
     hidden = {"exif": exif(orientation).tobytes(), "xmp": SECRET, "icc_profile": icc_profile()}
     first.save(buffer, "WEBP", save_all=frames > 1, append_images=others, duration=50, quality=90, **hidden)

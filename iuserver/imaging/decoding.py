@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pyvips
@@ -39,11 +39,7 @@ def settle(source: Source, plan: Plan, doubt: Doubt, scratch: str) -> Plan:
             eoi: Piece = (end, end + 2) if source.at(end, 2) == EOI else EOI
             pieces = joined([*doubt.before, (doubt.data[0], end), eoi])
             return replace(plan, pieces=pieces, doubt=None)
-        if (
-            doubt.raw
-            and (before := _looks(source, doubt.raw, scratch)) == _looks(source, plan.pieces, scratch)
-            and before
-        ):
+        if doubt.raw and _look_alike(source, doubt.raw, plan.pieces, scratch):
             return replace(plan, doubt=None)
     finally:
         _remove(scratch)
@@ -63,15 +59,22 @@ def _end(source: Source, doubt: Doubt, scratch: str) -> int | None:
         more = surplus(end)
     if more != 0:
         return None
-    too_short = max(start, end - READ_AHEAD)
-    middle = end - 1  # nearly always the answer at once: there is no byte too many
-    while end - too_short > 1:
+    if surplus(end - 1) == SHORT:
+        return end  # nearly always: there was no byte too many, or all of them were counted
+    return _first_whole(surplus, max(start, end - READ_AHEAD), end - 1)
+
+
+def _first_whole(surplus: Callable[[int], int | None], too_short: int, whole: int) -> int | None:
+    """The first end at which the picture is whole, or None where that cannot be told."""
+    if surplus(too_short) != SHORT or surplus(whole) != 0:
+        return None
+    while whole - too_short > 1:
+        middle = (too_short + whole) // 2
         if surplus(middle) == SHORT:
             too_short = middle
         else:
-            end = middle
-        middle = (too_short + end) // 2
-    return end if surplus(too_short) == SHORT else None
+            whole = middle
+    return whole
 
 
 def _surplus(source: Source, pieces: list[Piece], scratch: str) -> int | None:
@@ -83,6 +86,12 @@ def _surplus(source: Source, pieces: list[Piece], scratch: str) -> int | None:
         told = TOO_MANY.search(str(error))
         return int(told[1]) if told else SHORT if TOO_FEW in str(error) else None
     return 0
+
+
+def _look_alike(source: Source, before: Iterable[Piece], after: Iterable[Piece], scratch: str) -> bool:
+    """Whether libjpeg makes the same pixels of two files, and gives up on neither."""
+    pixels = _looks(source, before, scratch)
+    return pixels is not None and pixels == _looks(source, after, scratch)
 
 
 def _looks(source: Source, pieces: Iterable[Piece], scratch: str) -> bytes | None:

@@ -13,7 +13,7 @@ import pyvips
 
 from tests import pictures
 from tests.conftest import cases, cases_folder, corpus, corpus_folder
-from tests.pictures import SECRET, chunk, orientation_tiff
+from tests.pictures import SECRET, chunk, orientation_tiff, segment
 from tests.running import RunningServer
 from tests.web.looks import look_at, open_page
 
@@ -152,9 +152,35 @@ def test_the_profile_of_these_tests_changes_colours(page: Any) -> None:
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 
 
+JPEG = pictures.jpeg(pictures.striped())
+
+
+def with_segments(*segments: bytes) -> bytes:
+    return JPEG[:2] + b"".join(segments) + JPEG[2:]
+
+
+def exif(orientation: int, kind: int = 3, count: int = 1, header: bytes = b"Exif\0\0") -> bytes:
+    return segment(0xE1, header + orientation_tiff(orientation, kind, count))
+
+
+def in_exif_ifd(orientation: int) -> bytes:
+    """An EXIF block whose IFD0 has nothing but a pointer to the Exif IFD, which has the orientation."""
+    ifd0 = b"MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x8769, 4, 1, 26, 0)
+    return segment(0xE1, b"Exif\0\0" + ifd0 + orientation_tiff(orientation)[8:])
+
+
 def turning(name: str) -> bytes:
     """A picture of 64 x 32 with what stands in a row of the table."""
     return {
+        "JPEG: the first EXIF block": lambda: with_segments(exif(6)),
+        "JPEG: a later EXIF block": lambda: with_segments(exif(1), exif(6)),
+        "JPEG: the Exif IFD": lambda: with_segments(in_exif_ifd(6)),
+        "JPEG: another byte than 0 behind Exif and 0": lambda: with_segments(exif(6, header=b"Exif\0\xff")),
+        "JPEG: an EXIF block behind XMP": lambda: with_segments(segment(0xE1, b"http://ns.adobe.com/\0"), exif(6)),
+        "JPEG: orientation of another type than SHORT": lambda: with_segments(exif(6, kind=4)),
+        "JPEG: orientation of another count than 1": lambda: with_segments(exif(6, count=2)),
+        "JPEG: EXIF behind the picture": lambda: JPEG[:-2] + exif(6) + JPEG[-2:],
+        "WebP": lambda: pictures.phone_webp(6, image=pictures.striped()),
         "PNG: eXIf before IDAT": lambda: with_chunk(chunk(b"eXIf", orientation_tiff(6))),
         "PNG: eXIf behind IDAT": lambda: with_chunk(chunk(b"eXIf", orientation_tiff(6)), b"IEND"),
         "PNG: orientation of another type than SHORT": lambda: with_chunk(chunk(b"eXIf", orientation_tiff(6, kind=4))),
@@ -168,7 +194,7 @@ def turning(name: str) -> bytes:
 def rows_of_the_table() -> list[tuple[str, str]]:
     text = FORMATS.read_text().split("### What turns, by format", 1)[1].split("\n#", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    return [(row[0], row[1]) for row in rows[1:] if row[0].split(":")[0] in ("PNG", "GIF", "AVIF")]
+    return [(row[0], row[1]) for row in rows[1:]]
 
 
 @pytest.mark.parametrize(("name", "turned"), rows_of_the_table())
@@ -176,7 +202,38 @@ def test_what_the_table_says_turns_does_in_chromium(
     check: Callable[..., None], page: Any, name: str, turned: str
 ) -> None:
     data = turning(name)
-    suffix = f".{name.split(':')[0].lower()}"
+    suffix = f".{name.split(':')[0].lower()}".replace("jpeg", "jpg")
     look, _, _ = look_at(page, data, data, MIMES[suffix])
     assert look["size"] == ([32, 64] if turned == "yes" else [64, 32])
     check(f"turned{suffix}", data)
+
+
+# JPEG: what is damaged, or ends without its marker.
+
+SCANS: dict[str, dict[str, object]] = {
+    "baseline": {},
+    "restarts": {"restart_marker_rows": 1},
+    "progressive": {"progressive": True},
+    "progressive restarts": {"progressive": True, "restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("scans", SCANS)
+def test_a_jpeg_with_a_bad_sector_looks_as_before_or_is_refused(check: Callable[..., None], scans: str) -> None:
+    whole = pictures.jpeg(pictures.noise(12, 9).resize((240, 180)), **SCANS[scans])
+    for seed in range(25):
+        check("damaged.jpg", pictures.with_bad_sector(whole, seed), may_be_refused=True)
+
+
+@pytest.mark.parametrize("scans", ["baseline", "restarts"])  # of others Chromium shows nothing without the end marker
+def test_a_panorama_without_an_end_marker_looks_as_before(check: Callable[..., None], scans: str) -> None:
+    whole = pictures.jpeg(pictures.striped(), **SCANS[scans])
+    for seed in range(5):
+        check("panorama.jpg", whole[:-2] + pictures.samsung_trailer(SECRET, pictures.video(3000, seed)))
+
+
+def test_of_two_profiles_chromium_takes_the_first(check: Callable[..., None]) -> None:
+    other, srgb = (pictures.icc_segment(1, 1, data) for data in (OTHER_COLOURS, pictures.icc_profile()))
+    for segments in ((other, srgb), (srgb, other), (other, other)):
+        check("profiles.jpg", with_segments(*segments))
+    check("profile.jpg", with_segments(pictures.icc_segment(1, 1, OTHER_COLOURS + SECRET)))
