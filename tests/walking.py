@@ -25,16 +25,6 @@ def settled_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> Plan:
         return settle(source, plan, plan.doubt, f"{folder}/scratch")
 
 
-def settled_by(walker: Walker, data: bytes, limits: Limits = LIMITS) -> Plan:
-    """What a walker plans, and a decoder where the walker is in doubt."""
-    source = Source(data)
-    plan: Plan = walker(source, limits)
-    if not plan.doubt:
-        return plan
-    with tempfile.TemporaryDirectory() as folder:
-        return settle(source, plan, plan.doubt, f"{folder}/scratch")
-
-
 def clean_by(walker: Walker, data: bytes) -> bytes:
     """The clean file that comes of a picture."""
     plan = settled_by(walker, data)
