@@ -21,7 +21,6 @@ from handlers.base import Handler, Services
 from iuserver.errors import Fault
 from iuserver.records import Caller
 
-NO_LIMIT = 1 << 62
 PACE_SECONDS = 10
 BODY_SECONDS = 60
 BODY_RATE = 16 * 1024
@@ -53,7 +52,6 @@ class Receiving(Handler):
 
     async def prepare(self) -> None:
         connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)  # what is too large we say ourselves: Tornado would append a 400
         connection.set_body_timeout(self.body_seconds)
         try:
             if self.request.method not in self.allowed_methods():
@@ -168,8 +166,6 @@ class Receiving(Handler):
     def _answered(self, *path: str) -> None:
         """The body is here, and the answer is out already."""
         self.finish()
-        if self._headers.get("Connection") == "close":
-            self._give_up()
 
     def _give_up(self) -> None:
         connection: Any = self.request.connection

@@ -141,7 +141,7 @@ def test_under_pressure_a_connection_ends_with_its_answer(tmp_path: Path) -> Non
 def test_when_many_were_refused_the_first_of_them_is_let_go_and_each_has_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.connections.MOST_LINGERING", 2)
+    monkeypatch.setattr("handlers.http.lingering.MOST_LINGERING", 2)
     with (
         running(tmp_path, imaging={"workers": 1}, server={"max_connections": 1}) as server,
         contextlib.ExitStack() as all_,
