@@ -54,8 +54,8 @@ class HttpServer:
         self.refused = 0
         self.is_pressed: Callable[[], bool] = lambda: False
         self.refuse: Callable[[], int] = lambda: 1
-        self.head_buffer = memoryview(bytearray(HEAD_BYTES))
         self.body_buffer = memoryview(bytearray(portion))
+        self.head_buffer = self.body_buffer[:HEAD_BYTES]
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
         self.done.set_result(None)
