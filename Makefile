@@ -15,6 +15,8 @@ BENCH_ARGS ?=
 MCP := $(VENV)/mcp
 MCP1 := $(VENV)/mcp1
 MCP_NODE := $(VENV)/mcp-node
+# Node's HTTP clients, for what happens to connections that are kept.
+HTTP_NODE := $(VENV)/http-node
 SYSTEM := python3-venv gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
@@ -30,7 +32,7 @@ test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five 
 
 test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
-	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready
+	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready
 	$(BIN)/pytest -m slow
 	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded"
 
@@ -100,6 +102,11 @@ $(MCP_NODE)/.ready: Makefile | $(VENV)/.ready
 	npm install --silent --no-fund --no-audit --prefix $(MCP_NODE) node@24 @modelcontextprotocol/sdk@1.32.2 \
 	  @modelcontextprotocol/client@2.4.0 @modelcontextprotocol/conformance@0.2.0-alpha.12 \
 	  @modelcontextprotocol/inspector@2.12.0
+	@touch $@
+
+$(HTTP_NODE)/.ready: Makefile | $(VENV)/.ready
+	mkdir -p $(HTTP_NODE)
+	npm install --silent --no-fund --no-audit --prefix $(HTTP_NODE) node@24 undici@8.12.4 got@16.1.0
 	@touch $@
 
 # Packages of Debian or Ubuntu that are missing: installed when root, else named in one message.

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import logging
 import re
-import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
 from handlers import replies
 from handlers.addresses import masked, parsed
+from handlers.http.exchange import Exchange
+from handlers.http.ids import new_request_id
 from iuserver.accounts import Accounts
-from iuserver.errors import Code, Fault
+from iuserver.errors import ClientGone, Code, Fault
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
@@ -36,6 +36,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TICKET = re.compile(r"^/u/.*")
 """A path that is a secret: it is not written down."""
+GONE_STATUS = 499
+"""What the log says of a client that left before its answer, as nginx does."""
 HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -147,9 +149,17 @@ class Handler(RequestHandler):
             address = hops.pop()
         return address
 
+    @property
+    def exchange(self) -> Exchange:
+        """This request and its answer, as the connection knows them."""
+        return cast(Exchange, self.request.connection)
+
+    def is_client_here(self) -> bool:
+        """Whether an answer can still reach the client: asked right before something is stored, counted or charged."""
+        return self.exchange.is_client_here()
+
     def _trusts(self, address: str | None) -> bool:
-        connection: Any = self.request.connection
-        if connection and connection.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
+        if self.exchange.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
             return True
         known = parsed(address)
         return known is not None and any(known in network for network in self.services.trusted_proxies)
@@ -188,6 +198,10 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
         error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, ClientGone):
+            self.set_status(GONE_STATUS, "Client Closed Request")  # for the log
+            self.finish()
+            return
         fault = error if isinstance(error, Fault) else _as_fault(status_code)
         self.send_fault(fault)
         self.finish()
@@ -201,7 +215,7 @@ class Handler(RequestHandler):
         if isinstance(value, Fault):
             if value.code == "storage_unavailable":
                 log.warning("request %s: %s (%r)", self.request_id, value.message, value.__cause__)
-        elif not isinstance(value, HTTPError):
+        elif not isinstance(value, HTTPError | ClientGone):
             log.error("request %s failed", self.request_id, exc_info=(typ, value, tb))
 
     def compute_etag(self) -> None:
@@ -213,15 +227,6 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.services.active.discard(self)
-
-
-_process = secrets.token_hex(4)
-_requests = itertools.count()
-
-
-def new_request_id() -> str:
-    """A name for a request, unique enough to find it in the log; no secret, so it costs no call for randomness."""
-    return f"{_process}{next(_requests):08x}"
 
 
 def _as_fault(status: int) -> Fault:

@@ -244,7 +244,8 @@ class McpHandler(ApiHandler):
             raise Fault("bad_field", "arguments must be an object")
         if self._long and arguments.get("data_base64") != self._long.marker:
             raise Fault("bad_field", "A picture comes as data_base64, which alone may be long, or as a file beside it")
-        outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, self._session))
+        here = self.is_client_here
+        outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, here, self._session))
         return _content(outcome, request)
 
     def send_fault(self, fault: Fault) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from handlers import statics
+from handlers.cross_site import is_cross_site
 from handlers.receiving import Receiving
 from iuserver.errors import Fault
 
@@ -28,11 +29,7 @@ GONE_TEXT = (
 
 
 class Page(Receiving):
-    """A handler that answers in HTML, errors included.
-
-    Nobody is identified by a cookie here, so there is nothing to forge: a cookie of ours shows that its holder knows
-    the password of one image, and browsers send it with no form of another site (SameSite).
-    """
+    """A handler that answers in HTML, errors included."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -66,3 +63,19 @@ class Page(Receiving):
         self.set_header("Content-Length", len(page))
         if self.request.method != "HEAD":
             self.write(page)
+
+
+class FormPage(Page):
+    """A page whose forms are taken from our own pages only, and from scripts.
+
+    Nobody is identified by a cookie here: a cookie of ours shows that its holder knows the password of one image.
+    """
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Referrer-Policy", "same-origin")  # with no-referrer, browsers send "Origin: null" with a form
+
+    async def admit(self) -> None:
+        """Raises Fault("forbidden") for a form that a page of another site sends."""
+        if self.request.method == "POST" and is_cross_site(self.request.headers, self.base_url(), by_cookie=False):
+            raise Fault("forbidden", "This can be done on our own pages only, not from another site")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers import replies
 from handlers.addresses import client_network
-from handlers.page import Page
+from handlers.page import FormPage
 from handlers.visits import manner_of, set_unlock_cookies, visitor_of
 from handlers.wording import day_texts, size_text, time_texts
 from iuserver.errors import Fault
@@ -14,7 +14,7 @@ from iuserver.records import Image, Visitor
 KINDS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WebP", "avif": "AVIF"}
 
 
-class ShareHandler(Page):
+class ShareHandler(FormPage):
     """An image's page: the picture, or what must be done to see it."""
 
     async def get(self, slug: str) -> None:
@@ -100,7 +100,7 @@ def _links(image: Image, base_url: str) -> list[tuple[str, str, str]]:
     ]
 
 
-class DeleteLinkHandler(Page):
+class DeleteLinkHandler(FormPage):
     """The link that an upload's answer carries: it asks before it deletes, and works once."""
 
     async def get(self, slug: str, token: str) -> None:

@@ -1,7 +1,8 @@
 """How a request's body is received: a small one is kept, and a refused one drained while it is still arriving.
 
-A refusal goes out at once, with its exact length; then the body is read and thrown away, for a bounded time and, of a
-stranger's, a bounded length; only then the request is finished. Raising in prepare() would reset the connection of a
+Where little is still to come, it is read first, and the connection goes on. Else a refusal goes out at once, with its
+exact length, and announces that the connection ends; then the body is read and thrown away, for a bounded time and, of
+a stranger's, a bounded length; only then the request is finished. Raising in prepare() would reset the connection of a
 client that is sending, and behind a proxy turn the answer into a 502.
 """
 
@@ -11,7 +12,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable
-from typing import Any
 
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.iostream import StreamClosedError
@@ -26,7 +26,10 @@ BODY_SECONDS = 60
 BODY_RATE = 16 * 1024
 """Bytes a second, on the average of a whole body, below which it is cut off after its first minute."""
 SMALL_BODY = 64 * 1024
-"""What a request may have as its body; an upload has limits of its own."""
+"""What a request may have as its body; an upload has limits of its own. What is refused with no more to come is read
+before it is answered."""
+ENDING = ("overloaded", "timeout")
+"""Refusals that end the connection: what comes next on it could not be refused unheard, or would come too slowly."""
 
 
 @stream_request_body
@@ -51,16 +54,13 @@ class Receiving(Handler):
         self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
-        connection: Any = self.request.connection
-        connection.set_body_timeout(self.body_seconds)
+        self.exchange.set_body_timeout(self.body_seconds)
         try:
             if self.request.method not in self.allowed_methods():
                 raise Fault("method_not_allowed", "This method is not allowed here")
             if self.request.method != "OPTIONS":  # a preflight comes without a key
                 await self.admit()
         except Fault as fault:
-            if not self._has_body():
-                raise
             await self.refuse(fault)
 
     async def admit(self) -> None:
@@ -133,7 +133,7 @@ class Receiving(Handler):
         return fields.get(name, [b""])[-1].decode("utf-8", "replace")
 
     async def refuse(self, fault: Fault) -> None:
-        """Answer now, and drain what is coming.
+        """Answer, and drain what is coming.
 
         A client that waits for "100 Continue" has not begun to send: it gets the answer and nothing else.
         """
@@ -142,15 +142,15 @@ class Receiving(Handler):
         self.release()
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
-        if fault.code == "overloaded":
-            self.set_header("Connection", "close")  # what comes next on it could not be refused unheard
-        self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
+        if fault.code in ENDING:
+            self.set_header("Connection", "close")
+        waits = self.exchange.request.expects_continue and not self.received
+        if not waits:
+            self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
+            if fault.code not in ENDING and self._is_nearly_read():
+                return
         with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
-            if self.request.headers.get("Expect", "").lower() == "100-continue" and not self._discarded:
-                self.set_header("Connection", "close")
-                await self.finish()
-            else:
-                await self.flush()
+            await (self.finish() if waits else self.flush())
 
     def discard(self, chunk: bytes) -> None:
         """Throw a portion of a refused body away; a stranger may not go on for ever."""
@@ -158,18 +158,21 @@ class Receiving(Handler):
         if not self._is_known and self._discarded > self.services.drain_bytes:
             self._give_up()
 
-    def _has_body(self) -> bool:
-        """Whether a client is sending one, or about to (RFC 9112, section 6)."""
-        headers = self.request.headers
-        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+    def _is_nearly_read(self) -> bool:
+        """Whether what is still to come of the body is known to be little."""
+        chunked = "Transfer-Encoding" in self.request.headers
+        return not chunked and (self.declared_size() or 0) - self.received <= SMALL_BODY
 
     def _answered(self, *path: str) -> None:
-        """The body is here, and the answer is out already."""
+        """The body is here, and the answer out already, or ready to go."""
         self.finish()
 
     def _give_up(self) -> None:
-        connection: Any = self.request.connection
-        connection.close()
+        """End the connection of a body that does not come to its end; an answer that waited for it goes out first."""
+        if self.refused and not self._headers_written:
+            self.finish()
+        else:
+            self.exchange.close()
 
     def release(self) -> None:
         """Let go of what the request held; safe to repeat. Handlers add their own."""

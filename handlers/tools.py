@@ -55,12 +55,14 @@ TICKET_FIELDS: dict[str, Schema] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a tool is called with; `received` is a picture that has come already, so large that it is no argument."""
+    """What a tool is called with; `is_here` says whether the agent can still be answered, `received` is a picture that
+    has come already, so large that it is no argument."""
 
     services: Services
     caller: Caller
     base_url: str
     arguments: Mapping[str, Any]
+    is_here: Callable[[], bool]
     received: UploadSession | None = None
 
 
@@ -129,7 +131,7 @@ async def upload_image(call: Call) -> Outcome:
             _decode(arguments.get("data_base64"), session)
         texts = forms.texts(arguments, UPLOAD_FIELDS)
         _check_choices(texts)
-        stored = await session.finish(texts, texts["filename"])
+        stored = await session.finish(texts, texts["filename"], call.is_here)
     finally:
         session.close()
     token = call.services.library.delete_token(stored.image)

@@ -56,7 +56,8 @@ class UploadHandler(ApiHandler):
         self.stop_watching()
         assert self._parts
         assert self._session
-        stored = await self._session.finish(*self.form_of(*self._parts.close()))
+        fields, filename = self.form_of(*self._parts.close())
+        stored = await self._session.finish(fields, filename, self.is_client_here)
         for name, value in replies.quota_headers(stored.quota).items():
             self.set_header(name, value)
         if stored.replayed:

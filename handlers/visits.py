@@ -19,6 +19,7 @@ PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 async def visitor_of(handler: Handler, slug: str, page: bool) -> Visitor:
     """Who makes a request for an image's page, or for its bytes."""
     return Visitor(
+        is_here=handler.is_client_here,
         caller=await owner_of(handler),
         client=_client(handler),
         unlock=handler.get_cookie(_cookie("page" if page else "file", slug)),

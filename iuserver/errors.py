@@ -43,6 +43,10 @@ Code = Literal[
 ]
 
 
+class ClientGone(Exception):
+    """Nobody is left to take the answer: nothing is stored, counted or charged for it."""
+
+
 class Fault(Exception):
     """Something a caller, a client or a backend did that we have an answer for.
 

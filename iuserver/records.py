@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,8 +137,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who wants to see an image. `client` is what tells viewers apart; the rest is what the request brought along."""
+    """Who wants to see an image. `client` is what tells viewers apart, `is_here` whether the image can still reach the
+    visitor; the rest is what the request brought along."""
 
+    is_here: Callable[[], bool]
     caller: Caller | None = None
     client: str = ""
     unlock: str | None = None

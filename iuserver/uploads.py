@@ -14,7 +14,7 @@ from string import ascii_letters, digits
 from typing import Any
 
 from iuserver import forms, policy
-from iuserver.errors import Fault
+from iuserver.errors import ClientGone, Fault
 from iuserver.gate import MonthPlaces, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SLOT
@@ -169,8 +169,11 @@ class UploadSession:
         until = int(self._claimed_at) + LEASE_SECONDS
         _in_background(self._uploads.catalog.renew_key(self._caller.account.id, key, until))
 
-    async def finish(self, fields: Mapping[str, str], filename: str) -> Stored:
-        """Check, clean, store and count the picture. Nothing of it is left behind when this raises Fault."""
+    async def finish(self, fields: Mapping[str, str], filename: str, is_here: Callable[[], bool]) -> Stored:
+        """Check, clean, store and count the picture. `is_here` says whether its sender can still be answered.
+
+        Nothing of it is left behind when this raises Fault or ClientGone.
+        """
         self._finishing = True
         self._end_stage("receive")
         try:
@@ -185,11 +188,11 @@ class UploadSession:
             self._end_stage("work")
             await self._uploads.blobs.put(image.blob, self._target)
             self._end_stage("store")
-            stored = await self._commit(image, form.custom_slug is not None, fingerprint)
+            stored = await self._commit(image, form.custom_slug is not None, fingerprint, is_here)
             self._end_stage("commit")
             self._uploads.metrics.uploaded(self._spool.size, image.size)
             return stored
-        except Fault:
+        except (Fault, ClientGone):
             await self._free_claim()
             raise
         finally:
@@ -252,17 +255,20 @@ class UploadSession:
             created_at=now,
         )
 
-    async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes) -> Stored:
+    async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""
         assert self._free_month
         self._free_month()
         charge = policy.charge_for(self._caller, image.created_at)
         claim = (self._claim, fingerprint) if self._claim else None
+        if not is_here():
+            await self._uploads.blobs.delete(image.blob)
+            raise ClientGone
         try:
             account = await self._uploads.catalog.commit_upload(image, charge, claim)
         except Fault as fault:
             if fault.code == "slug_taken" and not own_slug:
-                return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint)
+                return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint, is_here)
             if fault.code == "storage_unavailable":
                 self._claim = None  # the commit may have happened after all: blob and key wait for what turns out
             else:

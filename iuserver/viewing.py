@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from iuserver import policy, signing
-from iuserver.errors import Fault
+from iuserver.errors import ClientGone, Fault
 from iuserver.forms import MAX_PASSWORD
 from iuserver.gate import Guesses
 from iuserver.policy import State
@@ -94,7 +94,9 @@ class Viewing:
         return None if image.expires_at is None else int(image.expires_at - self.clock())
 
     async def open_counted(self, image: Image, visitor: Visitor) -> Opened:
-        """Open an image at the price of a view. Raises Fault: not_found, storage_unavailable; then nothing is counted.
+        """Open an image at the price of a view.
+
+        Raises Fault: not_found, storage_unavailable, and ClientGone; then nothing is counted.
 
         The first bytes are read before the view is counted: what cannot be shown is not used up.
         """
@@ -110,7 +112,7 @@ class Viewing:
     async def reveal(self, image: Image, visitor: Visitor) -> str:
         """Count a view, and return a grant: the word by which the bytes can be fetched for a minute.
 
-        Raises Fault: not_found, storage_unavailable; then nothing is counted.
+        Raises Fault: not_found, storage_unavailable, and ClientGone; then nothing is counted.
         """
         opened = await self.open(image)
         try:
@@ -124,6 +126,8 @@ class Viewing:
 
     async def _count(self, image: Image, visitor: Visitor, grant: Grant | None) -> Image:
         viewer = signing.viewer_of(self.secret, image, visitor.client)
+        if not visitor.is_here():
+            raise ClientGone
         counted = await self.catalog.claim_view(image.slug, image.blob, viewer, grant, int(self.clock()))
         if counted is None:
             raise _not_found()

@@ -48,6 +48,7 @@ EMBEDDED = {
     "test_s3_backend.py": "names its backends itself",
     "test_upload_command.py": "is about the client, which knows no backend",
     "test_viewing.py::test_a_failing_store_never_burns_a_picture": "breaks files; test_pages.py has it for any store",
+    "test_wire.py": "is about the wire",
     "test_workers.py": "is about the workers alone",
 }
 """The files of surface tests, and tests of other ones (`FILE::TEST`), that look into the data folder of the embedded

@@ -12,7 +12,7 @@ import orjson
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
 from handlers import replies
-from handlers.base import new_request_id
+from handlers.http.ids import new_request_id
 from iuserver.errors import Fault
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -303,6 +304,14 @@ class Connection(asyncio.BufferedProtocol):
         future.set_exception(StreamClosedError())
         future.exception()  # who wrote need not look
         return future
+
+    def is_client_here(self) -> bool:
+        """Whether the connection has not been reset: the kernel knows before anything has been read or written."""
+        if self._lost or self._transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), 0)  # errors and hang-ups are always told
+        return not poll.poll(0)
 
     def may_stay(self) -> bool:
         """Whether another request can follow the present one."""

@@ -74,6 +74,10 @@ class Exchange(HTTPConnection):
         if self._is_current:
             self._connection.answered(self)
 
+    def is_client_here(self) -> bool:
+        """Whether an answer can still reach the client."""
+        return self._is_current and self._connection.is_client_here()
+
     def close(self) -> None:
         """Give the client up, with whatever it has not taken yet."""
         if self._is_current:

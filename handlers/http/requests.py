@@ -109,7 +109,7 @@ def _origin_form(start_line: RequestStartLine, headers: HTTPHeaders) -> RequestS
     """A target in absolute form as what it means; its authority counts, not Host (RFC 9112, section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(start_line.path)
     if not match:
-        raise Fault("bad_body", "The request's target is not valid")
+        return start_line  # nothing of ours
     headers["Host"] = match[1]
     path = match[2] if match[2].startswith("/") else f"/{match[2]}"
     return start_line._replace(path=path)

@@ -100,7 +100,7 @@ def test_pages_let_no_foreign_thing_in_and_tell_nobody_where_you_were(server: Ru
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert "style=" not in page.text
-        assert (page.headers["Referrer-Policy"], page.headers["X-Robots-Tag"]) == ("no-referrer", "noindex")
+        assert (page.headers["Referrer-Policy"], page.headers["X-Robots-Tag"]) == ("same-origin", "noindex")
         assert page.headers["Cache-Control"] == "no-store"
         assert 'lang="en"' in page.text
 
@@ -119,6 +119,69 @@ def test_nobody_can_tell_what_never_was_from_what_is_gone(server: RunningServer)
             told.add((page.text, str(headers)))
     assert len(told) == 1
     assert "There is no picture here" in told.pop()[0]
+
+
+FOREIGN = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "{own}"},
+    {"Origin": "https://elsewhere.example"},
+    {"Origin": "null"},
+    {"Origin": "{own}.elsewhere.example"},
+    {"Origin": "{own}1"},
+    {"Origin": ""},
+]
+OWN = [
+    {},
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+    {"Sec-Fetch-Site": "none"},
+    {"Origin": "{own}"},
+]
+
+
+def named(server: RunningServer, headers: dict[str, str]) -> dict[str, str]:
+    """Headers with the server's own origin filled in."""
+    return {name: value.format(own=server.url) for name, value in headers.items()}
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_a_form_of_another_site_reveals_unlocks_and_deletes_nothing(
+    server: RunningServer, headers: dict[str, str]
+) -> None:
+    sealed, locked, public = uploaded(server, expiration="burn"), uploaded(server, password="pw"), uploaded(server)
+    asked = named(server, headers)
+    refused = [
+        post(sealed, headers=asked),
+        post(locked, headers=asked, data={"password": "pw"}),
+        requests.post(public["delete_url"], headers=asked, timeout=DEADLINE),
+    ]
+    for page in refused:
+        assert page.status_code == 403
+        assert "not from another site" in page.text
+        assert not page.cookies
+    assert views(server, sealed) == 0
+    assert server.get(public["direct_url"]).content == PICTURE
+    for image in (sealed, locked):
+        assert server.get(image["share_url"], **asked).status_code in (200, 401), "to follow a link is no harm"
+
+
+@pytest.mark.parametrize("headers", OWN, ids=str)
+def test_a_form_of_our_own_page_and_a_script_do_what_they_say(server: RunningServer, headers: dict[str, str]) -> None:
+    sealed, locked, public = uploaded(server, expiration="burn"), uploaded(server, password="pw"), uploaded(server)
+    asked = named(server, headers)
+    assert "?grant=" in post(sealed, headers=asked).text
+    assert post(locked, headers=asked, data={"password": "pw"}, allow_redirects=False).status_code == 303
+    assert requests.post(public["delete_url"], headers=asked, timeout=DEADLINE).status_code == 200
+    assert server.get(public["direct_url"]).status_code == 404
+
+
+def test_a_form_behind_a_proxy_comes_from_the_name_that_the_proxy_was_called(server: RunningServer) -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "img.example.org"}
+    image = uploaded(server, expiration="burn")
+    assert post(image, headers={**forwarded, "Origin": server.url}).status_code == 403
+    assert post(image, headers={**forwarded, "Origin": "http://img.example.org"}).status_code == 403
+    assert "?grant=" in post(image, headers={**forwarded, "Origin": "https://img.example.org"}).text
 
 
 def test_a_click_reveals_a_picture_and_a_grant_shows_it_for_a_minute(server: RunningServer) -> None:

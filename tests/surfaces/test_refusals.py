@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +20,10 @@ from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.surfaces.test_upload import multipart, request_head
 
-CONFIGURATION = Path(__file__).parents[2] / "conf/nginx.conf"
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = ROOT / "conf/nginx.conf"
+HTTP_NODE = Path(os.environ.get("TEST_CLIENTS", ROOT / ".venv")) / "http-node"
+CALLS = 200
 BODY = multipart(b"\xff\xd8\xff" + b"\0" * 4 * MB)
 LARGE = multipart(b"\xff\xd8\xff" + b"\0" * 30 * MB)
 
@@ -116,3 +121,21 @@ def test_a_body_refused_in_its_middle_or_at_its_end_gets_its_answer(server: Runn
 
 def test_a_large_body_with_a_right_key_is_drained_whole(server: RunningServer, url: str) -> None:
     assert refusals(url, exhausted(server), LARGE, 20) == {(429, "quota_exceeded"): 20}
+
+
+@pytest.mark.parametrize("size", [46 << 10, 750 << 10, 30 * MB])
+@pytest.mark.parametrize("library", ["undici", "got"])
+def test_no_call_behind_a_refusal_is_lost(url: str, library: str, size: int) -> None:
+    """By clients that send one request after the other on one connection, and repeat none."""
+    node = HTTP_NODE / "node_modules/.bin/node"
+    assert node.exists(), f"{node} is missing: `make test-slow` makes it"
+    told = subprocess.run(
+        [node, "--input-type=module", "-", library, url, str(CALLS), str(size)],
+        input=(ROOT / "tests/clients/keep_alive.mjs").read_text(),
+        cwd=HTTP_NODE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert json.loads(told.stdout) == {"401": CALLS, "200": CALLS}

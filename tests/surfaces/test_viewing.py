@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 
-from handlers.robots import ROBOTS
 from iuserver.blobs.disk import DiskBlob
 from iuserver.errors import Fault
 from iuserver.janitor import Janitor
@@ -21,6 +20,7 @@ from iuserver.server import janitor_of
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, bearer
+from tests.unit.test_robots import PEOPLES, PREVIEWERS, PROGRAMS
 
 PICTURE = pictures.jpeg()
 BIG = pictures.png(pictures.noise(700, 500))  # a megabyte: more than one chunk
@@ -94,9 +94,7 @@ def test_what_only_looks_like_a_view_is_none(server: RunningServer) -> None:
     for headers in (
         {"Sec-Fetch-Mode": "navigate", "User-Agent": BROWSER},
         {"Accept": "text/html,*/*;q=0.8", "User-Agent": BROWSER},
-        *({"User-Agent": f"Mozilla/5.0 (compatible; {name.title()}/1.0)"} for name in ROBOTS),
-        {"User-Agent": "Newbot/2.1"},
-        {"User-Agent": "Mozilla/5.0 (compatible; Unheard Of; +https://example.org/about)"},
+        *({"User-Agent": previewer} for previewer in PREVIEWERS),
     ):
         sent = requests.get(url, headers=headers, timeout=DEADLINE, allow_redirects=False)
         assert (sent.status_code, sent.headers["Location"]) == (303, page), headers
@@ -106,6 +104,16 @@ def test_what_only_looks_like_a_view_is_none(server: RunningServer) -> None:
     )
     assert server.get(url).status_code == 404
     assert requests.head(url, timeout=DEADLINE).status_code == 404
+
+
+@pytest.mark.parametrize("user_agent", [*PEOPLES, *PROGRAMS])
+def test_a_browser_in_an_app_and_a_program_see_the_picture(server: RunningServer, user_agent: str) -> None:
+    image = burn(server)
+    headers = {"User-Agent": user_agent}
+    assert server.get(image["direct_url"], **headers).content == PICTURE
+    assert server.get(image["direct_url"], **headers).status_code == 404
+    page = requests.post(burn(server)["share_url"], headers=headers, timeout=DEADLINE)
+    assert "?grant=" in page.text, "it reveals, too"
 
 
 def test_the_owner_looks_without_being_counted_and_learns_when_it_was_seen(server: RunningServer) -> None:

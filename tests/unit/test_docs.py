@@ -70,8 +70,13 @@ TROUBLES = {
     "a reader that takes nothing": "surfaces/test_read.py::"
     "test_a_reader_who_takes_nothing_for_long_loses_the_connection",
     "more connections than": "surfaces/test_operations.py::test_one_connection_too_many_is_told_so_and_closed",
-    "an upload refused while": "surfaces/test_upload.py::test_a_client_that_is_already_sending_gets_its_answer",
+    "a request refused with at most": "surfaces/test_wire.py::test_a_small_body_is_read_before_it_is_refused",
+    "a request refused with more": "surfaces/test_upload.py::test_a_client_that_is_already_sending_gets_its_answer",
+    "requests pipelined": "surfaces/test_wire.py::test_what_is_pipelined_behind_a_refusal_is_answered_or_not_begun",
+    "a body whose length": "surfaces/test_wire.py::"
+    "test_what_cannot_be_framed_gets_one_answer_in_json_and_the_connection_ends",
     "a client that leaves": "surfaces/test_upload.py::test_a_client_that_leaves_in_the_middle_leaves_nothing_behind",
+    "a client that is gone": "surfaces/test_wire.py::test_a_picture_whose_sender_is_gone_is_neither_stored_nor_charged",
     "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",
     "the disk is full": "surfaces/test_faults.py::"
     "test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_room",

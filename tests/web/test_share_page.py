@@ -244,3 +244,18 @@ def test_what_is_not_there_and_the_deletion_link_are_pages_too(
     page.get_by_role("button", name="Delete it").click()
     page.get_by_role("heading", name="Deleted").wait_for()
     assert status(page, image["share_url"]) == 404
+
+
+def test_only_our_own_page_can_press_the_button(server: RunningServer, profile: Profile) -> None:
+    image, page = uploaded(server, expiration="burn"), profile()
+    form = f'<form method="post" action="{image["share_url"]}"><button>Win a prize</button></form>'
+    page.route("http://elsewhere.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
+    for address, button, expected in (
+        ("http://elsewhere.example/", "Win a prize", 403),
+        (image["share_url"], "Reveal the picture", 200),
+    ):
+        page.goto(address)
+        with page.expect_response(image["share_url"]) as answer:
+            page.get_by_role("button", name=button).click()
+        assert answer.value.status == expected
+    page.wait_for_function(SHOWN)
