@@ -18,6 +18,7 @@ class ApiHandler(Receiving):
     header, so there is nothing to forge)."""
 
     door: Door = "api"
+    private = True
     headers_taken = "Authorization, Content-Type, Accept, Idempotency-Key"
     _allowance: Allowance | None = None
 

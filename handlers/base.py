@@ -15,7 +15,7 @@ from typing import Any, cast
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
-from handlers import replies
+from handlers import forwarding, replies
 from handlers.addresses import masked, parsed
 from handlers.http.exchange import Exchange
 from handlers.http.ids import new_request_id
@@ -78,6 +78,7 @@ class Services:
     viewing: Viewing
     clock: Callable[[], float]
     public_url: str
+    hosts: tuple[str, ...]
     mcp_origins: tuple[str, ...]
     abuse_contact: str
     trusted_proxies: tuple[Network, ...]
@@ -92,13 +93,23 @@ class Services:
     presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)
 
+    def trusts(self, address: str) -> bool:
+        """Whether what a proxy with this address says of its clients counts."""
+        known = parsed(address)
+        return known is not None and any(known in network for network in self.trusted_proxies)
+
 
 class Handler(RequestHandler):
-    """A handler that answers in JSON, errors included. `route` is what it is called in the metrics."""
+    """A handler that answers in JSON, errors included.
+
+    `route` is what it is called in the metrics; `private`: whether its answers are for whoever sent the request alone,
+    not for others who are sent a link or find the answer in a cache.
+    """
 
     services: Services
     request_id: str
     route: str = ""
+    private = False
     _methods: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
@@ -129,23 +140,31 @@ class Handler(RequestHandler):
         """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
         if self.services.public_url:
             return self.services.public_url
-        scheme, host = self.request.protocol, self.request.host
-        if self._trusts(self.request.remote_ip):
-            scheme = self._forwarded("X-Forwarded-Proto").lower() or scheme
-            host = self._forwarded("X-Forwarded-Host") or host
+        scheme = self.request.protocol
+        if self._trusts(self._peer()):
+            scheme = forwarding.scheme(self.request.headers) or scheme
+        host = self._host()
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
 
-    def _forwarded(self, name: str) -> str:
-        """What the proxy nearest to the client put into a header that each proxy on the way may add to."""
-        return self.request.headers.get(name, "").partition(",")[0].strip()
+    def _host(self) -> str:
+        """What we are called, of the names that the settings allow where they name any.
 
-    def client_address(self) -> str | None:
-        """The address of the client, or of the first proxy on the way to it that we do not trust."""
-        hops = [hop.strip() for hop in self.request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-        address = self.request.remote_ip
-        while hops and self._trusts(address):
+        A client may send X-Forwarded-Host itself, and some proxies pass it on: where no name is known to be ours, it
+        counts in private answers only.
+        """
+        hosts, own = self.services.hosts, self.request.host
+        told = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
+        if hosts:
+            return next((name for name in (told, own) if name.lower() in hosts), hosts[0])
+        return (told if self.private else "") or own
+
+    def client_address(self) -> str:
+        """The address of the client, or of the first proxy on the way to it that we do not trust; "" where there is
+        none. A proxy that does not say for whom it asks stands for its clients."""
+        hops, address = forwarding.hops(self.request.headers), self._peer()
+        while hops and self._trusts(address) and parsed(hops[-1]):
             address = hops.pop()
         return address
 
@@ -158,11 +177,13 @@ class Handler(RequestHandler):
         """Whether an answer can still reach the client: asked right before something is stored, counted or charged."""
         return self.exchange.is_client_here()
 
-    def _trusts(self, address: str | None) -> bool:
-        if self.exchange.context.address_family == socket.AF_UNIX and address == self.request.remote_ip:
+    def _peer(self) -> str:
+        return self.request.remote_ip or ""
+
+    def _trusts(self, address: str) -> bool:
+        if self.exchange.context.address_family == socket.AF_UNIX and address == self._peer():
             return True
-        known = parsed(address)
-        return known is not None and any(known in network for network in self.services.trusted_proxies)
+        return self.services.trusts(address)
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""
@@ -244,7 +265,7 @@ def log_request(handler: RequestHandler) -> None:
     request = handler.request
     if isinstance(handler, Handler):
         handler.services.metrics.request(handler.route, handler.get_status())
-    address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip
+    address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip or ""
     access_log.info(
         "request",
         extra={

@@ -58,7 +58,8 @@ class Base64:
         """Take a portion."""
         text = self._left + text
         if not self._begun:
-            behind = _without_head(text.lstrip(_WHITE))
+            text = text.lstrip(_WHITE)  # what is left must stay short, or it would be looked through again and again
+            behind = _without_head(text)
             if behind is None:
                 self._left = text
                 return

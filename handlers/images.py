@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import replace
-from typing import Any
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
@@ -18,7 +16,6 @@ from iuserver.policy import answer_to
 from iuserver.records import Image
 from iuserver.viewing import Opened
 
-STALLED_SECONDS = 60
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
@@ -111,20 +108,7 @@ class ImageHandler(Receiving):
             return
         async for chunk in opened.read(start, stop):
             self.write(chunk)
-            await self._flush_in_time()
-
-    async def _flush_in_time(self) -> None:
-        """Send what has been written; a client that takes nothing for long loses its connection."""
-        flushed = self.flush()
-        if flushed.done():
-            return flushed.result()  # the kernel has all of it, as it mostly does
-        try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await flushed
-        except TimeoutError:
-            connection: Any = self.request.connection
-            connection.close()
-            raise StreamClosedError from None
+            await self.flush()
 
     def _describe(self, image: Image) -> None:
         unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with

@@ -14,7 +14,7 @@ from handlers.addresses import parsed
 from handlers.api import ApiHandler
 from handlers.base import Services
 from handlers.encoded import LongMessage, MessageWithFile
-from handlers.receiving import SMALL_BODY
+from handlers.receiving import NO_LIMIT, SMALL_BODY
 from handlers.tools import TOOLS, Call, Outcome
 from iuserver import __version__
 from iuserver.errors import Fault
@@ -24,6 +24,8 @@ from iuserver.uploads import UploadSession
 
 INLINE = 256 * 1024
 """A body up to this size is kept, parsed and decoded at once: less than a millisecond."""
+
+LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
 
 ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'>"
@@ -65,9 +67,8 @@ LINKS_SINCE = "2025-06-18"
 class McpHandler(ApiHandler):
     """The endpoint. Looking at it needs no key, calling a tool does."""
 
-    body_seconds = None
-
     door: Door = "mcp"
+    private = False  # a model passes links on
     headers_taken = (
         "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID"
     )
@@ -90,7 +91,6 @@ class McpHandler(ApiHandler):
         What is wrong with the key is told when the request's id is known: without it some clients wait for ever.
         """
         self._check_origin()
-        self.watch_pace()
         try:
             if "Authorization" in self.request.headers:
                 self.caller = await self.identify()
@@ -111,14 +111,16 @@ class McpHandler(ApiHandler):
         """
         if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
             return True
+        if len(origin) > LONGEST_ORIGIN:
+            return False
         try:
             page, own = urlsplit(origin), urlsplit(self.base_url())
         except ValueError:
             return False
-        address = parsed(page.hostname)
+        address = parsed(page.hostname or "")
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
-        named = bool(self.services.public_url) or address is not None
+        named = bool(self.services.public_url or self.services.hosts) or address is not None
         return named and (page.scheme, page.netloc) == (own.scheme, own.netloc)
 
     # The body: kept while it is small; of a larger one, and of a form, only what is beside the picture.
@@ -145,6 +147,7 @@ class McpHandler(ApiHandler):
             self._check_key("tools/call")
             self.count()
             check_encoded_size(self.declared_size() or 0, self.caller.plan)
+            self.largest = NO_LIMIT
             self.stop_watching()  # while it waits for its turn it cannot send
             self._session = await self.services.uploads.receive(self.caller, "mcp")
             if self.released:  # the client has left meanwhile
@@ -168,7 +171,6 @@ class McpHandler(ApiHandler):
     head = get
 
     async def post(self) -> None:
-        self.stop_watching()
         try:
             request = self._read()
             if request is None:
@@ -221,7 +223,7 @@ class McpHandler(ApiHandler):
                 return {**LISTING, **LASTING} if modern else LISTING
             case "tools/call", _:
                 return await self._call_tool(request)
-        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method}")
+        raise request.refusal(rpc.METHOD_NOT_FOUND, f"Unknown method: {request.method[:100]}")
 
     def _introduction(self, request: rpc.Request) -> rpc.Json:
         """The server's half of the handshake: the client's revision if it is known, else the newest that has one."""

@@ -51,7 +51,7 @@ class ShareHandler(FormPage):
         try:
             token = await self.services.viewing.unlock(image, password, client_network(self.client_address()))
         except Fault as fault:
-            if fault.code not in ("wrong_password", "rate_limited"):
+            if fault.code not in ("wrong_password", "rate_limited", "overloaded"):
                 raise
             self._ask(fault)
             return

@@ -21,6 +21,7 @@ from handlers.base import Handler, Services
 from iuserver.errors import Fault
 from iuserver.records import Caller
 
+NO_LIMIT = 1 << 62
 PACE_SECONDS = 10
 BODY_SECONDS = 60
 BODY_RATE = 16 * 1024
@@ -36,10 +37,11 @@ ENDING = ("overloaded", "timeout")
 class Receiving(Handler):
     """A handler that looks at a request before its body comes: `admit` says whether it may go on.
 
-    A body that takes longer than `body_seconds` (None: as the handler says) ends its connection.
+    Every body has a deadline, whatever the method and whether a handler has a use for it. One that may be larger than
+    `largest` bytes has been measured by its handler, against the caller's plan.
     """
 
-    body_seconds: float | None = 30
+    largest = SMALL_BODY
     caller: Caller
 
     def initialize(self, services: Services) -> None:
@@ -54,7 +56,6 @@ class Receiving(Handler):
         self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
-        self.exchange.set_body_timeout(self.body_seconds)
         try:
             if self.request.method not in self.allowed_methods():
                 raise Fault("method_not_allowed", "This method is not allowed here")
@@ -62,6 +63,10 @@ class Receiving(Handler):
                 await self.admit()
         except Fault as fault:
             await self.refuse(fault)
+        else:
+            if self.exchange.request.has_body:
+                self.watch_pace()
+                self.exchange.set_read_callback(self.stop_watching)
 
     async def admit(self) -> None:
         """What must hold before the body is read. Raises Fault."""
@@ -94,8 +99,8 @@ class Receiving(Handler):
     def take(self, chunk: bytes) -> Awaitable[None] | None:
         """Take a portion of the body. Raises Fault."""
         self.body += chunk
-        if len(self.body) > SMALL_BODY:
-            raise Fault("too_large", f"The body of this request may have {SMALL_BODY} bytes")
+        if len(self.body) > self.largest:
+            raise Fault("too_large", f"The body of this request may have {self.largest} bytes")
         return None
 
     def watch_pace(self, before: int | None = None) -> None:
@@ -110,7 +115,7 @@ class Receiving(Handler):
 
     def _due(self) -> float:
         """When the body must have come: within a minute, and more for what it says it has, or has had so far."""
-        return self._began + BODY_SECONDS + (self.declared_size() or self.received) / BODY_RATE
+        return self._began + BODY_SECONDS + min(self.declared_size() or self.received, self.largest) / BODY_RATE
 
     def stop_watching(self) -> None:
         """The body is here, or must wait; safe to repeat."""

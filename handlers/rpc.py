@@ -56,9 +56,12 @@ Id = int | float | str
 Json = dict[str, Any]
 
 _TOKEN = re.compile(
-    rb'"id"\s*+:\s*+(?P<id>-?\d++|"(?:[^"\\]++|\\.)*+")(?=\s*+[,}])|"(?:[^"\\]++|\\.)*+"|(?P<open>[{\[])|(?P<close>[}\]])',
+    rb'"id"\s*+:\s*+(?P<id>-?\d++|"(?:[^"\\]++|\\.)*+")(?=\s*+[,}])'
+    rb'|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|(?P<open>[{\[])|(?P<close>[}\]])',
     re.DOTALL,
 )
+"""An id, and what it may stand among. A string without an end is taken whole: to look for others inside of it would
+take time that grows with the square of its length."""
 _ENCODED_HEADER = re.compile(r"=\?base64\?(.*)\?=")
 
 
@@ -113,7 +116,10 @@ def glimpse(beginning: bytes, headers: Mapping[str, str]) -> Request | None:
     for token in _TOKEN.finditer(beginning):
         if token["id"] and depth == 1:
             says_version = f'"{META}protocolVersion"'.encode() in beginning
-            return _request(orjson.loads(token["id"]), "tools/call", {}, headers, says_version)
+            try:
+                return _request(orjson.loads(token["id"]), "tools/call", {}, headers, says_version)
+            except orjson.JSONDecodeError:  # 007, or a number beyond any
+                return None
         depth += bool(token["open"]) - bool(token["close"])
     return None
 

@@ -23,6 +23,7 @@ class TicketHandler(Page, UploadHandler):
     """
 
     door: Door = "mcp"
+    private = False
     _ticket: Ticket
 
     def set_default_headers(self) -> None:

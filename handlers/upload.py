@@ -8,6 +8,7 @@ from handlers import replies
 from handlers.api import ApiHandler
 from handlers.base import Services
 from handlers.body import RawBody, UploadBody
+from handlers.receiving import NO_LIMIT
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
 from iuserver.uploads import UploadSession
@@ -15,8 +16,6 @@ from iuserver.uploads import UploadSession
 
 class UploadHandler(ApiHandler):
     """The session checks and counts; what it refuses is answered while the client may still be sending."""
-
-    body_seconds = None
 
     def initialize(self, services: Services) -> None:
         super().initialize(services)
@@ -35,7 +34,7 @@ class UploadHandler(ApiHandler):
         self._session = session
         self._base_url = self.base_url()
         self._parts = self.body_of(session)
-        self.watch_pace()
+        self.largest = NO_LIMIT
 
     def body_of(self, session: UploadSession) -> UploadBody | RawBody:
         """What takes the body. Raises Fault("bad_body")."""
@@ -47,13 +46,12 @@ class UploadHandler(ApiHandler):
 
     def take(self, chunk: bytes) -> None:
         if self._parts is None:
-            self.discard(chunk)  # a preflight has no use for one
+            super().take(chunk)  # a preflight has no use for one, nor has who looks at a ticket
         else:
             check_request_size(self.received, self.caller.plan)
             self._parts.feed(chunk)
 
     async def post(self, *path: str) -> None:
-        self.stop_watching()
         assert self._parts
         assert self._session
         fields, filename = self.form_of(*self._parts.close())

@@ -22,6 +22,12 @@ MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
 MAX_FOLDER_NAME = 40
+LOOKED_AT = 1024
+"""Characters at the end of a file name that are looked at: its ending counts, and to normalize a long text takes time
+that grows with the square of its length."""
+MOST_COMPOSED = 4
+"""So many characters at most are one when they are normalized (Unicode Standard, section 3.11: NFC after NFD)."""
+LONGEST_TIME = len("2026-12-31T23:59:59.123456+00:00")
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
 MAX_OFFSET = 10**9
@@ -163,7 +169,7 @@ def _shelf(text: str) -> str | None:
 def _whole(name: str, text: str, default: int, least: int, most: int) -> int:
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
+    if not (len(text) <= 12 and text.isascii() and text.isdigit() and least <= int(text) <= most):
         raise Fault("bad_field", f"{name} must be a whole number from {least} to {most}")
     return int(text)
 
@@ -177,7 +183,8 @@ def idempotency_key(text: str | None) -> str | None:
 
 def folder_name(value: object) -> str:
     """Check the name of a new folder. Raises Fault("bad_field")."""
-    name = unicodedata.normalize("NFC", value).strip() if isinstance(value, str) else ""
+    short = isinstance(value, str) and len(value) <= MOST_COMPOSED * MAX_FOLDER_NAME
+    name = unicodedata.normalize("NFC", cast(str, value)).strip() if short else ""
     visible = name and all(unicodedata.category(c)[0] not in "CZ" or c == " " for c in name)
     if not visible or len(name) > MAX_FOLDER_NAME:
         raise Fault("bad_field", f"name must have 1 to {MAX_FOLDER_NAME} visible characters")
@@ -207,10 +214,10 @@ def _time(text: str) -> int | None:
     """Unix seconds, or a date and time by RFC 3339, which has a zone."""
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= 12:
+    if len(text) <= 12 and text.isascii() and text.isdigit():
         return int(text)
     try:
-        parsed = datetime.fromisoformat(text) if _RFC3339.fullmatch(text) else None
+        parsed = datetime.fromisoformat(text) if len(text) <= LONGEST_TIME and _RFC3339.fullmatch(text) else None
     except ValueError:
         parsed = None
     if parsed is None:
@@ -229,7 +236,7 @@ def _slug(text: str) -> str | None:
 def _view_limit(text: str) -> int:
     if not text:
         raise Fault("bad_field", "view_limit is required when expiration is views")
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_VIEWS):
+    if not (len(text) <= 3 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_VIEWS):
         raise Fault("bad_field", f"view_limit must be a whole number from 1 to {MAX_VIEWS}")
     return int(text)
 
@@ -250,7 +257,7 @@ def _folder(text: str) -> str | None:
 
 def safe_filename(name: str, ext: str) -> str:
     """A file name fit to be shown: no path, no control or formatting characters, an ending that tells the true type."""
-    base = _SEPARATORS.split(unicodedata.normalize("NFC", name))[-1]
+    base = _SEPARATORS.split(unicodedata.normalize("NFC", name[-LOOKED_AT:]))[-1]
     if not (base.isascii() and base.isprintable()):
         base = "".join(c for c in base if unicodedata.category(c)[0] != "C")
     base = base.strip()

@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
@@ -38,6 +38,7 @@ LONGEST_RETURN = 30
 WEIGHT = 0.1
 """Of the latest measurement in the moving average of service times."""
 MINUTE = 60
+HOUR = 3600
 
 
 @dataclass(slots=True)
@@ -74,32 +75,56 @@ class TokenBuckets:
 
 
 class Guesses:
-    """At most so many wrong guesses per key within any minute; `clock` gives seconds.
+    """At most `per_address` wrong guesses of a slug's password from one address within any minute, and `per_slug` from
+    all; `clock` gives seconds.
 
-    A right one costs nothing; while it is judged it counts, so that many at once are no more than one after the other.
+    Beyond the latter an address' first guess of the hour is still judged, so that strangers cannot lock out those who
+    know the password. A right one costs nothing; while it is judged it counts, so that many at once are no more than
+    one after the other.
     """
 
-    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
-        self._per_minute = per_minute
+    def __init__(self, per_address: int, per_slug: int, clock: Callable[[], float]) -> None:
+        self._per_address = per_address
+        self._per_slug = per_slug
         self._clock = clock
         self._made: TTLCache[Hashable, list[float]] = TTLCache(MAX_BUCKETS, ttl=2 * MINUTE, timer=clock)
+        self._hour: TTLCache[Hashable, None] = TTLCache(MAX_BUCKETS, ttl=HOUR, timer=clock)
 
-    def begin(self, key: Hashable) -> Callable[[], None]:
+    def begin(self, slug: str, address: str) -> Callable[[], None]:
         """Take a guess, and return what takes it back. Raises Fault("rate_limited")."""
-        now = self._clock()
-        made = [at for at in self._made.get(key, ()) if now - MINUTE < at <= now]
-        if len(made) >= self._per_minute:
-            wait = int(made[0] + MINUTE - now) + 1
-            raise Fault("rate_limited", "Too many wrong passwords; wait a moment", retry_after=wait)
-        self._made[key] = [*made, now]
+        now, key = self._clock(), (slug, address)
+        first = key not in self._hour
+        self._check(key, self._per_address, now)
+        if not first:
+            self._check(slug, self._per_slug, now)
+        for counted, most in ((key, self._per_address), (slug, self._per_slug)):
+            self._made[counted] = [*self._lately(counted, now), now][-most:]
+        self._hour[key] = None
 
         def take_back() -> None:
-            left = list(self._made.get(key, ()))
-            if now in left:
-                left.remove(now)
-            self._made[key] = left
+            for counted in (key, slug):
+                self._made[counted] = _without(now, self._made.get(counted, ()))
+            if first:
+                self._hour.pop(key, None)
 
         return take_back
+
+    def _check(self, counted: Hashable, most: int, now: float) -> None:
+        made = self._lately(counted, now)
+        if len(made) >= most:
+            wait = int(made[0] + MINUTE - now) + 1
+            raise Fault("rate_limited", "Too many wrong passwords; wait a moment", retry_after=wait)
+
+    def _lately(self, counted: Hashable, now: float) -> list[float]:
+        return [at for at in self._made.get(counted, ()) if now - MINUTE < at <= now]
+
+
+def _without(one: float, times: Iterable[float]) -> list[float]:
+    """The times less one that is equal, if there is any."""
+    left = list(times)
+    if one in left:
+        left.remove(one)
+    return left
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Passwords, hashed with argon2id off the event loop, two at a time.
+"""Passwords, hashed with argon2id off the event loop, one at a time in each lane.
 
 Source: RFC 9106; the parameters are OWASP's (19 MiB, t=2, p=1). The library's default of 64 MiB a hash would let a
 few dozen requests use up the machine's memory.
@@ -13,29 +13,46 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from iuserver.errors import Fault
+from iuserver.places import Places
 from iuserver.threads import Crew, perform_each
+
+RETRY_SECONDS = 2
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Passwords:
-    """Hashes passwords, and compares them with their hashes, in two threads of its own."""
+    """A lane: it hashes passwords, and compares them with their hashes, in a thread of its own.
 
-    def __init__(self) -> None:
-        self._crew: Crew[Callable[[], Any]] = Crew("password", 2, perform_each)
+    At most `waiting` callers wait for the thread, `per_caller` times the same one, and they take turns. One more is
+    refused: every method raises Fault("overloaded").
+    """
 
-    async def hash(self, password: str) -> str:
+    def __init__(self, waiting: int, per_caller: int) -> None:
+        self._turns = Places(1, line=waiting, line_per_account=per_caller)
+        self._crew: Crew[Callable[[], Any]] = Crew("password", 1, perform_each)
+
+    async def hash(self, password: str, caller: str) -> str:
         """The encoded hash (PHC string) of a password."""
-        encoded: str = await self._crew.run(partial(_hasher.hash, password))
+        encoded: str = await self._run(partial(_hasher.hash, password), caller)
         return encoded
 
-    async def verify(self, encoded: str, password: str) -> bool:
+    async def verify(self, encoded: str, password: str, caller: str) -> bool:
         """Whether this is the password of an encoded hash."""
-        right: bool = await self._crew.run(partial(_verify, encoded, password))
+        right: bool = await self._run(partial(_verify, encoded, password), caller)
         return right
 
+    async def _run(self, work: Callable[[], Any], caller: str) -> Any:
+        if not await self._turns.take(caller):
+            raise Fault("overloaded", "Too many passwords are being checked, retry shortly", retry_after=RETRY_SECONDS)
+        try:
+            return await self._crew.run(work)
+        finally:
+            self._turns.give_back(caller)
+
     async def close(self) -> None:
-        """Let the threads go."""
+        """Let the thread go."""
         await self._crew.close()
 
 

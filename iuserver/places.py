@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 
 class Places:
-    """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` says.
+    """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` and
+    `line_per_account` say.
 
     The account that was served longest ago comes next. A place cannot be taken back: whoever holds one gives it back.
     """
 
-    def __init__(self, size: int, per_account: int = 0, line: int | None = None) -> None:
+    def __init__(
+        self, size: int, per_account: int = 0, line: int | None = None, line_per_account: int | None = None
+    ) -> None:
         self._size = size
         self._per_account = per_account or size
         self._line = line or size
-        self._line_per_account = line or self._per_account
+        self._line_per_account = line_per_account or line or self._per_account
         self._held: Counter[str] = Counter()
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
         self.held = 0

@@ -43,6 +43,12 @@ class Catalog(Protocol):
         another one holds it.
         """
 
+    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+        """What an idempotency key stands for, without claiming it; None where it stands for nothing.
+
+        Raises Fault("in_progress") while an upload holds it.
+        """
+
     async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
         """Hold a claimed key for longer."""
 

@@ -53,6 +53,12 @@ READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""
 GUESSES = 5
 """Wrong passwords a minute, of one image and address."""
+GUESSES_AN_IMAGE = 60
+"""Wrong passwords a minute, of one image from everywhere."""
+VIEWERS_LANE = (64, 8)
+"""Passwords of viewers that wait to be checked, and those from one address: 1.7 and 0.2 seconds' work."""
+UPLOADS_LANE = (128, 64)
+"""Passwords of uploads that wait to be hashed, and those of one account: as many as the upload queue lets through."""
 
 
 @contextlib.asynccontextmanager
@@ -203,17 +209,19 @@ class Server:
         if not settings.server.read_only:
             await catalog.void_claims()
         secret = await catalog.secret()
-        passwords = Passwords()
-        stack.push_async_callback(passwords.close)
-        uploads = await self._build_uploads(catalog, blobs, passwords, stack)
+        viewers = Passwords(*VIEWERS_LANE)
+        stack.push_async_callback(viewers.close)
+        guesses = Guesses(GUESSES, GUESSES_AN_IMAGE, self._clock)
+        uploads = await self._build_uploads(catalog, blobs, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
             library=Library(catalog, blobs, secret, self._clock),
             tickets=Tickets(catalog, uploads, secret, self._clock),
-            viewing=Viewing(catalog, blobs, secret, passwords.verify, Guesses(GUESSES, self._clock), self._clock),
+            viewing=Viewing(catalog, blobs, secret, viewers.verify, guesses, self._clock),
             clock=self._clock,
             public_url=settings.server.public_url,
+            hosts=tuple(name.lower() for name in settings.server.hosts),
             mcp_origins=settings.server.mcp_origins,
             abuse_contact=settings.server.abuse_contact,
             trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
@@ -228,9 +236,9 @@ class Server:
             presigns=presigns_of(blobs, settings),
         )
 
-    async def _build_uploads(
-        self, catalog: Catalog, blobs: BlobStore, passwords: Passwords, stack: contextlib.AsyncExitStack
-    ) -> Uploads:
+    async def _build_uploads(self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack) -> Uploads:
+        passwords = Passwords(*UPLOADS_LANE)
+        stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
         spool = self._new_spool(stack)
         pool = await started_pool(self.settings, self._workers(), spool, stack)
@@ -299,9 +307,11 @@ class Server:
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         self._listen_for_operators(stack)
         self._http = HttpServer(application(self._services), portion=CHUNK, idle_seconds=IDLE_SECONDS)
-        self._http.max_connections = self.settings.server.max_connections
+        self._http.max_connections, self._http.per_address = self._bounds_of_connections()
+        self._http.is_trusted = self._services.trusts
         self._http.is_pressed = self._services.uploads.queue.is_pressed
         self._http.refuse = self._services.uploads.queue.refuse
+        self._http.count_refusal = self._services.metrics.refusal
         stack.push_async_callback(self._http.close)
         sockets = self._bind()
         self._http.listen(sockets)
@@ -310,6 +320,11 @@ class Server:
         self._services.metrics.gauge(
             "unheard", "Connections refused before they were heard", lambda: self._http.refused
         )
+
+    def _bounds_of_connections(self) -> tuple[int, int]:
+        """How many there may be, and how many from one address; 0 = any number."""
+        most, share = self.settings.server.max_connections, self.settings.server.per_address_share
+        return most, math.ceil(most * share)
 
     def _listen_for_operators(self, stack: contextlib.AsyncExitStack) -> None:
         if not self.settings.metrics.listen:

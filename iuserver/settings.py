@@ -63,6 +63,11 @@ def _listen(value: str) -> str | None:
     return None if usable else "must be HOST:PORT"
 
 
+def _hosts(value: tuple[str, ...]) -> str | None:
+    named = all(name and not set(name) & set("/@ ") for name in value)
+    return None if named else "must be names of hosts, without http:// and without a path"
+
+
 def _networks(value: tuple[str, ...]) -> str | None:
     for network in value:
         try:
@@ -128,6 +133,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    hosts: tuple[str, ...] = _checked((), _hosts)
     mcp_origins: tuple[str, ...] = ()
     abuse_contact: str = _checked("", _contact)
     trusted_proxies: tuple[str, ...] = _checked(("127.0.0.0/8", "::1"), _networks)
@@ -135,6 +141,7 @@ class ServerSettings:
     drain_seconds: float = _number(5.0)
     shutdown_seconds: float = _number(30.0)
     max_connections: int = _number(4096)
+    per_address_share: float = _number(0.25, most=1)
     read_only: bool = False
 
 

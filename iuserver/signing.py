@@ -37,7 +37,7 @@ def unlock_token(secret: bytes, image: Image, until: int) -> str:
 def is_unlock_token(secret: bytes, image: Image, token: str, now: float) -> bool:
     """Whether a token is this image's and its time is not over, compared in constant time."""
     until = token.partition(".")[0]
-    if not (until.isascii() and until.isdigit() and len(until) <= 12) or now >= int(until):
+    if not (len(until) <= 12 and until.isascii() and until.isdigit()) or now >= int(until):
         return False
     expected = unlock_token(secret, image, int(until))
     return hmac.compare_digest(expected.encode(), token.encode("utf-8", "surrogatepass"))

@@ -24,6 +24,8 @@ from iuserver.uploads import Uploads, UploadSession, terms
 PREFIX = "tk_"
 MINUTES = 15
 KEY_HASH_BYTES = 32
+MAX_CONTENT = 2048
+"""Bytes that a ticket's fields may have, or its link would be too long for browsers, proxies and our own routes."""
 NAME_CHARACTERS = signing.NAME_BYTES * 4 // 3
 
 
@@ -59,7 +61,7 @@ class Tickets:
         await self._check_folder(caller, form.folder)
         until = now + MINUTES * 60
         name = until.to_bytes(4) + secrets.token_bytes(signing.NAME_BYTES - 4)
-        content = caller.account.key_hash + orjson.dumps(dict(fields))
+        content = caller.account.key_hash + _packed(fields)
         word = PREFIX + signing.seal(self.secret, name, content)
         return Ticket(_id(name), until, caller.account.key_hash, dict(fields)), word
 
@@ -86,7 +88,9 @@ class Tickets:
         return session
 
     async def check_unused(self, ticket: Ticket, caller: Caller) -> None:
-        """Raises Fault: ticket_used, in_progress."""
+        """Raises Fault: read_only, ticket_used, in_progress."""
+        if self.uploads.read_only:
+            raise policy.read_only()
         if await self._look(caller, ticket.id):
             raise _used()
 
@@ -109,10 +113,9 @@ class Tickets:
         )
 
     async def _look(self, caller: Caller, ticket_id: str) -> Kept | None:
-        """What a ticket was used for. The look is a claim that lapses at once, so that it stands in nobody's way."""
-        now = int(self.clock())
+        """What a ticket was used for."""
         try:
-            return await self.catalog.claim_key(caller.account.id, _claim(ticket_id), now, now)
+            return await self.catalog.used_key(caller.account.id, _claim(ticket_id), int(self.clock()))
         except Fault as fault:
             raise _reworded(fault) from fault.__cause__
 
@@ -125,6 +128,13 @@ class Tickets:
 def is_ticket(slug: str) -> bool:
     """Whether this names a ticket; no image's slug begins like that."""
     return slug.startswith(PREFIX)
+
+
+def _packed(fields: Mapping[str, str]) -> bytes:
+    packed = orjson.dumps(dict(fields))
+    if len(packed) > MAX_CONTENT:
+        raise Fault("bad_field", f"The fields of an upload link may have {MAX_CONTENT} bytes in all")
+    return packed
 
 
 def _id(name: bytes) -> str:

@@ -39,8 +39,8 @@ HASH_CHUNK = 1 << 20
 class Uploads:
     """The use case and what it works with.
 
-    `hash_password` works off the loop, `check_blocked` gets the path of a clean picture and raises Fault("blocked"),
-    `clock` gives unix seconds.
+    `hash_password` hashes a password of an account off the loop, `check_blocked` gets the path of a clean picture and
+    raises Fault("blocked"), `clock` gives unix seconds.
     """
 
     catalog: Catalog
@@ -49,7 +49,7 @@ class Uploads:
     queue: UploadQueue
     months: MonthPlaces
     spool_folder: str
-    hash_password: Callable[[str], Awaitable[str]]
+    hash_password: Callable[[str, str], Awaitable[str]]
     check_blocked: Callable[[str], Awaitable[None]]
     metrics: Metrics
     clock: Callable[[], float]
@@ -249,11 +249,14 @@ class UploadSession:
             expiration=form.expiration,
             expires_at=expires_at,
             view_limit=form.view_limit,
-            password_hash=await self._uploads.hash_password(form.password) if form.password else None,
+            password_hash=await self._password_hash(form.password) if form.password else None,
             folder=form.folder,
             upload_source=self._source,
             created_at=now,
         )
+
+    async def _password_hash(self, password: str) -> str:
+        return await self._uploads.hash_password(password, self._caller.account.id)
 
     async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""

@@ -43,14 +43,14 @@ class Opened:
 class Viewing:
     """The use case and what it works with.
 
-    `secret` signs what visitors are given, `verify` compares an encoded hash and a password off the loop, `guesses`
-    counts wrong passwords, `clock` gives unix seconds.
+    `secret` signs what visitors are given, `verify` compares an encoded hash and a password of an address off the loop,
+    `guesses` counts wrong passwords, `clock` gives unix seconds.
     """
 
     catalog: Catalog
     blobs: BlobStore
     secret: bytes
-    verify: Callable[[str, str], Awaitable[bool]]
+    verify: Callable[[str, str, str], Awaitable[bool]]
     guesses: Guesses
     clock: Callable[[], float]
 
@@ -76,14 +76,22 @@ class Viewing:
     async def unlock(self, image: Image, password: str, address: str) -> str:
         """What shows for an hour that its holder has given the right password.
 
-        Raises Fault: rate_limited (by image and address), wrong_password.
+        Raises Fault: rate_limited (by image and address, and by image), overloaded, wrong_password.
         """
-        assert image.password_hash is not None
-        take_back = self.guesses.begin((image.slug, address))
-        if len(password) > MAX_PASSWORD or not await self.verify(image.password_hash, password):
+        take_back = self.guesses.begin(image.slug, address)
+        try:
+            right = await self._is_password(image, password, address)
+        except Fault:  # it has not been judged
+            take_back()
+            raise
+        if not right:
             raise Fault("wrong_password", "This is not the password")
         take_back()
         return signing.unlock_token(self.secret, image, int(self.clock()) + policy.UNLOCK_SECONDS)
+
+    async def _is_password(self, image: Image, password: str, address: str) -> bool:
+        assert image.password_hash is not None
+        return len(password) <= MAX_PASSWORD and await self.verify(image.password_hash, password, address)
 
     async def open(self, image: Image) -> Opened:
         """Open an image whose bytes cost nothing. Raises Fault: not_found, storage_unavailable."""

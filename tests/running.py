@@ -40,10 +40,11 @@ class Clock:
 class RunningServer:
     """A server that runs, and what tests do with it."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, clock: Clock, thread: threading.Thread) -> None:
         self.server = server
         self.clock = clock
         self._loop = loop
+        self._thread = thread
         self._emails = 0
 
     @property
@@ -62,6 +63,11 @@ class RunningServer:
     def call(self, work: Any) -> Any:
         """Run a coroutine on the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE)
+
+    def loop_seconds(self) -> float:
+        """The processor time that the server's event loop has used so far."""
+        assert self._thread.ident
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     def new_email(self, plan: str = "free") -> tuple[str, str]:
         """A new account: its address and its key."""
@@ -116,7 +122,7 @@ def running(folder: Path, **sections: dict[str, Any]) -> Iterator[RunningServer]
     try:
         on_loop(server.start())
         try:
-            yield RunningServer(server, loop, clock)
+            yield RunningServer(server, loop, clock, thread)
         finally:
             on_loop(server.stop())
     finally:

@@ -7,7 +7,7 @@
   who resets the connection, cannot be written to, or ends inside a request (section 9.5, RFC 9293, section 3.6).
 - The last answer is followed by the end of our side; what still comes is thrown away for a while, or the client would
   see a reset before it has read the answer (section 9.6).
-- Waiting for a request, for a body, and for an answer to be taken each have a deadline.
+- Waiting for a request, and for an answer to be taken, has a deadline; for a body, handlers set one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import select
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
@@ -35,22 +35,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("iuserver")
 
-STALLED_SECONDS = 60
+TAKEN_SECONDS = 60
 """For so long a client may take nothing of an answer that is more than the kernel and we keep for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a connection comes from, as Tornado's requests ask for it."""
+    """Where a connection comes from, as Tornado's requests ask for it; `client` is who it counts for."""
 
     remote_ip: str
     address_family: socket.AddressFamily
+    client: str = ""
     protocol: str = "http"
-
-    @classmethod
-    def of(cls, family: socket.AddressFamily, address: Any) -> Context:
-        """The context of an accepted socket; one of the file system has no address."""
-        return cls("0.0.0.0" if family == socket.AF_UNIX else str(address[0]), family)  # noqa: S104
 
     def __str__(self) -> str:
         return self.remote_ip
@@ -108,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
-        self._output_due.set(STALLED_SECONDS)
+        self._output_due.set(TAKEN_SECONDS)
 
     def resume_writing(self) -> None:
         drained, self._drained = self._drained, None
@@ -173,8 +169,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._input[:1] in (b"\r", b"\n"):
             self._input = self._input.lstrip(b"\r\n")
         end = requests.HEAD_END.search(self._input)
-        if (end.end() if end else len(self._input)) > requests.MOST_BYTES:
-            raise Fault("headers_too_large", f"A request's headers may have {requests.MOST_BYTES} bytes")
+        if (end.end() if end else len(self._input)) > requests.HEAD_BYTES:
+            raise Fault("headers_too_large", f"A request's headers may have {requests.HEAD_BYTES} bytes")
         if end is None:
             return None
         head, self._input = self._input[: end.end()], self._input[end.end() :]
@@ -205,8 +201,6 @@ class Connection(asyncio.BufferedProtocol):
             self._advance()
 
     def _want_body(self, exchange: Exchange) -> None:
-        if exchange.body_seconds is not None:
-            self._input_due.set(exchange.body_seconds)
         if exchange.request.expects_continue and not exchange.begun and not self._input:
             self._transport.write(answers.CONTINUE)
 
@@ -241,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
         """All of a request has been read."""
         delegate, self._body = self._delegate, None
         assert delegate
-        self._input_due.clear()
+        exchange.tell_read()
         if exchange.finished:
             delegate.on_connection_close()
             self._next(exchange)
@@ -279,7 +273,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._lingering:
             return True
         if self._exchange is None:
-            return len(self._input) <= requests.MOST_BYTES and not (self._drained and self._input)
+            return len(self._input) <= requests.HEAD_BYTES and not (self._drained and self._input)
         if self._body is None:
             return not self._input  # to learn that the client has gone
         return self._awaited is None or self._body.ends_with(self._input)
@@ -339,6 +333,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _refuse(self, fault: Fault) -> None:
         """Answer a request that no handler gets, or that goes wrong half way; nothing behind it is looked at."""
+        self._server.count_refusal(fault.code)
         log.info("Malformed HTTP message from %s: %s", self.context, fault.message)
         begun = self._exchange is not None and self._exchange.begun
         self._let_go()
@@ -357,7 +352,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lingering = True
         self._input = b""
         self._input_due.set(LINGER_SECONDS)
-        self._output_due.set(STALLED_SECONDS)
+        self._output_due.set(TAKEN_SECONDS)
         if self._ended:
             self._transport.close()
         else:
@@ -374,8 +369,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._lingering and self._transport.get_write_buffer_size():
             self._input_due.set(LINGER_SECONDS)
             return
-        if self._exchange:
-            log.info("Timeout reading body from %s", self.context)
         self.abort()
 
     def _tell_gone(self) -> None:

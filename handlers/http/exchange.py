@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 class Exchange(HTTPConnection):
     """The answer's side of a request."""
 
-    body_seconds: float | None = None
-    """How long the body may take from now on; None: as long as the handler lets it."""
-
     def __init__(self, connection: Connection, request: Request) -> None:
         self.context = connection.context
         self.begun = False
@@ -32,6 +29,7 @@ class Exchange(HTTPConnection):
         self.keeps = False
         self._connection = connection
         self.request = request
+        self._read: Callable[[], None] | None = None
         self._closed: Callable[[], None] | None = None
         self._chunked = False
         self._left: int | None = None
@@ -40,9 +38,9 @@ class Exchange(HTTPConnection):
         """Have something called when the client goes before its answer has ended."""
         self._closed = callback
 
-    def set_body_timeout(self, seconds: float | None) -> None:
-        """Give the body so long, from when it is wanted."""
-        self.body_seconds = seconds
+    def set_read_callback(self, callback: Callable[[], None]) -> None:
+        """Have something called when all of the request has been read."""
+        self._read = callback
 
     def write_headers(
         self,
@@ -90,6 +88,12 @@ class Exchange(HTTPConnection):
 
     def _send(self, data: bytes) -> asyncio.Future[None]:
         return self._connection.write(data) if self._is_current else self._connection.closed_future()
+
+    def tell_read(self) -> None:
+        """All of the request has been read."""
+        callback, self._read = self._read, None
+        if callback:
+            callback()
 
     def tell_gone(self) -> None:
         """The client has gone."""

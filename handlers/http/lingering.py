@@ -31,6 +31,9 @@ class Lingering:
         self._refused: dict[_Refused, None] = {}
         self._rounds = Rounds(DISCARDED_A_ROUND)
 
+    def __len__(self) -> int:
+        return len(self._refused)
+
     def refuse(self, connection: socket.socket, answer: bytes) -> None:
         """Give a connection its answer, and close it when the client has had time to read that."""
         if len(self._refused) >= MOST_LINGERING:

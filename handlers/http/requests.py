@@ -18,7 +18,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from iuserver.errors import Fault
 
-MOST_BYTES = 16 * 1024
+HEAD_BYTES = 16 * 1024
 """Of a head, the request line included."""
 MOST_FIELDS = 100
 LONGEST_NAME = 128
@@ -40,6 +40,11 @@ class Request:
     length: int | None
     keep_alive: bool
     expects_continue: bool
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the client sends one, or is about to (RFC 9112, section 6)."""
+        return self.length != 0
 
 
 def parse(head: bytes) -> Request:

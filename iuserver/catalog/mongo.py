@@ -205,8 +205,17 @@ class MongoCatalog:
             held = await self._store.keys.find_one(which)
             if held and "fingerprint" in held:
                 return kept_of(held)
-            raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2) from None
+            raise _in_progress() from None
         return await self._atomic.finish_left(account_id, key)
+
+    @_prompt
+    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+        held = await self._store.keys.find_one({"_id": key_id(account_id, key), "claimed_at": {"$gt": now - DAY}})
+        if held and "fingerprint" in held:
+            return kept_of(held)
+        if held and held["lease_until"] > now:
+            raise _in_progress()
+        return None
 
     @_prompt
     async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
@@ -511,3 +520,7 @@ def _away(error: Exception) -> Fault:
 
 def _no_account(email: str) -> Fault:
     return Fault("not_found", f"There is no account with the address {email}")
+
+
+def _in_progress() -> Fault:
+    return Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)

@@ -11,6 +11,7 @@ READING = frozenset(
     {
         "account_by_key",
         "accounts",
+        "used_key",
         "image",
         "images_of",
         "list_images",

@@ -139,16 +139,17 @@ class SqliteCatalog:
 
     async def claim_key(self, account_id: str, key: str, now: int, lease_until: int) -> Kept | None:
         def step(connection: sqlite3.Connection) -> Kept | None:
-            row = connection.execute(SELECT_KEY, (account_id, key, now - DAY)).fetchone()
-            if row and row[1] is not None:
-                return _kept(*row[1:])
-            if row and row[0] > now:
-                raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)
-            connection.execute(CLAIM_KEY, (account_id, key, now, lease_until))
-            return None
+            used = _used(connection.execute(SELECT_KEY, (account_id, key, now - DAY)).fetchone(), now)
+            if not used:
+                connection.execute(CLAIM_KEY, (account_id, key, now, lease_until))
+            return used
 
         kept: Kept | None = await self._writer.commit(step)
         return kept
+
+    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+        rows = self._read(SELECT_KEY, account_id, key, now - DAY)
+        return _used(rows[0] if rows else None, now)
 
     async def renew_key(self, account_id: str, key: str, lease_until: int) -> None:
         sql = f"UPDATE idempotency_keys SET lease_until = ? {WHERE_CLAIMED}"
@@ -412,6 +413,15 @@ class SqliteCatalog:
         if found is None:
             raise _no_account(email)
         return _account(found)
+
+
+def _used(row: Any, now: int) -> Kept | None:
+    """What a row of `SELECT_KEY` stands for. Raises Fault("in_progress") where an upload holds it."""
+    if row and row[1] is not None:
+        return _kept(*row[1:])
+    if row and row[0] > now:
+        raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)
+    return None
 
 
 def _kept(fingerprint: bytes, answer: bytes) -> Kept:

@@ -574,19 +574,23 @@ def test_an_idempotency_key_is_held_by_one_until_it_stands_for_an_upload(on_cata
     on_catalog(then)
 
 
-def test_a_claim_that_lapses_at_once_is_a_look_that_stands_in_nobodys_way(on_catalog: Callable[[Work], Any]) -> None:
+def test_to_look_at_a_key_stands_in_nobodys_way(on_catalog: Callable[[Work], Any]) -> None:
     """So a ticket is asked whether it has been used."""
 
     async def work(catalog: Catalog) -> None:
         await catalog.add_account(ACCOUNT)
         for _ in range(2):
-            assert await catalog.claim_key("a1", "key", 1000, 1000) is None
+            assert await catalog.used_key("a1", "key", 1000) is None
         assert await catalog.claim_key("a1", "key", 1000, 1100) is None
-        assert await refusal(catalog.claim_key("a1", "key", 1000, 1000)) == "in_progress"
+        assert await refusal(catalog.used_key("a1", "key", 1000)) == "in_progress"
+        assert await catalog.used_key("a1", "key", 1100) is None, "the lease has lapsed"
+        assert await catalog.used_key("a2", "key", 1000) is None, "another account's"
         await catalog.commit_upload(IMAGE, CHARGE, ("key", b"print"))
-        kept = await catalog.claim_key("a1", "key", 1001, 1001)
-        assert kept
-        assert kept.stored.image == IMAGE
+        for now in (1001, 1001, 86399 + 1000):
+            kept = await catalog.used_key("a1", "key", now)
+            assert kept
+            assert kept.stored.image == IMAGE
+        assert await catalog.used_key("a1", "key", 1000 + 86400) is None, "a day later it is forgotten"
 
     on_catalog(work)
 

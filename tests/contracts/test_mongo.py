@@ -384,6 +384,7 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.set_key(ACCOUNT.email, b"n" * 32, "wxyz"),
         catalog.set_disabled(ACCOUNT.email, True),
         catalog.claim_key("a1", "key", 1, 2),
+        catalog.used_key("a1", "key", 1),
         catalog.renew_key("a1", "key", 3),
         catalog.free_key("a1", "key"),
         catalog.void_claims(),

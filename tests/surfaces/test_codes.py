@@ -120,6 +120,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "not_found": lambda server: server.get("/f/aaaaaaaa.jpg"),
     "method_not_allowed": lambda server: requests.put(f"{server.url}/healthz", timeout=DEADLINE),
+    "not_implemented": lambda server: requests.request("BREW", f"{server.url}/healthz", timeout=DEADLINE),
     "slug_taken": lambda server: twice(server, lambda key: server.upload(key, pictures.jpeg(), custom_slug="mine")),
     "name_taken": lambda server: twice(server, lambda key: post(server, "/api/folders", key, "same")),
     "idempotency_conflict": conflict,
@@ -127,6 +128,7 @@ CAUSES: dict[str, Cause] = {
 }
 # These need a client that stops in its middle, a lock or a bug; each has a test of that name or kind elsewhere.
 ELSEWHERE = {
+    "headers_too_large": "test_heads.py test_a_larger_one_is_answered_431",
     "overloaded": "test_upload.py test_a_full_queue_answers_503_at_once",
     "read_only": "test_read_only.py test_what_is_there_is_shown_and_every_change_is_refused",
     "in_progress": "test_idempotency.py test_while_the_first_runs_a_repeat_is_told_to_wait",

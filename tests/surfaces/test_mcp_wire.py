@@ -248,6 +248,12 @@ def test_a_large_body_with_a_wrong_key_is_refused_with_its_id_before_it_has_come
     assert json.loads(answer)["id"] == "first"
 
 
+@pytest.mark.parametrize("id_", ["007", "9" * 1000, '"\\u12"'])
+def test_a_wrong_key_is_told_so_whatever_stands_for_an_id(server: RunningServer, id_: str) -> None:
+    response = post(server, f'{{"id":{id_},', "wrong")
+    assert (response.status_code, response.json()["id"]) == (401, None)
+
+
 def test_a_large_body_whose_id_does_not_come_soon_is_refused_without(server: RunningServer) -> None:
     body = '{"params": {"id": 5, "data_base64": "' + "A" * 100_000
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:

@@ -16,11 +16,10 @@ import pytest
 import requests
 
 from handlers import receiving
-from handlers.library import FoldersHandler
 from handlers.upload import UploadHandler
 from iuserver.gate import READ_A_ROUND
 from tests import pictures
-from tests.conftest import LogGuard
+from tests.agents import Agent
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.surfaces.test_cli import serving, told
 from tests.surfaces.test_upload import multipart, received, request_head
@@ -85,6 +84,43 @@ def test_one_connection_too_many_is_told_so_and_closed(tmp_path: Path) -> None:
             first.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert received(first).startswith(b"HTTP/1.1 200")
         eventually(lambda: server.get("/healthz").status_code == 200)
+
+
+def test_one_address_has_a_share_of_the_connections(tmp_path: Path) -> None:
+    """Unless it is a trusted proxy's, as this machine's is by default."""
+    for trusted, served in (((), 2), (("127.0.0.0/8",), 8)):
+        settings = {"max_connections": 8, "per_address_share": 0.25, "trusted_proxies": trusted}
+        with running(tmp_path, server=settings, imaging={"workers": 1}) as server, contextlib.ExitStack() as stack:
+            for _ in range(2):  # those that end make room
+                held = [stack.enter_context(socket.create_connection(server.address, DEADLINE)) for _ in range(served)]
+                for connection in held:
+                    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                    assert received(connection).startswith(b"HTTP/1.1 200 ")
+                with socket.create_connection(server.address, DEADLINE) as one_more:
+                    assert received(one_more).startswith(b"HTTP/1.1 503 ")
+                stack.close()
+                eventually(lambda server=server: server.server._http.connections == 0)
+            assert not server.server._http._held
+
+
+def test_who_takes_no_answers_loses_the_connection(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handlers.http.connection.TAKEN_SECONDS", 0.3)
+    with socket.socket() as greedy:
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        greedy.connect(server.address)
+        greedy.setblocking(False)
+        stylesheet = b"GET /static/style.css HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+
+        def ended() -> bool:
+            try:
+                greedy.send(stylesheet)
+            except BlockingIOError:
+                return False
+            except (ConnectionResetError, BrokenPipeError):
+                return True
+            return False
+
+        eventually(ended)
 
 
 def asked(server: RunningServer, request: bytes) -> bytes:
@@ -200,18 +236,40 @@ def test_headers_that_do_not_come_end_their_connection(tmp_path: Path, monkeypat
                 assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize("min_rate", [1024, 0])
+@pytest.mark.parametrize("length", ["Content-Length: 10", f"Content-Length: {10**17}", "Transfer-Encoding: chunked"])
 def test_a_small_body_that_never_comes_ends_its_connection(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: str, min_rate: int
 ) -> None:
-    log_guard.allow("^Timeout reading body from ")
-    monkeypatch.setattr(FoldersHandler, "body_seconds", 0.1)
-    with socket.create_connection(server.address, timeout=DEADLINE) as connection:
-        lines = {**bearer(server.new_key()), "Host": "x", "Content-Length": "10"}
-        connection.sendall(
-            b"POST /api/folders HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode()
-        )
-        connection.sendall(b"\r\n{")
-        assert connection.recv(1) == b""
+    """On every route and with every method, also where nobody has a use for a body."""
+    monkeypatch.setattr(receiving, "PACE_SECONDS", 0.05)
+    monkeypatch.setattr(receiving, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(receiving, "BODY_RATE", 1 << 40)
+    settings = {"receive": {"min_rate": min_rate}, "server": {"drain_seconds": 0.1}, "imaging": {"workers": 1}}
+    with running(tmp_path, limits={"api_per_minute": 0, "mcp_per_minute": 0}, **settings) as server:
+        key = server.new_key()
+        ticket = Agent(server, key).done("create_upload_ticket")["upload_url"].removeprefix(server.url)
+        for request in (
+            "POST /api/folders",
+            "OPTIONS /api/upload",
+            "OPTIONS /api/folders",
+            "OPTIONS /mcp",
+            "POST /mcp",
+            "GET /mcp",
+            f"GET {ticket}",
+            f"OPTIONS {ticket}",
+            "GET /healthz",
+            "GET /nowhere",
+            "DELETE /api/quota",
+            "POST /i/slugslug",
+            "GET /static/style.css",
+        ):
+            with socket.create_connection(server.address, timeout=DEADLINE) as connection:
+                head = f"{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{length}\r\n\r\n"
+                connection.sendall(head.encode())
+                with connection.makefile("rb") as answer:  # to the end: the server closes
+                    told = answer.read()
+                assert told.startswith(b"HTTP/1.1 4") or b'"reason":"timeout"' in told, request
 
 
 def test_a_body_that_takes_too_long_in_all_is_cut_off(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +148,16 @@ def test_to_look_does_not_stand_in_the_way(server: RunningServer, agent: Agent) 
         assert agent.refused("get_image", slug=ticket["ticket"])["reason"] == "not_found"
         assert server.get(ticket["upload_url"]).status_code == 200
     assert send(ticket["upload_url"]).status_code == 200
+
+
+def test_to_look_at_a_ticket_writes_nothing(server: RunningServer, agent: Agent) -> None:
+    """While somebody else has locked the catalog, nobody can write."""
+    ticket = agent.done("create_upload_ticket")
+    with contextlib.closing(sqlite3.connect(server.data / "catalog.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert server.get(ticket["upload_url"]).status_code == 200
+        assert agent.refused("get_image", slug=ticket["ticket"])["reason"] == "not_found"
+        other.execute("ROLLBACK")
 
 
 def test_a_ticket_ends(server: RunningServer, agent: Agent) -> None:

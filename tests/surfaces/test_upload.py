@@ -16,6 +16,7 @@ import requests
 from iuserver.policy import DAY, month_of
 from iuserver.records import MB
 from tests import pictures
+from tests.agents import Agent
 from tests.conftest import LogGuard
 from tests.pictures import SECRET
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -113,9 +114,16 @@ def test_a_gated_images_snippets_are_links_to_its_page(server: RunningServer) ->
 
 
 def test_links_begin_with_what_a_trusted_proxy_was_called(server: RunningServer) -> None:
-    headers = {"X-Forwarded-Proto": "HTTPS,http", "X-Forwarded-Host": "img.example.org, inner"}
-    response = post(server, server.new_key(), multipart(pictures.jpeg()), headers)
-    assert response.json()["direct_url"].startswith("https://img.example.org/f/")
+    """The proxy's own word is the last one: before it stands what the client has sent."""
+    for headers in (
+        {"X-Forwarded-Proto": "HTTPS,http", "X-Forwarded-Host": "evil.example, img.example.org"},
+        {"Forwarded": "for=_evil;host=evil.example, for=192.0.2.1; Proto=https;Host=img.example.org"},
+    ):
+        response = post(server, server.new_key(), multipart(pictures.jpeg()), headers)
+        assert response.json()["direct_url"].startswith("https://img.example.org/f/")
+    both = {"X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
+    response = post(server, server.new_key(), multipart(pictures.jpeg()), both)
+    assert "evil.example" not in response.text, "who writes the one passes the other on as it came"
 
 
 def test_links_of_a_server_with_a_public_url_begin_with_it(tmp_path: Path) -> None:
@@ -123,6 +131,39 @@ def test_links_of_a_server_with_a_public_url_begin_with_it(tmp_path: Path) -> No
     with running(tmp_path, server=settings, imaging={"workers": 1}) as server:
         answer = post(server, server.new_key(), multipart(pictures.jpeg()), {"X-Forwarded-Host": "evil.example"})
         assert answer.json()["share_url"].startswith("https://img.example.org/i/")
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Host", "Host"])
+def test_where_the_settings_name_our_hosts_links_have_no_other(tmp_path: Path, name: str) -> None:
+    settings = {"hosts": ("img.example.org", "Pictures.example.org:8443")}
+    with running(tmp_path, server=settings, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        for called, link in {
+            "evil.example": "img.example.org",
+            "evil.example, img.example.org": "img.example.org",
+            "pictures.example.org:8443": "pictures.example.org:8443",
+        }.items():
+            if name == "Host" and "," in called:
+                continue
+            answer = post(server, key, multipart(pictures.jpeg()), {name: called}).json()
+            assert answer["share_url"] == f"http://{link}/i/{answer['slug']}"
+            page = server.get(f"/i/{answer['slug']}", **{name: called})
+            assert "evil.example" not in page.text
+            assert f"http://{link}/i/" in page.text
+
+
+def test_what_others_get_does_not_carry_a_host_that_a_client_may_have_made_up(server: RunningServer) -> None:
+    """A share page may be kept by a cache, an upload link is passed on."""
+    key = server.new_key()
+    evil = {"X-Forwarded-Host": "evil.example"}
+    slug = server.upload(key, pictures.jpeg()).json()["slug"]
+    assert "evil.example" not in server.get(f"/i/{slug}", **evil).text
+    agent = Agent(server, key)
+    ticket = agent.post("tools/call", {"name": "create_upload_ticket", "arguments": {}}, **evil)
+    assert "evil.example" not in ticket.text
+    link = ticket.json()["result"]["structuredContent"]["upload_url"]
+    assert "evil.example" not in server.get(link, **evil, Accept="text/html").text
+    assert "evil.example" not in requests.put(link, data=pictures.jpeg(), headers=evil, timeout=DEADLINE).text
 
 
 # What is stored

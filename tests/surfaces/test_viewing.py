@@ -19,7 +19,7 @@ from iuserver.policy import DAY
 from iuserver.server import janitor_of
 from tests import pictures
 from tests.conftest import LogGuard
-from tests.running import DEADLINE, RunningServer, bearer
+from tests.running import DEADLINE, RunningServer, bearer, eventually
 from tests.unit.test_robots import PEOPLES, PREVIEWERS, PROGRAMS
 
 PICTURE = pictures.jpeg()
@@ -226,6 +226,10 @@ def test_a_viewer_is_an_address_a_browser_and_a_language(server: RunningServer) 
     assert look("192.0.2.2", agent="curl/8") == 4
     assert look("2001:db8::1") == look("2001:db8::2:1") == 5
     assert look("2001:db8:0:1::1") == 6
+    assert look("::ffff:192.0.2.1") == look("::ffff:c000:201") == look("192.0.2.1:4711") == look("[192.0.2.1]:80") == 6
+    assert look("[2001:db8::5]:4711") == look("2001:db8::6%eth0") == 6
+    assert look("::ffff:192.0.2.7") == look("192.0.2.7") == 7
+    assert look("192.0.2.8:1") == look("192.0.2.8:2") == 8
     names = ("192.0.2.1", "192.0.2.2", "Firefox", "2001:db8")
     for file in server.data.glob("catalog.db*"):
         assert not any(name.encode() in file.read_bytes() for name in names), "only hashes are kept"
@@ -284,6 +288,73 @@ def test_cookies_are_out_of_reach_for_scripts_and_other_sites(server: RunningSer
             assert "; SameSite=Lax" in cookie
             assert "; Max-Age=3600" in cookie
             assert ("; Secure" in cookie) == secure
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("X-Forwarded-For", "::ffff:{}"),
+        ("X-Forwarded-For", "{}:4711"),
+        ("X-Forwarded-For", "[::ffff:{}%eth0]:4711"),
+        ("X-Forwarded-For", "198.51.100.1, unknown, {}, 127.0.0.1"),
+        ("Forwarded", "for={}"),
+        ("Forwarded", 'for="_hidden, For="{}:4711";proto=https, for="[::1]:80"'),
+        ("Forwarded", 'for=198.51.100.1;by="[::1]", for="[::ffff:{}]";host=a'),
+    ],
+)
+def test_one_guesser_locks_nobody_else_out_however_proxies_write(server: RunningServer, name: str, form: str) -> None:
+    image = uploaded(server, password="pw")
+
+    def guess(password: str, address: str) -> int:
+        return server.get(image["direct_url"], **{"X-Image-Password": password, name: form.format(address)}).status_code
+
+    assert [guess("wrong", "192.0.2.21") for _ in range(6)] == [401] * 5 + [429]
+    assert guess("pw", "192.0.2.21") == 429
+    assert guess("pw", "192.0.2.22") == 200
+
+
+def test_guesses_of_one_image_from_everywhere_are_limited_and_lock_nobody_out(server: RunningServer) -> None:
+    image, other = uploaded(server, password="pw"), uploaded(server, password="pw")
+
+    def guess(password: str, address: str, url: str = image["direct_url"]) -> int:
+        return server.get(url, **{"X-Image-Password": password, "X-Forwarded-For": address}).status_code
+
+    for network in range(12):
+        assert [guess("wrong", f"198.51.{network}.1") for _ in range(5)] == [401] * 5
+    assert guess("wrong", "203.0.113.1") == 401, "its first one of the hour"
+    assert guess("pw", "203.0.113.1") == 429
+    assert guess("pw", "203.0.113.2") == 200
+    assert guess("pw", "203.0.113.2") == 200
+    assert guess("pw", "203.0.113.1", other["direct_url"]) == 200
+
+
+def test_many_right_passwords_at_once_hold_up_no_upload_and_no_other_viewer(server: RunningServer) -> None:
+    """What is too much is refused with 503; an upload with a password has a lane of its own, and viewers take turns."""
+    key = server.new_key("business")
+    images = [server.upload(key, PICTURE, password="pw").json() for _ in range(5)]
+    done: list[int] = []
+
+    def unlock(number: int) -> requests.Response:
+        headers = {"X-Image-Password": "pw", "X-Forwarded-For": f"198.51.100.{number % 20}"}
+        response = server.get(images[number % 5]["direct_url"], **headers)
+        done.append(response.status_code)
+        return response
+
+    with ThreadPoolExecutor(100) as threads:
+        answers = [threads.submit(unlock, number) for number in range(100)]
+        eventually(lambda: done)
+        assert server.upload(key, PICTURE, password="another").status_code == 200
+        after_upload = done.count(200)
+        slug = images[0]["slug"]
+        form = {"data": {"password": "pw"}, "headers": {"X-Forwarded-For": "203.0.113.77"}, "timeout": DEADLINE}
+        opened = requests.post(f"{server.url}/i/{slug}", allow_redirects=False, **form)
+        after_page = done.count(200)
+    assert after_upload < done.count(200), "it did not wait for all of them"
+    assert after_page < done.count(200)
+    assert opened.status_code == 303
+    assert set(done) == {200, 503}
+    refused = [answer.result() for answer in answers if answer.result().status_code == 503]
+    assert all(answer.json()["code"] == "overloaded" and answer.headers["Retry-After"] for answer in refused)
 
 
 def test_guesses_are_limited_for_each_image_and_address(server: RunningServer) -> None:

@@ -64,17 +64,24 @@ TROUBLES = {
     "a body that comes slower": "surfaces/test_upload.py::test_a_body_that_comes_too_slowly_is_answered_408",
     "so many uploads that to": "surfaces/test_operations.py::"
     "test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothing_else",
+    "a first line and headers": "surfaces/test_heads.py::test_a_larger_one_is_answered_431",
     "headers that do not come": "surfaces/test_operations.py::test_headers_that_do_not_come_end_their_connection",
     "a body for": "surfaces/test_bodies.py::test_a_body_that_is_too_large_for_its_route_is_refused_for_its_size",
     "a small body that does": "surfaces/test_operations.py::test_a_small_body_that_never_comes_ends_its_connection",
     "a reader that takes nothing": "surfaces/test_read.py::"
     "test_a_reader_who_takes_nothing_for_long_loses_the_connection",
+    "a client that sends requests": "surfaces/test_operations.py::test_who_takes_no_answers_loses_the_connection",
     "more connections than": "surfaces/test_operations.py::test_one_connection_too_many_is_told_so_and_closed",
     "a request refused with at most": "surfaces/test_wire.py::test_a_small_body_is_read_before_it_is_refused",
     "a request refused with more": "surfaces/test_upload.py::test_a_client_that_is_already_sending_gets_its_answer",
     "requests pipelined": "surfaces/test_wire.py::test_what_is_pipelined_behind_a_refusal_is_answered_or_not_begun",
     "a body whose length": "surfaces/test_wire.py::"
     "test_what_cannot_be_framed_gets_one_answer_in_json_and_the_connection_ends",
+    "more from one address": "surfaces/test_operations.py::test_one_address_has_a_share_of_the_connections",
+    "more passwords at once": "surfaces/test_viewing.py::"
+    "test_many_right_passwords_at_once_hold_up_no_upload_and_no_other_viewer",
+    "guesses at a password": "surfaces/test_viewing.py::"
+    "test_guesses_of_one_image_from_everywhere_are_limited_and_lock_nobody_out",
     "a client that leaves": "surfaces/test_upload.py::test_a_client_that_leaves_in_the_middle_leaves_nothing_behind",
     "a client that is gone": "surfaces/test_wire.py::test_a_picture_whose_sender_is_gone_is_neither_stored_nor_charged",
     "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",

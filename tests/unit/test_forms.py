@@ -71,3 +71,21 @@ def test_no_name_has_a_path_a_control_character_or_a_false_ending(name: str, ext
     assert ending.lower() in forms.EXTENSIONS[ext]
     assert not any(c in "/\\" or unicodedata.category(c)[0] == "C" for c in safe)
     assert len(safe) <= forms.MAX_FILENAME + 6
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".jpeg", "\u0301\u0316" * 60_000 + ".jpeg", "/" * 5000 + ".jpeg"])
+def test_of_a_long_file_name_the_ending_counts(name: str) -> None:
+    safe = forms.safe_filename(name, "jpg")
+    assert safe.endswith(".jpeg")
+    assert len(safe) <= forms.MAX_FILENAME + len(".jpeg")
+
+
+@pytest.mark.parametrize("letter", ["\u1f82", "\ud55c", "\u1e69"])
+def test_a_folder_name_counts_as_it_is_seen_however_it_was_typed(letter: str) -> None:
+    """A Greek, a Korean and a Latin letter that are 3 or 4 characters where they are taken apart."""
+    apart = unicodedata.normalize("NFD", letter)
+    assert len(apart) >= 3
+    assert forms.folder_name(apart * forms.MAX_FOLDER_NAME) == letter * forms.MAX_FOLDER_NAME
+    for name in (apart * (forms.MAX_FOLDER_NAME + 1), " " * 1000 + letter):
+        with pytest.raises(Fault, match="1 to 40 visible characters"):
+            forms.folder_name(name)

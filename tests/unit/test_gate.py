@@ -15,6 +15,7 @@ from iuserver.gate import (
     STILL_UNHEARD,
     UNHEARD,
     Bounds,
+    Guesses,
     MonthPlaces,
     Slot,
     TokenBuckets,
@@ -43,6 +44,47 @@ def code(call: object, *arguments: object) -> str:
     with pytest.raises(Fault) as caught:
         call(*arguments)  # type: ignore[operator]
     return caught.value.code
+
+
+def test_of_one_image_so_many_wrong_guesses_a_minute_are_judged_and_the_first_of_each_address() -> None:
+    time = Time()
+    guesses = Guesses(5, 60, time)
+    for address in range(12):
+        for _ in range(5):
+            guesses.begin("slug", f"192.0.2.{address}")
+            time.now += 0.1
+    assert code(guesses.begin, "slug", "192.0.2.1") == "rate_limited"
+    guesses.begin("other", "192.0.2.1")
+    guesses.begin("slug", "198.51.100.1")
+    assert code(guesses.begin, "slug", "198.51.100.1") == "rate_limited", "its second one of the hour"
+    guesses.begin("slug", "198.51.100.2")()
+    guesses.begin("slug", "198.51.100.2")()
+    time.now += 61
+    guesses.begin("slug", "192.0.2.1")
+
+
+def test_strangers_that_guess_for_hours_lock_nobody_out() -> None:
+    time = Time()
+    guesses = Guesses(5, 60, time)
+    for minute in range(61):
+        for address in range(60):
+            guesses.begin("slug", f"203.0.{minute}.{address}")
+        if minute in (0, 60):
+            guesses.begin("slug", "192.0.2.1")
+        else:
+            assert code(guesses.begin, "slug", "192.0.2.1") == "rate_limited"
+        time.now += 60
+
+
+def test_right_guesses_are_forgotten_however_many() -> None:
+    guesses = Guesses(5, 60, Time())
+    for _ in range(200):
+        guesses.begin("slug", "192.0.2.1")()
+    under_way = [guesses.begin("slug", "192.0.2.1") for _ in range(5)]
+    assert code(guesses.begin, "slug", "192.0.2.1") == "rate_limited"
+    for take_back in under_way:
+        take_back()
+    guesses.begin("slug", "192.0.2.1")
 
 
 def test_a_bucket_gives_its_tokens_then_one_as_each_comes_back() -> None:

@@ -1,0 +1,42 @@
+"""What is remembered about texts that clients send: of short ones only, or strangers could fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tornado import httputil
+
+LONGEST = 512
+"""Characters of a text that is remembered; real ones are shorter."""
+
+T = TypeVar("T")
+
+
+class _Results(dict[str, T]):
+    """The results of a function by its argument: a look at a dict is several times as fast as a call."""
+
+    def __init__(self, function: Callable[[str], T], most: int) -> None:
+        self._function = function
+        self._most = most
+
+    def __missing__(self, text: str) -> T:
+        result = self._function(text)
+        if len(text) <= LONGEST:
+            if len(self) >= self._most:
+                self.clear()
+            self[text] = result
+        return result
+
+
+def remembered(most: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """A decorator: at most so many results of a function of a text are remembered, those of long texts never."""
+    return lambda function: _Results(function, most).__getitem__
+
+
+def _header_name(name: str) -> str:
+    return "-".join([word.capitalize() for word in name.split("-")])
+
+
+# Tornado's own cache keeps a thousand header names of any length.
+vars(httputil)["_normalize_header"] = remembered(1000)(_header_name)
