@@ -45,11 +45,13 @@ class UploadHandler(ApiHandler):
         return fields, filename
 
     def take(self, chunk: bytes) -> None:
-        if self._parts is None:
-            super().take(chunk)  # a preflight has no use for one, nor has who looks at a ticket
-        else:
+        if self._parts:
             check_request_size(self.received, self.caller.plan)
             self._parts.feed(chunk)
+        elif self._is_known:
+            super().take(chunk)  # who looks at a ticket has no use for one
+        else:
+            self.discard(chunk)  # nor has a preflight
 
     async def post(self, *path: str) -> None:
         assert self._parts

@@ -32,11 +32,14 @@ GRACE = 0.2
 BATCH = 500
 DELETIONS = 16
 """So many at once share a commit; an upload waits behind no more than that."""
+MOST_FAILED = 1000
+"""Images that fail in one step before it is given up until the next pass: then it is not because of them."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep has done: images expired or buried, files removed, accounts mended, rows of each kind forgotten."""
+    """What a sweep has done: images expired or buried, files removed, accounts mended, rows of each kind forgotten; and
+    how many of its steps, or parts of them, have failed."""
 
     expired: int = 0
     buried: int = 0
@@ -48,6 +51,7 @@ class Report:
     slugs: int = 0
     keys: int = 0
     grants: int = 0
+    failed: int = 0
 
     def __bool__(self) -> bool:
         return any(astuple(self))
@@ -76,7 +80,8 @@ class Check:
 
 @dataclass(slots=True)
 class Janitor:
-    """Who sweeps, and what with. `serving` tells whether a server runs, and so owns what is in the spool."""
+    """Who sweeps, and what with. `serving` tells whether a server runs, and so owns what is in the spool, `observe`
+    gets what was done, `note_failure` the name of a step that has failed."""
 
     catalog: Catalog
     blobs: BlobStore
@@ -85,6 +90,7 @@ class Janitor:
     serving: Callable[[], bool]
     clock: Callable[[], float]
     observe: Callable[[Report], None] = lambda report: None
+    note_failure: Callable[[str], None] = lambda step: None
 
     async def run_forever(self) -> None:
         """Sweep until cancelled. However long it takes to look at every blob, expired images go meanwhile."""
@@ -105,29 +111,37 @@ class Janitor:
     async def sweep(self) -> Report:
         """Everything, once."""
         report = await self.tidy()
-        # To an empty catalog every blob is an orphan; but then it is more likely that the catalog has been lost.
-        if await self.catalog.images_page("", 1):
-            async for key in self._orphans():
-                await self.blobs.delete(key)
-                report.blobs += 1
-        async for counts in self._bent():
-            await self.catalog.mend_counts(counts.account_id, self._month())
-            report.counts += 1
+        await self._attempt(report, "blobs", self._delete_orphans(report))
+        await self._attempt(report, "counts", self._mend_bent(report))
         return report
 
     async def tidy(self) -> Report:
         """The part of a sweep that costs nothing where there is nothing to do."""
-        report = Report(expired=await self._delete_expired(), buried=await self._bury_used_up())
-        for path in self._stale_spool():
-            path.unlink(missing_ok=True)
-            report.spool += 1
-        report.settled = await self._settle()
-        before = policy.month_before(self._month())
-        report.ledger = await _all_of(lambda: self.catalog.purge_ledger(before, BATCH))
-        report.keys = await _all_of(lambda: self.catalog.purge_keys(int(self.clock()), BATCH))
-        report.slugs = await _all_of(lambda: self.catalog.purge_kept_slugs(int(self.clock()), BATCH))
-        report.grants = await _all_of(lambda: self.catalog.purge_grants(int(self.clock()), BATCH))
+        report, now, before = Report(), int(self.clock()), policy.month_before(self._month())
+        await self._attempt(report, "expired", self._delete_expired(report))
+        await self._attempt(report, "buried", self._bury_used_up(report))
+        await self._attempt(report, "spool", self._empty_spool(report))
+        await self._attempt(report, "settled", self._settle())
+        await self._attempt(report, "ledger", _all_of(lambda: self.catalog.purge_ledger(before, BATCH)))
+        await self._attempt(report, "keys", _all_of(lambda: self.catalog.purge_keys(now, BATCH)))
+        await self._attempt(report, "slugs", _all_of(lambda: self.catalog.purge_kept_slugs(now, BATCH)))
+        await self._attempt(report, "grants", _all_of(lambda: self.catalog.purge_grants(now, BATCH)))
         return report
+
+    async def _attempt(self, report: Report, step: str, work: Awaitable[int]) -> bool:
+        """Do a step of a pass, or a part of one, and add what it did to the report; whether that was anything.
+
+        What fails is logged and counted, holds up nothing else, and is tried again at the next pass.
+        """
+        try:
+            done = await work
+        except Exception as error:
+            report.failed += 1
+            self.note_failure(step)
+            _log_failure(step, error)
+            return False
+        setattr(report, step, getattr(report, step) + done)
+        return done > 0
 
     async def check(self, tell: Callable[[str], None], repair: bool = False) -> Check:
         """Compare records, bytes, counts and ledger; `tell` gets a line for each difference."""
@@ -144,17 +158,30 @@ class Janitor:
     async def _settle(self) -> int:
         return await _all_of(lambda: self.catalog.settle(int(self.clock()) - HOUR, BATCH))
 
-    async def _delete_expired(self) -> int:
-        count = 0
-        while images := await self.catalog.expired(int(self.clock()), DELETIONS):
-            count += sum(await asyncio.gather(*(self._delete(image) for image in images)))
-        return count
+    async def _delete_expired(self, report: Report) -> int:
+        due = lambda limit: self.catalog.expired(int(self.clock()), limit)  # noqa: E731
+        return await self._each(report, "expired", due, self._delete)
 
-    async def _bury_used_up(self) -> int:
-        count = 0
-        while images := await self.catalog.to_bury(int(self.clock()), DELETIONS):
-            count += sum(await asyncio.gather(*map(self.library.bury, images)))
-        return count
+    async def _bury_used_up(self, report: Report) -> int:
+        due = lambda limit: self.catalog.to_bury(int(self.clock()), limit)  # noqa: E731
+        return await self._each(report, "buried", due, self.library.bury)
+
+    async def _each(
+        self,
+        report: Report,
+        step: str,
+        due: Callable[[int], Awaitable[list[Image]]],
+        work: Callable[[Image], Awaitable[bool]],
+    ) -> int:
+        """Do something to each image that is due, each by itself: what fails is passed over."""
+        passed: set[str] = set()
+        while len(passed) < MOST_FAILED:
+            images = [image for image in await due(DELETIONS + len(passed)) if image.slug not in passed]
+            if not images:
+                break
+            done = await asyncio.gather(*(self._attempt(report, step, work(image)) for image in images))
+            passed.update(image.slug for image, was_done in zip(images, done, strict=True) if not was_done)
+        return 0
 
     async def _delete(self, image: Image) -> bool:
         """Delete an image; False where somebody else was faster."""
@@ -165,6 +192,23 @@ class Janitor:
                 raise
             return False
         return True
+
+    async def _empty_spool(self, report: Report) -> int:
+        for path in list(self._stale_spool()):
+            await self._attempt(report, "spool", _unlinking(path)())
+        return 0
+
+    async def _delete_orphans(self, report: Report) -> int:
+        # To an empty catalog every blob is an orphan; but then it is more likely that the catalog has been lost.
+        if await self.catalog.images_page("", 1):
+            async for key in self._orphans():
+                await self._attempt(report, "blobs", _deleting(self.blobs, key)())
+        return 0
+
+    async def _mend_bent(self, report: Report) -> int:
+        async for counts in self._bent():
+            await self._attempt(report, "counts", self._mending(counts)())
+        return 0
 
     def _stale_spool(self) -> Iterator[Path]:
         """Spool files that nobody will come back for: a server's own after a day, others' after an hour."""
@@ -275,8 +319,12 @@ class Janitor:
         async for counts in self._bent():
             await check.difference(_described(counts), self._mending(counts), "mended")
 
-    def _mending(self, counts: AccountCounts) -> Callable[[], Awaitable[object]]:
-        return lambda: self.catalog.mend_counts(counts.account_id, self._month())
+    def _mending(self, counts: AccountCounts) -> Callable[[], Awaitable[int]]:
+        async def mend() -> int:
+            await self.catalog.mend_counts(counts.account_id, self._month())
+            return 1
+
+        return mend
 
     def _month(self) -> str:
         return policy.month_of(self.clock())
@@ -295,16 +343,29 @@ def _blob_of(key: str) -> str:
     return key.partition(".")[0]
 
 
-def _deleting(blobs: BlobStore, key: str) -> Callable[[], Awaitable[object]]:
-    return lambda: blobs.delete(key)
+def _deleting(blobs: BlobStore, key: str) -> Callable[[], Awaitable[int]]:
+    async def delete() -> int:
+        await blobs.delete(key)
+        return 1
+
+    return delete
 
 
-def _unlinking(path: Path) -> Callable[[], Awaitable[object]]:
-    async def unlink() -> None:
+def _unlinking(path: Path) -> Callable[[], Awaitable[int]]:
+    async def unlink() -> int:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+        return 1
 
     return unlink
+
+
+def _log_failure(step: str, error: Exception) -> None:
+    """A backend's failure in a line, with its cause; a bug of ours with its traceback."""
+    if isinstance(error, Fault):
+        log.warning("a step of the janitor failed: %s: %s (%r)", step, error.message, error.__cause__)
+    else:
+        log.error("a step of the janitor failed: %s", step, exc_info=error)
 
 
 def _described(counts: AccountCounts) -> str:

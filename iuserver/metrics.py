@@ -30,6 +30,9 @@ class Metrics:
         self._received = Counter("iuserver_received_bytes", "Bytes of files received", registry=registry)
         self._stored = Counter("iuserver_stored_bytes", "Bytes of images stored", registry=registry)
         self._swept = Counter("iuserver_swept", "What the janitor has removed or mended", ["kind"], registry=registry)
+        self._failed = Counter(
+            "iuserver_janitor_failures", "Steps of the janitor that have failed", ["step"], registry=registry
+        )
         self._stages = Histogram(
             "iuserver_upload_stage_seconds",
             "How long uploads took",
@@ -62,6 +65,10 @@ class Metrics:
     def swept(self, kind: str, number: int) -> None:
         """Count what the janitor has done."""
         self._swept.labels(kind).inc(number)
+
+    def step_failed(self, step: str) -> None:
+        """Count a step of the janitor, or a part of one, that has failed."""
+        self._failed.labels(step).inc()
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Tell a number that is asked for when somebody looks."""

@@ -260,6 +260,7 @@ class Server:
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
         janitor.observe = self._count_swept
+        janitor.note_failure = self._services.metrics.step_failed
         task = asyncio.create_task(janitor.run_forever())
 
         async def end() -> None:
@@ -270,7 +271,8 @@ class Server:
 
     def _count_swept(self, report: Report) -> None:
         for kind, number in dataclasses.asdict(report).items():
-            self._services.metrics.swept(kind, number)
+            if kind != "failed":  # that has a counter of its own, by step
+                self._services.metrics.swept(kind, number)
 
     def _upload_queue(self) -> UploadQueue:
         receive, queue = self.settings.receive, self.settings.queue

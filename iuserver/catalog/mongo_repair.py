@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +36,26 @@ class _True:
         return sum(abs(kept.get(name, 0) - self.shelves.get(name, 0)) for name in kept.keys() | self.shelves.keys())
 
 
+class _Apart:
+    """Things done one after the other, each by itself: the first error is raised when all others are done."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._error: Exception | None = None
+
+    async def do(self, work: Awaitable[int]) -> None:
+        try:
+            self._count += await work
+        except Exception as error:
+            self._error = self._error or error
+
+    def done(self) -> int:
+        """How many there were. Raises what one of them has raised."""
+        if self._error:
+            raise self._error
+        return self._count
+
+
 class Repair:
     """`clock` gives unix seconds."""
 
@@ -57,43 +77,49 @@ class Repair:
 
     async def settle(self, before: int, limit: int) -> int:
         """Go on with up to `limit` of each kind of what began before a time, and tell how many there were."""
-        return (
-            await self._settle_commits(before, limit)
-            + await self._settle_burials(before, limit)
-            + await self._settle_deletions(before, limit)
-            + await self._forget_settled(limit)
-        )
+        apart = _Apart()
+        await apart.do(self._settle_commits(before, limit))
+        await apart.do(self._settle_burials(before, limit))
+        await apart.do(self._settle_deletions(before, limit))
+        await apart.do(self._forget_settled(limit))
+        return apart.done()
 
     async def _settle_commits(self, before: int, limit: int) -> int:
         """A commit whose record is there has happened; any other one has not."""
-        count = 0
+        apart = _Apart()
         async for account in self._store.accounts.find({"pending.at": {"$lt": before}}, UNSETTLED).limit(limit):
             for entry in [entry for entry in account["pending"] if entry["at"] < before]:
-                stored = await record_of(self._store, entry["slug"], entry["blob"])
-                if stored:
-                    await finish_commit(self._store, account_of(account), entry, image_of(stored))
-                elif await going_of(self._store, entry):
-                    continue  # it was stored and counts: the deletion takes the entry away
-                else:
-                    await take_back(self._store, account["_id"], entry)
-                count += 1
-        return count
+                await apart.do(self._settle_commit(account, entry))
+        return apart.done()
+
+    async def _settle_commit(self, account: Document, entry: Document) -> int:
+        stored = await record_of(self._store, entry["slug"], entry["blob"])
+        if stored:
+            await finish_commit(self._store, account_of(account), entry, image_of(stored))
+        elif await going_of(self._store, entry):
+            return 0  # it was stored and counts: the deletion takes the entry away
+        else:
+            await take_back(self._store, account["_id"], entry)
+        return 1
 
     async def _settle_burials(self, before: int, limit: int) -> int:
         """A burial whose tombstone is there has happened; any other one has not."""
-        count = 0
+        apart = _Apart()
         async for account in self._store.accounts.find({"burying.at": {"$lt": before}}, UNSETTLED).limit(limit):
             for burial in [burial for burial in account["burying"] if burial["at"] < before]:
-                stone = await buried_by(self._store, burial)
-                await finish_burial(self._store, account["_id"], burial, stone is not None)
-                count += 1
-        return count
+                await apart.do(self._settle_burial(account, burial))
+        return apart.done()
+
+    async def _settle_burial(self, account: Document, burial: Document) -> int:
+        stone = await buried_by(self._store, burial)
+        await finish_burial(self._store, account["_id"], burial, stone is not None)
+        return 1
 
     async def _settle_deletions(self, before: int, limit: int) -> int:
-        count = 0
+        apart = _Apart()
         async for going in self._store.images.find({"going_at": {"$lt": before}}).limit(limit):
-            count += await self._take_over(going, before)
-        return count
+            await apart.do(self._take_over(going, before))
+        return apart.done()
 
     async def _take_over(self, going: Document, before: int) -> bool:
         """Finish a deletion, unless somebody else has taken it over."""
@@ -105,13 +131,17 @@ class Repair:
 
     async def _forget_settled(self, limit: int) -> int:
         """Take away what guarded deletions that have ended."""
-        count = 0
+        apart = _Apart()
         async for account in self._store.accounts.find({"settled.slug": {"$gt": ""}}, UNSETTLED).limit(limit):
             for entry in account["settled"]:
-                if not await going_of(self._store, entry):
-                    await self._store.accounts.update_one({"_id": account["_id"]}, {"$pull": {"settled": entry}})
-                    count += 1
-        return count
+                await apart.do(self._forget(account, entry))
+        return apart.done()
+
+    async def _forget(self, account: Document, entry: Document) -> int:
+        if await going_of(self._store, entry):
+            return 0
+        await self._store.accounts.update_one({"_id": account["_id"]}, {"$pull": {"settled": entry}})
+        return 1
 
     # Counts. An account that has changed between two looks, or has something under way, is told as true: the next
     # sweep sees it again. Two equal looks have nothing in between, as a commit always counts up and a deletion down.

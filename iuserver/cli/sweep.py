@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Sweep and print what was done as one line of JSON."""
+    """Sweep and print what was done as one line of JSON. 1 where a step has failed."""
     settings = settings_of(options)
     try:
         report = asyncio.run(_sweep(settings))
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     except StartError as error:
         return fail(str(error), 2)
     print(orjson.dumps(report).decode())
-    return 0
+    return 1 if report.failed else 0
 
 
 async def _sweep(settings: Settings) -> Report:

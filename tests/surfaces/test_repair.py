@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -320,21 +321,116 @@ def test_two_sweeps_at_once_do_everything_once(data: Path, clock: Clock) -> None
     assert fsck(data, clock) == ([], (1, 1, 0, 0))
 
 
+ALL_STEPS = {
+    "expired": 2,
+    "buried": 1,
+    "spool": 1,
+    "ledger": 1,
+    "keys": 1,
+    "slugs": 1,
+    "grants": 1,
+    "blobs": 1,
+    "counts": 1,
+}
+
+
+def give_all_steps_work(data: Path, clock: Clock) -> None:
+    use_up(data, clock)
+    clock.advance(DAY)
+    statements = [
+        f"UPDATE images SET expires_at = {int(clock())} WHERE slug = 'slug1'",
+        "INSERT INTO ledger VALUES ('2020-01', 'a1', 'blob', 'old')",
+        "INSERT INTO idempotency_keys (account_id, key, claimed_at, lease_until) VALUES ('a1', 'old', 1, 1)",
+        "INSERT INTO kept_slugs VALUES ('old', 1)",
+        "INSERT INTO grants VALUES ('old', x'00', 1)",
+        "UPDATE accounts SET used = 7",
+    ]
+    for statement in statements:
+        sql(data, statement)
+    orphan = blob(data, "ff" * 16)
+    orphan.parent.mkdir(exist_ok=True)
+    for file in (orphan, data / "spool" / "old.in"):
+        file.write_bytes(b"x")
+        age(file, clock, 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation"),
+    [
+        ("expired", "DELETE ON images WHEN OLD.slug = 'slug0'"),
+        ("buried", "UPDATE ON images WHEN NEW.buried_at IS NOT NULL"),
+        ("ledger", "DELETE ON ledger"),
+        ("keys", "DELETE ON idempotency_keys"),
+        ("slugs", "DELETE ON kept_slugs"),
+        ("grants", "DELETE ON grants"),
+        ("counts", "UPDATE ON accounts WHEN NEW.used <> OLD.used"),
+    ],
+)
+def test_what_fails_in_one_step_holds_up_nothing_else(
+    data: Path, clock: Clock, log_guard: LogGuard, step: str, operation: str
+) -> None:
+    """One image, row or account that the catalog will not let go of, as when somebody is busy with it."""
+    log_guard.allow(f"^a step of the janitor failed: {step}")
+    give_all_steps_work(data, clock)
+    with contextlib.closing(sqlite3.connect(data / "catalog.db")) as connection:
+        connection.execute(f"CREATE TRIGGER busy BEFORE {operation} BEGIN SELECT RAISE(ABORT, 'busy'); END")
+    done = ALL_STEPS | {step: ALL_STEPS[step] - 1, "failed": 1}
+    assert sweep(data, clock) == {name: count for name, count in done.items() if count}
+    assert sweep(data, clock) == {"failed": 1}, "it is tried again"
+    with contextlib.closing(sqlite3.connect(data / "catalog.db")) as connection:
+        connection.execute("DROP TRIGGER busy")
+    assert sweep(data, clock) == {step: 1}
+    assert fsck(data, clock)[1][3] == 0
+
+
+def test_a_file_that_cannot_be_removed_holds_up_no_other(data: Path, clock: Clock, log_guard: LogGuard) -> None:
+    log_guard.allow("^a step of the janitor failed: spool")
+    give_all_steps_work(data, clock)
+    stuck = data / "spool" / "folder"
+    stuck.mkdir()
+    age(stuck, clock, 2 * HOUR)
+    assert sweep(data, clock) == {**ALL_STEPS, "failed": 1}
+
+
+def test_failures_of_the_janitor_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard) -> None:
+    """In the metrics of a server, by step, and by the exit status of the command."""
+    log_guard.allow("^a step of the janitor failed: expired")
+    monkeypatch.setattr(janitors, "PAUSE", 0.01)
+    with running(tmp_path, metrics={"token": "s3cret"}, imaging={"workers": 1}) as server:
+        key = server.new_key()
+        slugs = [server.upload(key, pictures.jpeg(), expiration="1d").json()["slug"] for _ in range(3)]
+        with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+            when = f"WHEN OLD.slug = '{slugs[0]}'"
+            connection.execute(
+                f"CREATE TRIGGER busy BEFORE DELETE ON images {when} BEGIN SELECT RAISE(ABORT, 'busy'); END"
+            )
+        server.clock.advance(DAY)
+        eventually(lambda: len(server.files("blobs")) == 1)
+        told = 'iuserver_janitor_failures_total{step="expired"}'
+        eventually(lambda: told in server.get("/metrics", "s3cret").text)
+        assert 'iuserver_swept_total{kind="expired"} 2.0' in server.get("/metrics", "s3cret").text
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection, connection:
+        connection.execute("UPDATE images SET expires_at = 1")
+    swept = command("sweep", "--data", str(tmp_path))
+    assert (swept.returncode, json.loads(swept.stdout)["failed"]) == (1, 1)
+    assert "a step of the janitor failed: expired" in swept.stderr
+
+
 # In the server
 
 
 def test_the_server_sweeps_in_the_background_and_a_failure_does_not_end_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard
 ) -> None:
-    log_guard.allow("^a step of the janitor failed$")
+    log_guard.allow("^a step of the janitor failed: expired$")
     monkeypatch.setattr(janitors, "PAUSE", 0.01)
     failures = iter([True])
     delete_expired = Janitor._delete_expired
 
-    async def failing_once(self: Janitor) -> int:
+    async def failing_once(self: Janitor, report: Report) -> int:
         if next(failures, False):
             raise RuntimeError("the first time")
-        return await delete_expired(self)
+        return await delete_expired(self, report)
 
     monkeypatch.setattr(Janitor, "_delete_expired", failing_once)
     with running(tmp_path, imaging={"workers": 1}) as server:
