@@ -82,10 +82,12 @@ class ChunkedBody:
         if part:
             parts.append(part)
         end = data[position : position + 2]
-        if self._left or len(end) < 2:
+        if self._left:
             return position
-        if end != b"\r\n":
+        if not b"\r\n".startswith(end):
             raise Fault("bad_body", "A chunk is longer than it says")
+        if len(end) < 2:
+            return position
         self._in_data = False
         return position + 2
 

@@ -192,6 +192,7 @@ class Connection(asyncio.BufferedProtocol):
             self._wait(prepared, self._prepared)
         elif self._exchange is exchange and self._body:
             self._want_body(exchange)
+            self._deliver(exchange, self._body)
 
     def _prepared(self, future: asyncio.Future[None]) -> None:
         """The handler has seen the head."""

@@ -48,7 +48,10 @@ class Exchange(HTTPConnection):
         headers: HTTPHeaders,
         chunk: bytes | None = None,
     ) -> asyncio.Future[None]:
-        """Send the head, and what there is of the body. Raises ValueError for a header that would end its line."""
+        """Send the head, and what there is of the body.
+
+        Raises ValueError for a length that is none, and for a header that would end its line.
+        """
         assert isinstance(start_line, ResponseStartLine)
         self._frame(start_line.code, headers)
         self._say_what_becomes_of_the_connection(headers)
@@ -106,7 +109,7 @@ class Exchange(HTTPConnection):
         if not answers.has_body(self.request.start_line.method, status):
             self._left = 0
         elif "Content-Length" in headers:
-            self._left = int(headers["Content-Length"])
+            self._left = _length(headers["Content-Length"])
         elif self.request.start_line.version == "HTTP/1.1":
             headers["Transfer-Encoding"] = "chunked"
             self._chunked = True
@@ -127,3 +130,9 @@ class Exchange(HTTPConnection):
                 self._connection.abort()
                 raise HTTPOutputError("The answer is longer than its Content-Length")
         return answers.chunk(chunk) if self._chunked else chunk
+
+
+def _length(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no Content-Length")
+    return int(text)

@@ -56,7 +56,7 @@ def parse(head: bytes) -> Request:
     if method not in METHODS:
         raise Fault("not_implemented", "This method is not implemented")
     if not target.isascii():  # as some clients send a file's name
-        target = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0], target)
+        target = _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], target)
         head = method + b" " + target + head[match.end(2) :]
     headers = _Fields(head).headers
     start_line = RequestStartLine(method.decode(), target.decode(), f"HTTP/{version.decode()}")
