@@ -335,7 +335,7 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse(self, fault: Fault) -> None:
         """Answer a request that no handler gets, or that goes wrong half way; nothing behind it is looked at."""
         self._server.count_refusal(fault.code)
-        log.info("Malformed HTTP message from %s: %s", self.context, fault.message)
+        log.debug("malformed request from %s: %s", self.context, fault.message)
         begun = self._exchange is not None and self._exchange.begun
         self._let_go()
         if not begun:

@@ -119,6 +119,26 @@ def test_a_commit_that_dies_between_two_steps_is_settled(with_steps: Any, writes
     with_steps(work)
 
 
+def test_an_account_that_cannot_be_settled_holds_up_no_other(with_steps: Any) -> None:
+    """Whatever is wrong with it: here what it says is under way names no image."""
+
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        second = replace(ACCOUNT, id="a2", email="two@example.org", key_hash=b"2" * 32)
+        await other.add_account(second)
+        die_after(dying, 2)
+        charge = replace(CHARGE, account_id="a2", key_hash=second.key_hash)
+        with pytest.raises(Died):
+            await dying.commit_upload(replace(image(2), account_id="a2"), charge)
+        damaged = {"pending": [{"at": 1}], "burying": [{"at": 1}]}
+        await other._store.accounts.update_one({"_id": "a1"}, {"$set": damaged})
+        assert await other.unsettled(FAR) == 3
+        with pytest.raises(KeyError):
+            await other.settle(FAR, 9)
+        assert await other.unsettled(FAR) == 2, "the other account's is settled"
+
+    with_steps(work)
+
+
 @pytest.mark.parametrize("writes", [3, 4])
 def test_a_repeat_finds_the_upload_whose_process_died_before_it_was_settled(with_steps: Any, writes: int) -> None:
     async def work(dying: MongoCatalog, other: MongoCatalog) -> None:

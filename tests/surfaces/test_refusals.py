@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -44,14 +46,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def behind_nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """nginx with the configuration that the project ships, but for its ports and paths."""
+    with proxied(server, tmp_path_factory.mktemp("nginx")) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def proxied(server: RunningServer, folder: Path, **changes: str) -> Iterator[str]:
+    """nginx with the configuration that the project ships, but for its ports and paths, and what `changes` has."""
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    folder = tmp_path_factory.mktemp("nginx")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     text = CONFIGURATION.read_text().replace("127.0.0.1:8080", server.url.removeprefix("http://"))
     text = text.replace("127.0.0.1:8081", f"127.0.0.1:{port}").replace("/tmp/iuserver-nginx.pid", f"{folder}/pid")
+    for name, value in changes.items():
+        text, count = re.subn(rf"\b{name} [^;]*;", f"{name} {value};", text)
+        assert count == 1
     (folder / "nginx.conf").write_text(text)
     command = [nginx, "-c", f"{folder}/nginx.conf", "-p", str(folder), "-g", "daemon off;"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
@@ -80,6 +90,26 @@ def refusals(url: str, key: str, body: tuple[bytes, dict[str, str]], number: int
 
     with ThreadPoolExecutor(4) as threads:
         return Counter(threads.map(one, range(number)))
+
+
+def test_one_address_has_so_many_requests_under_way(server: RunningServer, tmp_path: Path) -> None:
+    """nginx refuses one more as iuserver would; it has room again when one of them has ended."""
+    head = request_head(server.new_key(), {"Content-Type": "multipart/form-data; boundary=b"}, len(BODY[0]))
+    with proxied(server, tmp_path, limit_conn="addresses 2") as url, contextlib.ExitStack() as stack:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(2):
+            stack.enter_context(socket.create_connection((host, int(port)), DEADLINE)).sendall(head)
+
+        def status() -> int:
+            return requests.get(f"{url}/healthz", timeout=DEADLINE).status_code
+
+        eventually(lambda: status() == 503)
+        refused = requests.get(f"{url}/healthz", timeout=DEADLINE)
+        assert refused.json() == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
+        assert refused.headers["Retry-After"] == "5"
+        assert refused.headers["Content-Type"] == "application/json"
+        stack.close()
+        eventually(lambda: status() == 200)
 
 
 def exhausted(server: RunningServer) -> str:

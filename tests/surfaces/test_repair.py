@@ -408,7 +408,7 @@ def test_failures_of_the_janitor_are_told(tmp_path: Path, monkeypatch: pytest.Mo
         eventually(lambda: len(server.files("blobs")) == 1)
         told = 'iuserver_janitor_failures_total{step="expired"}'
         eventually(lambda: told in server.get("/metrics", "s3cret").text)
-        assert 'iuserver_swept_total{kind="expired"} 2.0' in server.get("/metrics", "s3cret").text
+        eventually(lambda: 'iuserver_swept_total{kind="expired"} 2.0' in server.get("/metrics", "s3cret").text)
     with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection, connection:
         connection.execute("UPDATE images SET expires_at = 1")
     swept = command("sweep", "--data", str(tmp_path))
