@@ -136,19 +136,22 @@ class Handler(RequestHandler):
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None
 
-    def base_url(self) -> str:
-        """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
+    def base_url(self, *, private: bool | None = None) -> str:
+        """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us.
+
+        `private`: whether nobody else sees it; by default, as the handler's answers are.
+        """
         if self.services.public_url:
             return self.services.public_url
         scheme = self.request.protocol
         if self._trusts(self._peer()):
             scheme = forwarding.scheme(self.request.headers) or scheme
-        host = self._host()
+        host = self._host(self.private if private is None else private)
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
 
-    def _host(self) -> str:
+    def _host(self, private: bool) -> str:
         """What we are called, of the names that the settings allow where they name any.
 
         A client may send X-Forwarded-Host itself, and some proxies pass it on: where no name is known to be ours, it
@@ -158,7 +161,7 @@ class Handler(RequestHandler):
         told = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
         if hosts:
             return next((name for name in (told, own) if name.lower() in hosts), hosts[0])
-        return (told if self.private else "") or own
+        return (told if private else "") or own
 
     def client_address(self) -> str:
         """The address of the client, or of the first proxy on the way to it that we do not trust; "" where there is
