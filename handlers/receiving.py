@@ -76,8 +76,7 @@ class Receiving(Handler):
         return self._taken(chunk) or self._turn()
 
     def _turn(self) -> Awaitable[None] | None:
-        """What to wait for before more is read. Tornado reads on for as long as there is something to read: who sends
-        fast, or many, would keep the loop to themselves."""
+        """What to wait for before more is read: who sends fast, or many, would keep the loop to themselves."""
         return self.services.uploads.turn(self.caller.account.id if self._is_known else "")
 
     @property
@@ -92,7 +91,7 @@ class Receiving(Handler):
             return self.take(chunk)
         except Fault as fault:
             return self.refuse(fault)
-        except Exception:  # Tornado would drop the connection over it: a bug is answered too
+        except Exception:  # the connection would end over it: a bug is answered too
             self.log_exception(*sys.exc_info())
             return self.refuse(Fault("internal", "Internal server error"))
 

@@ -108,7 +108,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         drained, self._drained = self._drained, None
-        self._output_due.clear()
+        if not self._lingering:
+            self._output_due.clear()
         if drained and not drained.done():
             drained.set_result(None)
         self._advance_soon()
@@ -356,7 +357,7 @@ class Connection(asyncio.BufferedProtocol):
         self._output_due.set(TAKEN_SECONDS)
         if self._ended:
             self._transport.close()
-        else:
+        elif not self._transport.is_closing():
             self._transport.write_eof()
             self._read_or_pause()
 
