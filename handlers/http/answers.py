@@ -6,6 +6,7 @@ connection stays (RFC 9112, sections 6.3 and 9.3).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
@@ -29,9 +30,9 @@ def head(start_line: ResponseStartLine, headers: HTTPHeaders) -> bytes:
     return text.encode("latin-1") + b"\r\n\r\n"
 
 
-def chunk(data: bytes) -> bytes:
-    """A part of a chunked body; an empty one would be the last."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+def chunk(data: bytes) -> Sequence[bytes]:
+    """A part of a chunked body, without a copy of it; an empty one would be the last."""
+    return (b"%x\r\n" % len(data), data, b"\r\n") if data else ()
 
 
 def has_body(method: str, status: int) -> bool:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import select
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -287,11 +287,11 @@ class Connection(asyncio.BufferedProtocol):
         """The request that is read or answered at present."""
         return self._exchange
 
-    def write(self, data: bytes) -> asyncio.Future[None]:
-        """Send something of an answer; the future is done when there is room for more."""
+    def write(self, parts: Sequence[bytes]) -> asyncio.Future[None]:
+        """Send something of an answer, in one step; the future is done when there is room for more."""
         if self._lost or self._transport.is_closing():
             return self.closed_future()
-        self._transport.write(data)
+        self._transport.writelines(part for part in parts if part)
         return self._drained or self._server.done
 
     def closed_future(self) -> asyncio.Future[None]:

@@ -7,7 +7,7 @@ another reason: a client is never left with a connection that it takes for open 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
@@ -57,11 +57,11 @@ class Exchange(HTTPConnection):
         self._say_what_becomes_of_the_connection(headers)
         head = answers.head(start_line, headers)
         self.begun = True
-        return self._send(head + self._framed(chunk) if chunk else head)
+        return self._send(head, *self._framed(chunk or b""))
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         """Send more of the body; the future is done when there is room for more."""
-        return self._send(self._framed(chunk))
+        return self._send(*self._framed(chunk))
 
     def finish(self) -> None:
         """The answer is whole. Raises HTTPOutputError where it is shorter than it said."""
@@ -89,8 +89,8 @@ class Exchange(HTTPConnection):
         """Whether the connection still waits for this answer."""
         return self._connection.exchange is self
 
-    def _send(self, data: bytes) -> asyncio.Future[None]:
-        return self._connection.write(data) if self._is_current else self._connection.closed_future()
+    def _send(self, *parts: bytes) -> asyncio.Future[None]:
+        return self._connection.write(parts) if self._is_current else self._connection.closed_future()
 
     def tell_read(self) -> None:
         """All of the request has been read."""
@@ -123,13 +123,14 @@ class Exchange(HTTPConnection):
         elif self.request.start_line.version == "HTTP/1.0":
             headers["Connection"] = "keep-alive"
 
-    def _framed(self, chunk: bytes) -> bytes:
+    def _framed(self, chunk: bytes) -> Sequence[bytes]:
+        """What a part of the body is on the wire."""
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:
                 self._connection.abort()
                 raise HTTPOutputError("The answer is longer than its Content-Length")
-        return answers.chunk(chunk) if self._chunked else chunk
+        return answers.chunk(chunk) if self._chunked else (chunk,)
 
 
 def _length(text: str) -> int:
