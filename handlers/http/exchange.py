@@ -128,7 +128,7 @@ class Exchange(HTTPConnection):
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:
-                self._connection.abort()
+                self.close()
                 raise HTTPOutputError("The answer is longer than its Content-Length")
         return answers.chunk(chunk) if self._chunked else (chunk,)
 

@@ -66,6 +66,7 @@ class HttpServer:
         self.done: asyncio.Future[None] = self._loop.create_future()
         self.done.set_result(None)
         self._draining = False
+        self._closed = False
         self._listening: list[socket.socket] = []
         self._held: Counter[str] = Counter()
         self._open: set[Connection] = set()
@@ -92,6 +93,7 @@ class HttpServer:
     async def close(self) -> None:
         """Drain, and close all connections at once."""
         self.drain()
+        self._closed = True
         self._lingering.close()
         if self._opening:
             await asyncio.wait(self._opening)
@@ -170,6 +172,10 @@ class HttpServer:
         return self.refuse() if self.is_pressed() and _is_upload(connection) else None
 
     def _serve(self, connection: socket.socket, context: Context) -> None:
+        if self._closed:
+            connection.close()
+            self._count(context.client, -1)
+            return
         task = self._loop.create_task(self._connect(connection, context))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
