@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import logging
 import re
-import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
-from handlers import forwarding, http1, replies
+from handlers import forwarding, replies
 from handlers.addresses import masked, parsed
+from handlers.http.exchange import Exchange
+from handlers.http.ids import new_request_id
 from iuserver.accounts import Accounts
 from iuserver.errors import ClientGone, Code, Fault
 from iuserver.library import Library
@@ -141,19 +141,22 @@ class Handler(RequestHandler):
         scheme, _, key = self.request.headers.get("Authorization", "").partition(" ")
         return key.strip() if scheme.lower() == "bearer" else None
 
-    def base_url(self) -> str:
-        """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us."""
+    def base_url(self, *, private: bool | None = None) -> str:
+        """What links in answers begin with: the setting, or what the client (or a trusted proxy) called us.
+
+        `private`: whether nobody else sees it; by default, as the handler's answers are.
+        """
         if self.services.public_url:
             return self.services.public_url
         scheme = self.request.protocol
         if self._trusts(self._peer()):
             scheme = forwarding.scheme(self.request.headers) or scheme
-        host = self._host()
+        host = self._host(self.private if private is None else private)
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
 
-    def _host(self) -> str:
+    def _host(self, private: bool) -> str:
         """What we are called, of the names that the settings allow where they name any.
 
         A client may send X-Forwarded-Host itself, and some proxies pass it on: where no name is known to be ours, it
@@ -163,7 +166,7 @@ class Handler(RequestHandler):
         told = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
         if hosts:
             return next((name for name in (told, own) if name.lower() in hosts), hosts[0])
-        return (told if self.private else "") or own
+        return (told if private else "") or own
 
     def client_address(self) -> str:
         """The address of the client, or of the first proxy on the way to it that we do not trust; "" where there is
@@ -173,16 +176,20 @@ class Handler(RequestHandler):
             address = hops.pop()
         return address
 
+    @property
+    def exchange(self) -> Exchange:
+        """This request and its answer, as the connection knows them."""
+        return cast(Exchange, self.request.connection)
+
     def is_client_here(self) -> bool:
         """Whether an answer can still reach the client: asked right before something is stored, counted or charged."""
-        return http1.is_client_here(self.request)
+        return self.exchange.is_client_here()
 
     def _peer(self) -> str:
         return self.request.remote_ip or ""
 
     def _trusts(self, address: str) -> bool:
-        connection: Any = self.request.connection
-        if connection and connection.context.address_family == socket.AF_UNIX and address == self._peer():
+        if self.exchange.context.address_family == socket.AF_UNIX and address == self._peer():
             return True
         return self.services.trusts(address)
 
@@ -249,15 +256,6 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self.services.active.discard(self)
-
-
-_process = secrets.token_hex(4)
-_requests = itertools.count()
-
-
-def new_request_id() -> str:
-    """A name for a request, unique enough to find it in the log; no secret, so it costs no call for randomness."""
-    return f"{_process}{next(_requests):08x}"
 
 
 def _as_fault(status: int) -> Fault:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tornado import httputil
-
 LONGEST = 512
 """Characters of a text that is remembered; real ones are shorter."""
 
@@ -32,11 +30,3 @@ class _Results(dict[str, T]):
 def remembered(most: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
     """A decorator: at most so many results of a function of a text are remembered, those of long texts never."""
     return lambda function: _Results(function, most).__getitem__
-
-
-def _header_name(name: str) -> str:
-    return "-".join([word.capitalize() for word in name.split("-")])
-
-
-# Tornado's own cache keeps a thousand header names of any length.
-vars(httputil)["_normalize_header"] = remembered(1000)(_header_name)

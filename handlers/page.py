@@ -77,5 +77,6 @@ class FormPage(Page):
 
     async def admit(self) -> None:
         """Raises Fault("forbidden") for a form that a page of another site sends."""
-        if self.request.method == "POST" and is_cross_site(self.request.headers, self.base_url(), by_cookie=False):
+        own_url = self.base_url(private=True)  # compared, and shown to nobody
+        if self.request.method == "POST" and is_cross_site(self.request.headers, own_url, by_cookie=False):
             raise Fault("forbidden", "This can be done on our own pages only, not from another site")

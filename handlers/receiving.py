@@ -12,15 +12,13 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable
-from typing import Any
 
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
-from handlers import http1
 from handlers.base import Handler, Services
-from iuserver.errors import ClientGone, Fault
+from iuserver.errors import Fault
 from iuserver.records import Caller
 
 NO_LIMIT = 1 << 62
@@ -49,7 +47,6 @@ class Receiving(Handler):
     def initialize(self, services: Services) -> None:
         super().initialize(services)
         self.refused = False
-        self._prepared = False
         self.body = bytearray()
         self.received = 0
         self._began = asyncio.get_running_loop().time()
@@ -59,12 +56,6 @@ class Receiving(Handler):
         self._timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
-        connection: Any = self.request.connection
-        connection.set_max_body_size(NO_LIMIT)  # what is too large we say ourselves: Tornado would append a 400
-        http1.check_framing(self.request)
-        http1.normalize(self.request)
-        if not self.is_client_here():
-            raise ClientGone
         try:
             if self.request.method not in self.allowed_methods():
                 raise Fault("method_not_allowed", "This method is not allowed here")
@@ -74,10 +65,9 @@ class Receiving(Handler):
         except Fault as fault:
             await self.refuse(fault)
         else:
-            if "Transfer-Encoding" in self.request.headers or self.declared_size():
+            if self.exchange.request.has_body:
                 self.watch_pace()
-                self.request._body_future.add_done_callback(lambda _: self.stop_watching())
-        self._prepared = True
+                self.exchange.set_read_callback(self.stop_watching)
 
     async def admit(self) -> None:
         """What must hold before the body is read. Raises Fault."""
@@ -97,8 +87,7 @@ class Receiving(Handler):
         return self._taken(chunk) or self._turn()
 
     def _turn(self) -> Awaitable[None] | None:
-        """What to wait for before more is read. Tornado reads on for as long as there is something to read: who sends
-        fast, or many, would keep the loop to themselves."""
+        """What to wait for before more is read: who sends fast, or many, would keep the loop to themselves."""
         return self.services.uploads.turn(self.caller.account.id if self._is_known else "")
 
     @property
@@ -113,7 +102,7 @@ class Receiving(Handler):
             return self.take(chunk)
         except Fault as fault:
             return self.refuse(fault)
-        except Exception:  # Tornado would drop the connection over it: a bug is answered too
+        except Exception:  # the connection would end over it: a bug is answered too
             self.log_exception(*sys.exc_info())
             return self.refuse(Fault("internal", "Internal server error"))
 
@@ -168,12 +157,13 @@ class Receiving(Handler):
         self.release()
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
-        waits = http1.waits_for_continue(self.request.headers) and not self.received
+        if fault.code in ENDING:
+            self.set_header("Connection", "close")
+        waits = self.exchange.request.expects_continue and not self.received
         if not waits:
             self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
             if fault.code not in ENDING and self._is_nearly_read():
                 return
-        http1.close_after_answer(self.request)
         with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
             await (self.finish() if waits else self.flush())
 
@@ -195,16 +185,9 @@ class Receiving(Handler):
     def _give_up(self) -> None:
         """End the connection of a body that does not come to its end; an answer that waited for it goes out first."""
         if self.refused and not self._headers_written:
-            http1.close_after_answer(self.request)
             self.finish()
         else:
-            connection: Any = self.request.connection
-            connection.close()
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        if not self._prepared:  # the body has not been read, so Tornado closes
-            http1.close_after_answer(self.request)
-        super().write_error(status_code, **kwargs)
+            self.exchange.close()
 
     def release(self) -> None:
         """Let go of what the request held; safe to repeat. Handlers add their own."""

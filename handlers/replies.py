@@ -39,6 +39,7 @@ STATUS: dict[Code, tuple[int, int]] = {
     "forbidden": (403, -32603),
     "not_found": (404, -32004),
     "method_not_allowed": (405, -32601),
+    "not_implemented": (501, -32601),
     "slug_taken": (409, -32602),
     "name_taken": (409, -32602),
     "idempotency_conflict": (409, -32602),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from tornado.httputil import HTTPServerRequest
 from tornado.web import Application
 
-from handlers import http1
 from handlers.base import Handler, Services, log_request
 from handlers.images import ImageHandler
 from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
@@ -44,18 +41,10 @@ ROUTES: list[tuple[str, type[Handler]]] = [
 OPERATORS_ROUTES: list[tuple[str, type[Handler]]] = [(r"/metrics", MetricsHandler)]
 
 
-class Site(Application):
-    """The routes, which are found by the path of a whole address, too."""
-
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        http1.resolve_target(request)
-        return super().find_handler(request, **kwargs)
-
-
 def application(services: Services, routes: list[tuple[str, type[Handler]]] = ROUTES) -> Application:
     """The routes as a Tornado application over the use cases."""
     arguments = {"services": services}
-    return Site(
+    return Application(
         [(path, handler, arguments) for path, handler in routes],
         default_handler_class=NotFound,
         default_handler_args=arguments,

@@ -32,6 +32,7 @@ Code = Literal[
     "forbidden",
     "not_found",
     "method_not_allowed",
+    "not_implemented",
     "slug_taken",
     "name_taken",
     "idempotency_conflict",

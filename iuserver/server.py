@@ -19,11 +19,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TextIO
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
 from handlers.base import Services
-from handlers.connections import HEAD_BYTES, IDLE_SECONDS, BoundedServer
+from handlers.http.server import HttpServer
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
 from iuserver.backends import Clock, StartError, group_of, keeper_of, open_blobs, open_catalog, presigns_of
@@ -49,6 +48,8 @@ CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
 TURNS_A_WORKER = 4
 """Bodies that have their turn, one in a worker and the others at its door: so that no worker waits for the loop."""
+IDLE_SECONDS = 75
+"""For so long a connection may wait for a request, or take to send its headers."""
 READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""
 PROTECT_SECONDS = 2.0
@@ -176,8 +177,7 @@ class Server:
     async def stop(self) -> None:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
         self._stopping = True
-        self._http.stop()
-        self._http.conn_params.no_keep_alive = True  # a connection that is open ends with its next answer
+        self._http.drain()
         await self._services.active.ended(self.settings.server.shutdown_seconds)
         await self._stack.aclose()
 
@@ -323,21 +323,15 @@ class Server:
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         self._listen_for_operators(stack)
-        self._http = BoundedServer(
-            application(self._services),
-            chunk_size=CHUNK,
-            max_header_size=HEAD_BYTES,
-            idle_connection_timeout=IDLE_SECONDS,
-        )
+        self._http = HttpServer(application(self._services), portion=CHUNK, idle_seconds=IDLE_SECONDS)
         self._http.max_connections, self._http.per_address = self._bounds_of_connections()
         self._http.is_trusted = self._services.trusts
         self._http.is_pressed = self._services.uploads.queue.is_pressed
         self._http.refuse = self._services.uploads.queue.refuse
         self._http.count_refusal = self._services.metrics.refusal
-        stack.push_async_callback(self._http.close_all_connections)
-        stack.callback(self._http.stop)
+        stack.push_async_callback(self._http.close)
         sockets = self._bind()
-        self._http.add_sockets(sockets)
+        self._http.listen(sockets)
         self.url = self._url_of(sockets[0])
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
         self._services.metrics.gauge(
@@ -353,16 +347,14 @@ class Server:
         if not self.settings.metrics.listen:
             return
         host, _, port = self.settings.metrics.listen.rpartition(":")
-        routes = application(self._services, OPERATORS_ROUTES)
-        http = HTTPServer(routes, max_header_size=HEAD_BYTES, idle_connection_timeout=IDLE_SECONDS)
+        http = HttpServer(application(self._services, OPERATORS_ROUTES), idle_seconds=IDLE_SECONDS)
         try:
             sockets = bind_sockets(int(port), host.strip("[]"))
         except OSError as error:
             raise StartError(f"metrics.listen: cannot listen on {host}:{port}: {error.strerror}") from error
-        http.add_sockets(sockets)
+        http.listen(sockets)
         self.metrics_url = f"http://{host}:{sockets[0].getsockname()[1]}/metrics"
-        stack.push_async_callback(http.close_all_connections)
-        stack.callback(http.stop)
+        stack.push_async_callback(http.close)
 
     async def _ready(self) -> dict[str, bool]:
         """What an upload needs, and whether it is there."""

@@ -22,7 +22,6 @@ ALLOWED_LOG_LINES = [
     r"^request$",  # the access log
     r"^workers are confined without ",  # on a kernel that lacks a part
     r"^swept: ",  # the janitor, when a test has set the clock forward
-    r"^Malformed HTTP message from ",
 ]
 
 

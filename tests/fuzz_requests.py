@@ -119,7 +119,7 @@ class Fuzzer:
             self.findings.append(f"no answer to {request[:2000]!r}")
             return False
         self.statuses[status] += 1
-        if status.startswith("5") and status not in ("502", "503"):
+        if status.startswith("5") and status not in ("501", "502", "503"):
             self.findings.append(f"{status} to {request[:2000]!r}")
         return self.random.random() < 0.9
 
@@ -142,6 +142,10 @@ class Fuzzer:
         key = self.key if chance() < 0.7 else self.random.choice(["", "iu_live_x", "\u00e9", "x" * 3000])
         headers["Authorization"] = f"{self.random.choice(['Bearer', 'Bearer', 'bearer', 'Basic', ''])} {key}"
         headers.update(item for item in self.random.sample(HEADERS, 2) if chance() < 0.15)
+        if in_chunks := chance() < 0.15:
+            body = self._chunks(body)
+            headers["Transfer-Encoding"] = "chunked"
+            del headers["Content-Length"]
         lines = [f"{self.random.choice(METHODS)} {self.random.choice(PATHS)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + body
@@ -150,7 +154,17 @@ class Fuzzer:
         if chance() < 0.05:
             return self._mutated(request), False
         # A length that is not the body's leaves the two sides with different ideas of where a request ends.
-        return request, headers["Content-Length"] == str(len(body)) and "Transfer-Encoding" not in headers
+        sized = headers.get("Content-Length") == str(len(body)) and "Transfer-Encoding" not in headers
+        return request, in_chunks != sized
+
+    def _chunks(self, body: bytes) -> bytes:
+        """A body in chunks of any size, with what may stand between and behind them."""
+        coded, place = b"", 0
+        while place < len(body):
+            chunk = body[place : place + self.random.choice([1, 7, 100, 5000])]
+            coded += b"%x%b\r\n%b\r\n" % (len(chunk), self.random.choice([b"", b"", b";a=b"]), chunk)
+            place += len(chunk)
+        return coded + b"0\r\n" + self.random.choice([b"", b"A: b\r\n"]) + b"\r\n"
 
     def _body(self) -> tuple[bytes, str]:
         parts = [self._file()]

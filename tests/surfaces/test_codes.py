@@ -120,6 +120,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "not_found": lambda server: server.get("/f/aaaaaaaa.jpg"),
     "method_not_allowed": lambda server: requests.put(f"{server.url}/healthz", timeout=DEADLINE),
+    "not_implemented": lambda server: requests.request("BREW", f"{server.url}/healthz", timeout=DEADLINE),
     "slug_taken": lambda server: twice(server, lambda key: server.upload(key, pictures.jpeg(), custom_slug="mine")),
     "name_taken": lambda server: twice(server, lambda key: post(server, "/api/folders", key, "same")),
     "idempotency_conflict": conflict,

@@ -104,7 +104,7 @@ def test_one_address_has_a_share_of_the_connections(tmp_path: Path) -> None:
 
 
 def test_who_takes_no_answers_loses_the_connection(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.connections.TAKEN_SECONDS", 0.3)
+    monkeypatch.setattr("handlers.http.connection.TAKEN_SECONDS", 0.3)
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.connect(server.address)
@@ -177,7 +177,7 @@ def test_under_pressure_a_connection_ends_with_its_answer(tmp_path: Path) -> Non
 def test_when_many_were_refused_the_first_of_them_is_let_go_and_each_has_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.connections.MOST_LINGERING", 2)
+    monkeypatch.setattr("handlers.http.lingering.MOST_LINGERING", 2)
     with (
         running(tmp_path, imaging={"workers": 1}, server={"max_connections": 1}) as server,
         contextlib.ExitStack() as all_,

@@ -133,7 +133,7 @@ def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str
 def test_a_reader_who_takes_nothing_for_long_loses_the_connection(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.connections.TAKEN_SECONDS", 0.2)
+    monkeypatch.setattr("handlers.http.connection.TAKEN_SECONDS", 0.2)
     larger_than_buffers = pictures.png(pictures.noise(2400, 2000), compress_level=0)
     url = server.upload(server.new_key("pro"), larger_than_buffers).json()["direct_url"]
     with socket.socket() as reader:
@@ -179,7 +179,7 @@ def test_what_has_no_route_or_no_such_method_is_told_in_json(server: RunningServ
         ("GET", "/api/upload", "OPTIONS, POST"),
         ("POST", "/api/quota", "GET, OPTIONS"),
         ("DELETE", "/f/aaaaaaaa.png", "GET, HEAD, OPTIONS"),
-        ("BREW", "/healthz", "GET, HEAD"),
+        ("OPTIONS", "/healthz", "GET, HEAD"),
     ):
         refused = requests.request(method, server.url + path, headers=bearer(server.new_key()), timeout=DEADLINE)
         assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed"), path

@@ -33,8 +33,6 @@ LOOK = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 SMALL = 46 * 1024
 LARGE = 4 << 20
 
-waits = pytest.mark.xfail(strict=True, reason="waits for a connection of our own")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -218,7 +216,6 @@ def wait_until_idle(server: RunningServer) -> None:
 # An end of input
 
 
-@waits
 @pytest.mark.parametrize("path", ["/healthz", "/nothing", "/api/quota"])
 def test_a_client_that_has_said_all_it_will_is_answered(server: RunningServer, wire: Conversation, path: str) -> None:
     with busy(server):
@@ -236,7 +233,6 @@ UPLOADS: dict[str, Callable[[RunningServer, str], bytes]] = {
 }
 
 
-@waits
 @pytest.mark.parametrize("kind", UPLOADS)
 def test_an_upload_behind_which_the_input_ends_is_stored_charged_and_answered(
     server: RunningServer, wire: Conversation, kind: str
@@ -250,7 +246,6 @@ def test_an_upload_behind_which_the_input_ends_is_stored_charged_and_answered(
     assert (used(server, key), stored(server, key)) == (1, 1)
 
 
-@waits
 def test_a_view_behind_which_the_input_ends_is_counted_and_shown(server: RunningServer, wire: Conversation) -> None:
     image = burn(server)
     with busy(server):
@@ -260,7 +255,6 @@ def test_a_view_behind_which_the_input_ends_is_counted_and_shown(server: Running
     assert views(server, image) == 1
 
 
-@waits
 def test_all_of_what_was_pipelined_before_the_end_is_answered(server: RunningServer, wire: Conversation) -> None:
     image, key = burn(server), server.new_key()
     with busy(server):
@@ -271,7 +265,6 @@ def test_all_of_what_was_pipelined_before_the_end_is_answered(server: RunningSer
     assert wire.rest() == b""
 
 
-@waits
 def test_a_large_answer_to_a_half_closed_client_comes_whole(server: RunningServer, wire: Conversation) -> None:
     data = pictures.png(pictures.noise(1800, 1800))  # nine megabytes: more than a socket's buffers hold
     image = server.upload(server.new_key("pro"), data).json()
@@ -413,7 +406,7 @@ REFUSALS: dict[str, tuple[bytes, int]] = {
     "a wrong key": (get("/api/quota", Authorization="Bearer iu_live_wrong"), 401),
     "a page of elsewhere": (get("/mcp", Origin="https://elsewhere.example"), 403),
     "a method of another route": (LOOK.replace(b"GET", b"DELETE"), 405),
-    "a method that nobody has": (LOOK.replace(b"GET", b"BREW"), 405),
+    "a method that nobody has": (LOOK.replace(b"GET", b"BREW"), 501),
     "a HEAD of nothing": (get("/nothing").replace(b"GET", b"HEAD"), 404),
     "a path that is no text": (get("/u/%ff"), 404),
     "an upload without a key": (UPLOAD_WITHOUT_KEY + b"x" * SMALL, 401),
@@ -584,21 +577,18 @@ def test_a_body_comes_in_chunks_of_any_size(server: RunningServer, wire: Convers
     assert [wire.answer().status for _ in range(2)] == [200, 200]
 
 
-@waits
 @pytest.mark.parametrize("extension", [b";a=b", b" ; a", b';a="q;\\"x"', b";" + b"x" * 200])
 def test_chunks_may_have_extensions(server: RunningServer, wire: Conversation, extension: bytes) -> None:
     wire.send(chunked_of(server.new_key(), chunks_of(multipart(PICTURE)[0]), extension=extension) + LOOK)
     assert [wire.answer().status for _ in range(2)] == [200, 200]
 
 
-@waits
 @pytest.mark.parametrize("trailer", [b"X-Checksum: 1\r\n", b"A: 1\r\nB: 2\r\n"])
 def test_a_body_in_chunks_may_have_trailers(server: RunningServer, wire: Conversation, trailer: bytes) -> None:
     wire.send(chunked_of(server.new_key(), chunks_of(multipart(PICTURE)[0]), trailer) + LOOK)
     assert [wire.answer().status for _ in range(2)] == [200, 200]
 
 
-@waits
 def test_a_trailer_is_no_header(server: RunningServer, wire: Conversation) -> None:
     trailer = b"Accept: text/plain\r\nConnection: close\r\nContent-Length: 9\r\n"
     wire.send(chunked_of(server.new_key(), [multipart(PICTURE)[0]], trailer) + LOOK)
@@ -607,7 +597,6 @@ def test_a_trailer_is_no_header(server: RunningServer, wire: Conversation) -> No
     assert wire.answer().status == 200
 
 
-@waits
 @pytest.mark.parametrize(
     "end", [b"0" + b";" + b"x" * 100_000, b"0\r\n" + b"A: 1\r\n" * 20_000, b"0\r\nA: " + b"x" * 100_000]
 )
@@ -642,6 +631,8 @@ UNFRAMED: dict[str, tuple[dict[str, str], set[int]]] = {
     "a length in hexadecimal": ({"Content-Length": "0x5"}, {400}),
     "an empty length": ({"Content-Length": ""}, {400}),
     "two lengths": ({"Content-Length": "5, 6"}, {400}),
+    "a length given twice": ({"Content-Length": "5, 5"}, {400}),
+    "two lines of lengths": ({"Content-Length": "5", "content-length": "5"}, {400}),
     "a coding that we do not know": ({"Transfer-Encoding": "gzip"}, {400, 501}),
     "two codings": ({"Transfer-Encoding": "gzip, chunked"}, {400, 501}),
     "chunked twice": ({"Transfer-Encoding": "chunked, chunked"}, {400}),
@@ -665,13 +656,6 @@ def test_what_cannot_be_framed_gets_one_answer_in_json_and_the_connection_ends(
     assert wire.rest() == b""
 
 
-@pytest.mark.parametrize("path", ["/api/upload", "/healthz"])
-def test_a_length_that_is_given_twice_alike_is_one_length(wire: Conversation, path: str) -> None:
-    wire.send(f"DELETE {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\nhello".encode())
-    assert wire.answer().status == 405
-    assert wire.is_open()
-
-
 def test_http_1_0_has_no_chunks(server: RunningServer, wire: Conversation) -> None:
     key = server.new_key()
     wire.send(chunked_of(key, [multipart(PICTURE)[0]]).replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -681,7 +665,6 @@ def test_http_1_0_has_no_chunks(server: RunningServer, wire: Conversation) -> No
     assert used(server, key) == 0
 
 
-@waits
 @pytest.mark.parametrize(
     "head",
     [
@@ -691,9 +674,19 @@ def test_http_1_0_has_no_chunks(server: RunningServer, wire: Conversation) -> No
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
-    ids=["no version", "two spaces", "no colon", "a space before the colon", "no host", "two hosts", "TLS"],
+    ids=[
+        "no version",
+        "two spaces",
+        "no colon",
+        "a space before the colon",
+        "no host",
+        "two hosts",
+        "no target",
+        "TLS",
+    ],
 )
 def test_a_head_that_is_none_is_told_so_in_json_and_the_connection_ends(wire: Conversation, head: bytes) -> None:
     wire.send(head + LOOK)
@@ -766,7 +759,7 @@ def test_a_whole_address_wins_over_the_host_header(server: RunningServer, wire: 
 
 
 @pytest.mark.parametrize(
-    "target", ["http://img.example", "http://img.example?x", "//img.example/healthz", "ftp://img.example/healthz", "x"]
+    "target", ["http://img.example", "http://img.example?x", "//img.example/healthz", "ftp://img.example/healthz"]
 )
 def test_a_target_that_leads_nowhere_is_not_found(wire: Conversation, target: str) -> None:
     wire.send(get(target))

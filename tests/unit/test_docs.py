@@ -79,6 +79,9 @@ TROUBLES = {
     "requests pipelined": "surfaces/test_wire.py::test_what_is_pipelined_behind_a_refusal_is_answered_or_not_begun",
     "a body whose length": "surfaces/test_wire.py::"
     "test_what_cannot_be_framed_gets_one_answer_in_json_and_the_connection_ends",
+    "what is no HTTP/1.1": "surfaces/test_wire.py::test_a_head_that_is_none_is_told_so_in_json_and_the_connection_ends",
+    "a method that no route": "surfaces/test_wire.py::test_what_is_pipelined_behind_a_refusal_is_answered_or_not_begun",
+    "a client that ends its side": "surfaces/test_wire.py::test_a_client_that_has_said_all_it_will_is_answered",
     "more from one address": "surfaces/test_operations.py::test_one_address_has_a_share_of_the_connections",
     "more passwords at once": "surfaces/test_viewing.py::"
     "test_many_right_passwords_at_once_hold_up_no_upload_and_no_other_viewer",
