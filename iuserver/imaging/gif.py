@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iuserver.imaging import icc
+from iuserver.imaging.lzw import count_pixels
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
@@ -41,6 +42,8 @@ MAX_EXTENSIONS = 10_000
 APPLICATION_DATA = 14
 APPLICATION_HEAD = 1024
 MAX_PROFILE = 8 * 1024 * 1024
+# Of an image that is cut off its codes are read, at three megabytes a second.
+MAX_CUT = 1024 * 1024
 
 FIRST_WINDOW = 1024
 WINDOW = 64 * 1024
@@ -106,11 +109,22 @@ def _image(source: Source, seen: _Walk, limits: Limits, start: int) -> int | Non
     if len(data) < 2 or data[0] not in CODE_SIZES or not data[1]:
         broken(f"frame {seen.frames} has no picture data, or data of a wrong kind")
     stop = _end_of_blocks(source, code_size + 1)
-    if stop is None:
-        broken(f"it ends in the middle of frame {seen.frames}, as an interrupted download does")
-    seen.pieces += [seen.control, (start, stop)]
+    pieces: list[Piece] = [(start, stop)] if stop else _ended(source, seen, start, code_size, width * height)
+    seen.pieces += [seen.control, *pieces]
     seen.control = None
     return stop
+
+
+def _ended(source: Source, seen: _Walk, start: int, code_size: int, pixels: int) -> list[Piece]:
+    """An image that is cut off behind its last pixel, which browsers show whole, with its sub-blocks ended."""
+    position, data, last, size = code_size + 1, bytearray(), 0, source.size
+    while position < size and len(data) < MAX_CUT:
+        last, position = position, position + 1 + source.at(position, 1)[0]
+        data += source.at(last + 1, position - last - 1)
+    if position < size or count_pixels(data, source.at(code_size, 1)[0], pixels) < pixels:
+        broken(f"it ends in the middle of frame {seen.frames}, as an interrupted download does")
+    rest = (last + 1, size)
+    return [(start, last), bytes([size - last - 1]), rest, b"\0"] if last + 1 < size else [(start, last), b"\0"]
 
 
 def _frame(seen: _Walk, limits: Limits, place: tuple[int, int], sides: tuple[int, int]) -> None:

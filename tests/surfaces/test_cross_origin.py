@@ -105,7 +105,7 @@ def test_a_preflight_allows_every_method_so_that_a_405_can_be_read(server: Runni
         ("GET", "/api/quota", "", 401),
         ("POST", "/api/upload", "right", 400),
         ("PUT", "/api/quota", "right", 405),
-        ("BREW", "/api/quota", "right", 405),
+        ("BREW", "/api/quota", "right", 501),
         ("GET", "/api/images/slugslug", "right", 404),
         ("GET", "/api/images?limit=0", "right", 400),
         ("GET", "/api/nothing", "", 404),

@@ -16,8 +16,10 @@ from PIL import Image, ImageCms, ImageSequence
 
 from iuserver.errors import Fault
 from iuserver.imaging import gif
+from iuserver.imaging.lzw import count_pixels
 from iuserver.imaging.plan import Limits
 from iuserver.imaging.source import Source
+from tests import pictures
 from tests.pictures import icc_profile
 
 LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=2000, max_scans=100)
@@ -461,7 +463,9 @@ def test_a_beginning_of_a_file_is_refused_unless_it_ends_between_frames(sample):
     between = {
         size for stop, start in zip(stops, [*images[1:], len(sample)], strict=True) for size in range(stop, start + 10)
     }
-    assert ends == {size for size in between if size < len(sample)}
+    behind_the_last_pixel = {stop - missing for stop in stops for missing in range(1, 5)}
+    between = {size for size in between if size < len(sample)}
+    assert between | {stop - 1 for stop in stops} <= ends <= between | behind_the_last_pixel
 
 
 def frames_of(data: bytes) -> list[tuple[int, int]]:
@@ -513,6 +517,29 @@ def test_a_file_that_is_cut_in_a_frame_is_refused_by_the_number_of_the_frame():
         gif.walk(Source(TWO + image(0, 0, 4, 4)[:-4]), LIMITS)
 
 
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_file_that_is_cut_behind_its_last_pixel_gets_the_end_of_its_blocks(missing):
+    data = strip(pictures.gif(pictures.noise(40, 30, "L")))
+    clean = strip(data[: -1 - missing])
+    assert by_pillow(clean) == by_pillow(data)
+    assert strip(clean) == clean
+    assert refusal(data[:-9]) == "broken_image"
+
+
+@pytest.mark.parametrize("codes", [b"\x80\x00\x82\x83\x84", b"\x80\x00\x83", b"\x80\x82", b"\x80\x00\x81" + bytes(9)])
+def test_codes_that_make_no_sense_make_no_pixels(codes):
+    assert count_pixels(codes, 7, 10) == {5: 1 + 2 + 3 + 4, 3: 1, 2: 0, 12: 1}[len(codes)]
+
+
+@pytest.mark.parametrize("side", [1, 3, 40, 300])
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_codes_are_counted_as_pillow_writes_them(side, mode):
+    data = strip(pictures.gif(pictures.noise(side, side, "L").convert(mode)))
+    start = data.index(b"," + bytes(4)) + 10
+    packed = b"".join(gif._sub_blocks(Source(data), (start + 1 - gif.APPLICATION_DATA, len(data)), len(data)))
+    assert count_pixels(packed, data[start], 1 << 40) == side * side
+
+
 def test_bytes_behind_a_profile_go():
     assert strip(TWO + icc(icc_profile() + MARKER * 60) + TRAILER) == TWO + icc(icc_profile()) + TRAILER
 
@@ -523,7 +550,7 @@ def test_bytes_behind_a_profile_go():
         screen(4, 4) + TRAILER,
         screen(4, 4) + loop(1) + control() + TRAILER,
         screen(4, 4) + image(0, 0, 4, 4, data=b"\0") + TRAILER,
-        screen(4, 4) + image(0, 0, 4, 4, data=b"\xff" + bytes(200)) + TRAILER,
+        screen(4, 4) + image(0, 0, 4, 4, data=b"\xff" + bytes(10)) + TRAILER,
         screen(4, 4, b"88a") + image(0, 0, 4, 4) + TRAILER,
     ],
     ids=[
