@@ -190,7 +190,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(Fault("bad_body", f"The request is not valid: {error}"))
             return
         if body.complete:
-            self._awaited = prepared and asyncio.ensure_future(prepared)
+            self._awaited = None if prepared is None else asyncio.ensure_future(prepared)
             self._end_request(exchange)  # nothing comes that would have to wait for the handler
         elif prepared is not None:
             self._wait(prepared, self._prepared)
