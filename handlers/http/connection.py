@@ -122,8 +122,10 @@ class Connection(asyncio.BufferedProtocol):
             self._drained.set_exception(StreamClosedError())
             self._drained.exception()
         self._server.closed(self)
-        if self._awaited is None:
-            self._tell_gone()  # else when the handler gets to it
+        if self._awaited is None or self._awaited.done():
+            self._tell_gone()
+        elif self._body is None:  # a handler is told when it is prepared, or holds a portion no more
+            self._awaited.add_done_callback(lambda _: self._tell_gone())
 
     # Reading.
 
@@ -188,12 +190,13 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(Fault("bad_body", f"The request is not valid: {error}"))
             return
         if body.complete:
+            self._awaited = None if prepared is None else asyncio.ensure_future(prepared)
             self._end_request(exchange)  # nothing comes that would have to wait for the handler
-        if prepared is not None:
+        elif prepared is not None:
             self._wait(prepared, self._prepared)
-        elif self._exchange is exchange and self._body:
+        else:
             self._want_body(exchange)
-            self._deliver(exchange, self._body)
+            self._deliver(exchange, body)
 
     def _prepared(self, future: asyncio.Future[None]) -> None:
         """The handler has seen the head."""
