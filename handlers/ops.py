@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 
-from handlers import replies
-from handlers.api import ApiHandler
-from handlers.receiving import Receiving
+from handlers.api import replies
+from handlers.api.handler import ApiHandler
+from handlers.http.receiving import Receiving
 from iuserver.errors import Fault
 from iuserver.policy import quota_of
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from tornado.web import Application
 
-from handlers.base import Handler, Services, log_request
-from handlers.images import ImageHandler
-from handlers.library import FoldersHandler, ImageRecordHandler, ImagesHandler
-from handlers.mcp import McpHandler
-from handlers.not_found import NotFound
+from handlers.api.images import FoldersHandler, ImageRecordHandler, ImagesHandler
+from handlers.api.upload import UploadHandler
+from handlers.http.base import Handler, Services, log_request
+from handlers.http.not_found import NotFound
+from handlers.http.static import StaticHandler
+from handlers.mcp.endpoint import McpHandler
 from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, QuotaHandler, ReadyHandler
-from handlers.pages import DeleteLinkHandler, ShareHandler
-from handlers.site import StaticHandler
-from handlers.tickets import TicketHandler
-from handlers.upload import UploadHandler
+from handlers.web.file import ImageHandler
+from handlers.web.share import DeleteLinkHandler, ShareHandler
+from handlers.web.ticket import TicketHandler
 
 ROUTES: list[tuple[str, type[Handler]]] = [
     (r"/api/upload", UploadHandler),  # Tornado asks one after the other: what is wanted most comes first
@@ -49,5 +49,5 @@ def application(services: Services, routes: list[tuple[str, type[Handler]]] = RO
         default_handler_class=NotFound,
         default_handler_args=arguments,
         log_function=log_request,
-        template_path=str(Path(__file__).with_name("templates")),
+        template_path=str(Path(__file__).with_name("web") / "templates"),
     )

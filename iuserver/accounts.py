@@ -12,7 +12,7 @@ from string import ascii_letters, digits
 from iuserver.errors import Fault
 from iuserver.gate import TokenBuckets
 from iuserver.ports import Catalog
-from iuserver.records import Account, Allowance, Caller, Door, Plan
+from iuserver.records import Account, Allowance, Caller, Plan, Surface
 
 KEY_PREFIX = "iu_live_"
 KEY_CHARACTERS = 38
@@ -29,13 +29,13 @@ class NewKey:
 
 
 class Accounts:
-    """What can be asked of accounts. `buckets` limits the calls of each by door, `clock` gives unix seconds."""
+    """What can be asked of accounts. `buckets` limits the calls of each by surface, `clock` gives unix seconds."""
 
     def __init__(
         self,
         catalog: Catalog,
         plans: Mapping[str, Plan],
-        buckets: Mapping[Door, TokenBuckets],
+        buckets: Mapping[Surface, TokenBuckets],
         clock: Callable[[], float],
     ) -> None:
         self._catalog = catalog
@@ -43,11 +43,11 @@ class Accounts:
         self._buckets = buckets
         self._clock = clock
 
-    def set_rules(self, plans: Mapping[str, Plan], per_minute: Mapping[Door, int]) -> None:
+    def set_rules(self, plans: Mapping[str, Plan], per_minute: Mapping[Surface, int]) -> None:
         """Go by other plans and limits from now on."""
         self._plans = plans
-        for door, calls in per_minute.items():
-            self._buckets[door].per_minute = calls
+        for surface, calls in per_minute.items():
+            self._buckets[surface].per_minute = calls
 
     async def identify(self, key: str | None) -> Caller:
         """The caller whose key this is. Raises Fault: missing_key, invalid_key.
@@ -65,13 +65,13 @@ class Accounts:
             raise Fault("invalid_key", "Invalid API key")
         return Caller(account, self._plans[account.plan])
 
-    def count_stranger(self, address: str, door: Door) -> Allowance:
+    def count_anonymous(self, address: str, surface: Surface) -> Allowance:
         """Count a call without a right key, by the address it came from."""
-        return self._buckets[door].take(("address", address))
+        return self._buckets[surface].take(("address", address))
 
-    def count_call(self, caller: Caller, door: Door) -> Allowance:
-        """Count a call by a door of the API; `policy.check_rate` says whether it may go on."""
-        return self._buckets[door].take(caller.account.id)
+    def count_call(self, caller: Caller, surface: Surface) -> Allowance:
+        """Count a call by a surface of the API; `policy.check_rate` says whether it may go on."""
+        return self._buckets[surface].take(caller.account.id)
 
     async def add(self, email: str, plan: str) -> NewKey:
         """Make an account. Raises Fault: bad_field, name_taken."""

@@ -12,10 +12,10 @@ from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.keeping.keeper import Keeper, KeptBlobs, kept_catalog
 from iuserver.permissions import FILE, FOLDER, group_id
 from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
 from iuserver.settings import Settings, SettingsError, s3_location
+from iuserver.writer.client import WriterBlobs, WriterProcess, writer_catalog
 
 Clock = Callable[[], float]
 
@@ -24,12 +24,12 @@ class StartError(Exception):
     """The server cannot start; the text is one line that says why."""
 
 
-def keeper_of(settings: Settings) -> Keeper | None:
-    """The keeper, not started yet, of what the settings name; None where nothing is written on this machine."""
+def writer_of(settings: Settings) -> WriterProcess | None:
+    """The writer process, not started yet, of what the settings name; None where nothing is written on this machine."""
     catalog, blobs = _file_of(settings.catalog.url, settings), _folder_of(settings.blobs.url, settings)
     if settings.server.read_only or not (catalog or blobs):
         return None
-    return Keeper(catalog, blobs, settings.blobs.sync, group_of(settings))
+    return WriterProcess(catalog, blobs, settings.blobs.sync, group_of(settings))
 
 
 def group_of(settings: Settings) -> int | None:
@@ -46,15 +46,15 @@ async def open_catalog(
     node: str = "",
     *,
     make: bool = True,
-    keeper: Keeper | None = None,
+    writer: WriterProcess | None = None,
 ) -> Catalog:
     """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
 
-    Where there is none, it is made, or with `make` false it is an error. What is on this machine `keeper` writes.
+    Where there is none, it is made, or with `make` false it is an error. What is on this machine `writer` writes.
     """
     catalog = await open_catalog_at(settings.catalog.url, settings, clock, node, make=make)
-    if keeper and isinstance(catalog, SqliteCatalog):
-        return kept_catalog(catalog, keeper)
+    if writer and isinstance(catalog, SqliteCatalog):
+        return writer_catalog(catalog, writer)
     return read_only(catalog) if settings.server.read_only else catalog
 
 
@@ -115,22 +115,22 @@ async def _open_mongo(url: str, node: str, clock: Clock, make: bool) -> Copyable
         raise StartError(f"catalog.url: {fault.message}") from fault
 
 
-async def open_blobs(settings: Settings, keeper: Keeper | None = None) -> BlobStore:
-    """The blob store: in the data folder, where `keeper` puts, or a bucket that can be reached. Raises StartError."""
+async def open_blobs(settings: Settings, writer: WriterProcess | None = None) -> BlobStore:
+    """The blob store: in the data folder, where `writer` puts, or a bucket that can be reached. Raises StartError."""
     try:
-        return await open_blob_store(settings.blobs.url, settings, keeper)
+        return await open_blob_store(settings.blobs.url, settings, writer)
     except StartError as error:
         raise StartError(f"blobs.url: {error}") from error
 
 
-async def open_blob_store(url: str, settings: Settings, keeper: Keeper | None = None) -> BlobStore:
+async def open_blob_store(url: str, settings: Settings, writer: WriterProcess | None = None) -> BlobStore:
     """The blob store of a URL, of which `disk:` is the one in the data folder. Raises StartError."""
     folder = _folder_of(url, settings)
     if not folder:
         return await _open_s3(url)
     try:
-        if keeper:
-            return KeptBlobs(folder, keeper)
+        if writer:
+            return WriterBlobs(folder, writer)
         return DiskBlobs(folder, sync=settings.blobs.sync, group=group_of(settings))
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}") from error

@@ -180,13 +180,13 @@ class ListForm:
 def listing(fields: Mapping[str, str]) -> ListForm:
     """Check which page of a list is wanted; empty fields count as absent. Raises Fault("bad_field")."""
     return ListForm(
-        folder=_shelf(fields.get("folder", "")),
+        folder=_folder_slug(fields.get("folder", "")),
         limit=_whole("limit", fields.get("limit", ""), DEFAULT_PAGE, 1, MAX_PAGE),
         offset=_whole("offset", fields.get("offset", ""), 0, 0, MAX_OFFSET),
     )
 
 
-def _shelf(text: str) -> str | None:
+def _folder_slug(text: str) -> str | None:
     if text in ("", "all"):
         return None
     return _folder("" if text == "root" else text) or ""

@@ -12,30 +12,30 @@ from dataclasses import dataclass
 from cachetools import LRUCache, TTLCache
 
 from iuserver.errors import Fault
-from iuserver.places import Places, Rounds
+from iuserver.places import FairSemaphore, TickLimiter
 from iuserver.policy import check_month, overloaded
 from iuserver.records import Allowance, Quota
 
 MAX_BUCKETS = 100_000
-LEAST_COST = 256 * 1024
+MIN_COST = 256 * 1024
 """Bytes: what a body costs at least, however small it is."""
-HEARD_A_ROUND = 2
-READ_A_ROUND = 2
+STARTS_PER_TICK = 2
+CHUNKS_PER_TICK = 2
 """Portions of bodies that are read on with each round of the event loop: half a millisecond where they are large. With
 twice as many a small request waits twice as long beside 64 large uploads."""
-CROWD = 32
+BACKLOG_STEP = 32
 """For each so many bodies that wait to be read on, one more is."""
-UNHEARD = 256
+START_BACKLOG_LIMIT = 256
 """Uploads that wait for a round of the event loop; one more is refused, on a new connection half as many suffice."""
-STILL_UNHEARD = 32
+START_BACKLOG_LOW = 32
 """While so many wait, there is no time for one more yet."""
-REFUSALS_A_SECOND = 100
+SHEDDING_RATE = 100
 """More than these are many."""
-RETURNS_A_SECOND = 100
+RETRIES_PER_SECOND = 100
 """So many of those who were refused are told to come back in each second."""
-LONGEST_RETURN = 30
+MAX_RETRY_AFTER = 30
 """Seconds, at most, until they are told to."""
-WEIGHT = 0.1
+EWMA_WEIGHT = 0.1
 """Of the latest measurement in the moving average of service times."""
 MINUTE = 60
 HOUR = 3600
@@ -74,7 +74,7 @@ class TokenBuckets:
         return Allowance(self.per_minute, int(bucket.tokens), int(missing / rate) + 1, taken)
 
 
-class Guesses:
+class AttemptLimiter:
     """At most `per_address` wrong guesses of a slug's password from one address within any minute, and `per_slug` from
     all; `clock` gives seconds.
 
@@ -141,7 +141,7 @@ class Bounds:
     max_bytes: int
     max_wait: float
     share: float
-    turns: int
+    worker_permits: int
 
 
 class UploadQueue:
@@ -154,10 +154,10 @@ class UploadQueue:
     def __init__(self, bounds: Bounds, now: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
         self._now = now
-        self._places = Places(bounds.max_uploads, bounds.per_account)
-        self._readings = Rounds(READ_A_ROUND, CROWD)
-        self._hearings = Rounds(HEARD_A_ROUND)
-        self._turns = Places(bounds.turns, line=bounds.max_jobs)
+        self._receive_permits = FairSemaphore(bounds.max_uploads, bounds.per_account)
+        self._reads = TickLimiter(CHUNKS_PER_TICK, BACKLOG_STEP)
+        self._starts = TickLimiter(STARTS_PER_TICK)
+        self._worker_permits = FairSemaphore(bounds.worker_permits, line=bounds.max_jobs)
         self._jobs: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._cost: Counter[str] = Counter()
@@ -168,12 +168,12 @@ class UploadQueue:
     @property
     def receiving(self) -> int:
         """How many bodies are being received."""
-        return self._places.held
+        return self._receive_permits.held
 
     @property
     def waiting(self) -> int:
         """How many callers wait for a place to send."""
-        return self._places.waiting
+        return self._receive_permits.waiting
 
     @property
     def full(self) -> bool:
@@ -185,25 +185,25 @@ class UploadQueue:
         """How many received bodies wait for a worker, are in one, or are being stored."""
         return self._jobs.total()
 
-    async def hear(self) -> None:
+    async def wait_to_start(self) -> None:
         """Wait until the event loop has time for one more upload. Raises Fault("overloaded").
 
         All that arrive at once would make a round of the loop so long that no upload under way came to its end.
         """
-        if self._hearings.waiting >= UNHEARD:
+        if self._starts.waiting >= START_BACKLOG_LIMIT:
             raise overloaded(self.refuse())
-        if turn := self._hearings.turn(""):
+        if turn := self._starts.acquire(""):
             await turn
 
-    def turn(self, account_id: str) -> Awaitable[None] | None:
+    def acquire_read(self, account_id: str) -> Awaitable[None] | None:
         """What to wait for before more of an account's body is read (None: nothing); "" stands for no account."""
-        return self._readings.turn(account_id)
+        return self._reads.acquire(account_id)
 
     async def enter(self, account_id: str) -> Slot:
         """A place to send a body. Raises Fault("overloaded"), at once where a worker could not be had in time."""
         if self.working >= self._bounds.max_jobs or self.expected_wait(account_id) > self._bounds.max_wait:
             raise self._overloaded(account_id)
-        if not await self._places.take(account_id, self._bounds.receive_wait):
+        if not await self._receive_permits.acquire(account_id, self._bounds.receive_wait):
             raise self._overloaded(account_id)
         return Slot(self, account_id)
 
@@ -213,20 +213,20 @@ class UploadQueue:
         By the measured time of service, and all that is ahead: its own bodies, and of every other account no more, as
         accounts take turns.
         """
-        own = self._cost[account_id] + LEAST_COST
+        own = self._cost[account_id] + MIN_COST
         ahead = sum(min(cost, own) for account, cost in self._cost.items() if account != account_id) + own
-        return ahead * self._seconds_per_byte / self._bounds.turns
+        return ahead * self._seconds_per_byte / self._bounds.worker_permits
 
-    def is_pressed(self) -> bool:
+    def is_shedding(self) -> bool:
         """Whether a new upload is not even to be heard.
 
         So it is while too many wait for that, and then, while refusals are many, until there is time and a place for
-        one more: to hear and refuse an upload costs half of what it costs to store a small one, so that the more come,
+        one more: to parse and refuse an upload costs half of what it costs to store a small one, so that the more come,
         the fewer would be stored.
         """
-        waiting = self._hearings.waiting
-        many = self._refusals.at(self._now()) > REFUSALS_A_SECOND
-        return waiting >= UNHEARD // 2 or (many and (self.full or waiting >= STILL_UNHEARD))
+        waiting = self._starts.waiting
+        many = self._refusals.at(self._now()) > SHEDDING_RATE
+        return waiting >= START_BACKLOG_LIMIT // 2 or (many and (self.full or waiting >= START_BACKLOG_LOW))
 
     def refuse(self, at_least: float = 0.0) -> int:
         """Note a refusal, and tell after how many seconds to come again.
@@ -236,8 +236,8 @@ class UploadQueue:
         """
         now = self._now()
         self._refusals.add(now)
-        self._next_return = max(now, self._next_return) + 1 / RETURNS_A_SECOND
-        wait = max(at_least, min(self._next_return - now, LONGEST_RETURN))
+        self._next_return = max(now, self._next_return) + 1 / RETRIES_PER_SECOND
+        wait = max(at_least, min(self._next_return - now, MAX_RETRY_AFTER))
         return 1 + int(wait) + secrets.randbelow(3)
 
     def _overloaded(self, account_id: str) -> Fault:
@@ -253,16 +253,16 @@ class UploadQueue:
             raise self._overloaded(account_id)
         _add(jobs, account_id, 1)
         _add(bytes_, account_id, size)
-        _add(self._cost, account_id, max(size, LEAST_COST))
+        _add(self._cost, account_id, max(size, MIN_COST))
 
     def _end_work(self, account_id: str, size: int) -> None:
         _add(self._jobs, account_id, -1)
         _add(self._bytes, account_id, -size)
-        _add(self._cost, account_id, -max(size, LEAST_COST))
+        _add(self._cost, account_id, -max(size, MIN_COST))
 
     def _measure(self, seconds: float, size: int) -> None:
-        measured = seconds / max(size, LEAST_COST)
-        self._seconds_per_byte += (measured - self._seconds_per_byte) * (WEIGHT if self._seconds_per_byte else 1)
+        measured = seconds / max(size, MIN_COST)
+        self._seconds_per_byte += (measured - self._seconds_per_byte) * (EWMA_WEIGHT if self._seconds_per_byte else 1)
 
 
 class Slot:
@@ -284,13 +284,13 @@ class Slot:
         queue = self._queue
         queue._begin_work(self._account_id, size)
         self._size = size
-        await queue._turns.take(self._account_id)
+        await queue._worker_permits.acquire(self._account_id)
         self._turn_began = queue._now()
 
     def end_work(self) -> None:
         """Give the turn back: the worker has done its part."""
         queue = self._queue
-        queue._turns.give_back(self._account_id)
+        queue._worker_permits.release(self._account_id)
         queue._measure(queue._now() - self._turn_began, self._size or 0)
 
     def release(self) -> None:
@@ -303,7 +303,7 @@ class Slot:
     def _leave(self) -> None:
         if self._receiving:
             self._receiving = False
-            self._queue._places.give_back(self._account_id)
+            self._queue._receive_permits.release(self._account_id)
 
 
 class _Rate:
@@ -327,8 +327,8 @@ def _add(counter: Counter[str], key: str, number: int) -> None:
         del counter[key]
 
 
-class MonthPlaces:
-    """Places in accounts' months held by uploads that have begun, so that a surplus is refused before it queues.
+class QuotaReservations:
+    """FairSemaphore in accounts' months held by uploads that have begun, so that a surplus is refused before it queues.
 
     A place is given back when its commit is handed to the catalog: the commit is the judge, and an upload that begins
     meanwhile must not be refused for a count that includes the same upload twice.

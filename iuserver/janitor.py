@@ -38,7 +38,7 @@ MOST_FAILED = 1000
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep has done: images expired or buried, files removed, accounts mended, rows of each kind forgotten; and
+    """What a sweep has done: images expired or buried, files removed, accounts repaired, rows of each kind forgotten; and
     how many of its steps, or parts of them, have failed."""
 
     expired: int = 0
@@ -231,22 +231,22 @@ class Janitor:
     async def _orphans(self, check: Check | None = None) -> AsyncIterator[str]:
         """Blobs without a record that are older than an hour; the younger ones are leftovers."""
         async for batch in self._listed():
-            strays, old = await self._judged(batch)
+            orphans, old = await self._judged(batch)
             if check:
                 check.blobs += len(batch)
-                check.leftovers += len(strays) - len(old)
+                check.leftovers += len(orphans) - len(old)
             for key in await self._still_there(old):
                 yield key
 
     async def _judged(self, batch: dict[str, float]) -> tuple[list[str], list[str]]:
         """The blobs of a batch that have no record, and those of them that nobody will make one for."""
-        strays = await self._strays(batch)
-        if not strays:
+        orphans = await self._without_record(batch)
+        if not orphans:
             return [], []
         # Asked again, in this order: an upload that has left the spool by now has committed its record, or never will.
         owned = self._owned()
-        strays = await self._strays(strays)
-        return strays, [key for key in strays if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
+        orphans = await self._without_record(orphans)
+        return orphans, [key for key in orphans if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
 
     async def _listed(self) -> AsyncIterator[dict[str, float]]:
         """All blobs, in batches."""
@@ -258,7 +258,7 @@ class Janitor:
                 batch = {}
         yield batch
 
-    async def _strays(self, keys: Iterable[str]) -> list[str]:
+    async def _without_record(self, keys: Iterable[str]) -> list[str]:
         known = await self.catalog.blobs_known(list(keys))
         return [key for key in keys if key not in known]
 
@@ -274,7 +274,7 @@ class Janitor:
         after = ""
         while page := await self.catalog.counts(self._month(), after, BATCH):
             for counts in page:
-                if counts.bent:
+                if counts.drifted:
                     yield counts
             after = page[-1].account_id
 
@@ -317,11 +317,11 @@ class Janitor:
 
     async def _check_counts(self, check: Check) -> None:
         async for counts in self._bent():
-            await check.difference(_described(counts), self._mending(counts), "mended")
+            await check.difference(_described(counts), self._mending(counts), "repaired")
 
     def _mending(self, counts: AccountCounts) -> Callable[[], Awaitable[int]]:
         async def mend() -> int:
-            await self.catalog.mend_counts(counts.account_id, self._month())
+            await self.catalog.repair_counts(counts.account_id, self._month())
             return 1
 
         return mend

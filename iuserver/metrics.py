@@ -29,7 +29,7 @@ class Metrics:
         self._refusals = Counter("iuserver_refusals", "Refusals by code", ["code"], registry=registry)
         self._received = Counter("iuserver_received_bytes", "Bytes of files received", registry=registry)
         self._stored = Counter("iuserver_stored_bytes", "Bytes of images stored", registry=registry)
-        self._swept = Counter("iuserver_swept", "What the janitor has removed or mended", ["kind"], registry=registry)
+        self._swept = Counter("iuserver_swept", "What the janitor has removed or repaired", ["kind"], registry=registry)
         self._failed = Counter(
             "iuserver_janitor_failures", "Steps of the janitor that have failed", ["step"], registry=registry
         )

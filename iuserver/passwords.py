@@ -14,8 +14,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from iuserver.errors import Fault
-from iuserver.places import Places
-from iuserver.threads import Crew, perform_each
+from iuserver.places import FairSemaphore
+from iuserver.threads import WorkerThreads, perform_each
 
 RETRY_SECONDS = 2
 
@@ -30,8 +30,8 @@ class Passwords:
     """
 
     def __init__(self, waiting: int, per_caller: int) -> None:
-        self._turns = Places(1, line=waiting, line_per_account=per_caller)
-        self._crew: Crew[Callable[[], Any]] = Crew("password", 1, perform_each)
+        self._turns = FairSemaphore(1, line=waiting, line_per_account=per_caller)
+        self._crew: WorkerThreads[Callable[[], Any]] = WorkerThreads("password", 1, perform_each)
 
     async def hash(self, password: str, caller: str) -> str:
         """The encoded hash (PHC string) of a password."""
@@ -44,12 +44,12 @@ class Passwords:
         return right
 
     async def _run(self, work: Callable[[], Any], caller: str) -> Any:
-        if not await self._turns.take(caller):
+        if not await self._turns.acquire(caller):
             raise Fault("overloaded", "Too many passwords are being checked, retry shortly", retry_after=RETRY_SECONDS)
         try:
             return await self._crew.run(work)
         finally:
-            self._turns.give_back(caller)
+            self._turns.release(caller)
 
     async def close(self) -> None:
         """Let the thread go."""

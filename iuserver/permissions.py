@@ -54,7 +54,7 @@ class Protection:
         self._stopped = Event()
 
     def apply(self) -> None:
-        """Mend what is to be mended; one log line tells where others could have read it."""
+        """Mend what is to be repaired; one log line tells where others could have read it."""
         was_open = self._close_data()
         count = was_open + sum(_mend(path, _mode(path), None) for path in self._around())
         count += self._mend_blobs()

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 
-class Places:
+class FairSemaphore:
     """`size` places, `per_account` of them for one account (0 = all); as many as that may wait, or as `line` and
     `line_per_account` say.
 
@@ -26,7 +26,7 @@ class Places:
         self.held = 0
         self.waiting = 0
 
-    async def take(self, account_id: str, max_wait: float | None = None) -> bool:
+    async def acquire(self, account_id: str, max_wait: float | None = None) -> bool:
         """Take a place, waited for at most `max_wait` seconds; False where the line is full or the time is up."""
         if self._may_go(account_id):
             self._hold(account_id)
@@ -36,7 +36,7 @@ class Places:
             return False
         return await self._wait(account_id, max_wait)
 
-    def give_back(self, account_id: str) -> None:
+    def release(self, account_id: str) -> None:
         """Give a place back, and let whoever is next have it."""
         self.held -= 1
         self._held[account_id] -= 1
@@ -53,7 +53,7 @@ class Places:
             await asyncio.wait({turn}, timeout=max_wait)
         except asyncio.CancelledError:
             if turn.done():
-                self.give_back(account_id)
+                self.release(account_id)
             raise
         finally:
             if not turn.done():
@@ -88,20 +88,20 @@ class Places:
         self._held[account_id] += 1
 
 
-class Rounds:
+class TickLimiter:
     """`size` may go on with each round of the event loop, so that none takes long; the others wait, and accounts take
-    turns. For each `crowd` that wait (0: however many) one more goes on: whatever else fills the rounds then must not
+    turns. For each `backlog_step` that wait (0: however many) one more goes on: whatever else fills the rounds then must not
     leave them next to nothing."""
 
-    def __init__(self, size: int, crowd: int = 0) -> None:
+    def __init__(self, size: int, backlog_step: int = 0) -> None:
         self._size = size
-        self._crowd = crowd
+        self._backlog_step = backlog_step
         self._left = 0
         self._turning = False
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
         self.waiting = 0
 
-    def turn(self, account_id: str) -> asyncio.Future[None] | None:
+    def acquire(self, account_id: str) -> asyncio.Future[None] | None:
         """What to wait for before going on; None: nothing."""
         if not self._turning:
             self._begin()
@@ -115,13 +115,13 @@ class Rounds:
 
     def call(self, then: Callable[[], object]) -> None:
         """Have something done when it is its turn, at once if that is now."""
-        if turn := self.turn(""):
+        if turn := self.acquire(""):
             turn.add_done_callback(lambda _: then())
         else:
             then()
 
     def _begin(self) -> None:
-        self._left = self._size + (self.waiting // self._crowd if self._crowd else 0)
+        self._left = self._size + (self.waiting // self._backlog_step if self._backlog_step else 0)
         self._turning = True
         asyncio.get_running_loop().call_soon(self._next)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from iuserver.errors import Fault
-from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Manner, Plan, Quota
+from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Plan, Quota, ViewIntent
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
@@ -206,24 +206,24 @@ def state_of(image: Image, now: float, *, owner: bool, unlocked: bool, granted: 
     return "open" if image.max_views is None else "sealed"
 
 
-def answer_to(state: State, manner: Manner) -> Answer:
+def answer_to(state: State, intent: ViewIntent) -> Answer:
     """What a request for an image's bytes gets. Only who really looks is counted."""
     if state == "gone":
         return "nothing"
     if state == "open":
         return "send"
     if state == "locked":
-        return "page" if manner.navigation else "ask"
-    if manner.head:
+        return "page" if intent.navigation else "ask"
+    if intent.head:
         return "describe"
-    if manner.prefetch:
+    if intent.prefetch:
         return "refuse"
-    return "page" if manner.robot or manner.navigation else "count"
+    return "page" if intent.robot or intent.navigation else "count"
 
 
-def may_reveal(state: State, manner: Manner) -> bool:
+def may_reveal(state: State, intent: ViewIntent) -> bool:
     """Whether a click on the share page counts as a view."""
-    return state == "sealed" and not (manner.robot or manner.prefetch)
+    return state == "sealed" and not (intent.robot or intent.prefetch)
 
 
 def viewed(image: Image, known: bool, granted_until: int, now: int) -> Image | None:

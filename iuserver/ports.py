@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept, Row
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
 
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
@@ -36,14 +36,14 @@ class Catalog(Protocol):
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         """Disable or enable an account. Raises Fault("not_found")."""
 
-    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
 
         Returns what it stands for where an upload of the last 24 hours has used it. Raises Fault("in_progress") while
         another claim holds it.
         """
 
-    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+    async def used_key(self, account_id: str, key: str, now: int) -> IdempotentResult | None:
         """What an idempotency key stands for, without claiming it; None where it stands for nothing.
 
         Raises Fault("in_progress") while an upload holds it.
@@ -150,7 +150,7 @@ class Catalog(Protocol):
         clock may be behind.
         """
 
-    async def mend_counts(self, account_id: str, month: str) -> None:
+    async def repair_counts(self, account_id: str, month: str) -> None:
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
     async def unsettled(self, before: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
-Door = Literal["api", "mcp"]
+Surface = Literal["api", "mcp"]
 """By which interface a call comes; each has a rate of its own."""
 
 MB = 1024 * 1024
@@ -149,7 +149,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ViewIntent:
     """How a request wants to see an image: what decides whether somebody really looks."""
 
     head: bool = False
@@ -204,7 +204,7 @@ class AccountCounts:
     misplaced: int = 0
 
     @property
-    def bent(self) -> bool:
+    def drifted(self) -> bool:
         return (self.stored_bytes, self.used, self.misplaced) != (self.true_stored_bytes, self.true_used, 0)
 
 
@@ -247,7 +247,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class IdempotentResult:
     """What an idempotency key stands for: the fingerprint of the first upload that used it, and its answer; None where
     its image is gone, and nothing is known but that the key was used."""
 

@@ -21,40 +21,40 @@ from typing import TextIO
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
-from handlers.base import Services
-from handlers.http.server import HttpServer
+from handlers.http.base import Services
+from handlers.http.connections.server import HttpServer
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
-from iuserver.backends import Clock, StartError, group_of, keeper_of, open_blobs, open_catalog, presigns_of
+from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
 from iuserver.errors import Fault
-from iuserver.gate import Bounds, Guesses, MonthPlaces, TokenBuckets, UploadQueue
+from iuserver.gate import AttemptLimiter, Bounds, QuotaReservations, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
-from iuserver.keeping.keeper import Keeper
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import MB, Door
+from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
+from iuserver.writer.client import WriterProcess
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
-TURNS_A_WORKER = 4
-"""Bodies that have their turn, one in a worker and the others at its door: so that no worker waits for the loop."""
+PERMITS_PER_WORKER = 4
+"""Bodies that have their turn, one in a worker and the others queued for it: so that no worker waits for the loop."""
 IDLE_SECONDS = 75
 """For so long a connection may wait for a request, or take to send its headers."""
 READY_SECONDS = 3
 """For so long a backend may take to answer before it counts as away."""
 PROTECT_SECONDS = 2.0
-"""For so long the start waits until the modes of files in the data folder have been mended."""
-GUESSES = 5
+"""For so long the start waits until the modes of files in the data folder have been repaired."""
+ATTEMPTS_PER_MINUTE = 5
 """Wrong passwords a minute, of one image and address."""
 GUESSES_AN_IMAGE = 60
 """Wrong passwords a minute, of one image from everywhere."""
@@ -139,14 +139,14 @@ def is_served(data: Path) -> bool:
     return False
 
 
-def per_minute(settings: Settings) -> dict[Door, int]:
-    """The calls a minute that an account has by each door."""
+def per_minute(settings: Settings) -> dict[Surface, int]:
+    """The calls a minute that an account has on each surface."""
     return {"api": settings.limits.api_per_minute, "mcp": settings.limits.mcp_per_minute}
 
 
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
     """The use case of accounts over a catalog."""
-    buckets = {door: TokenBuckets(rate, clock) for door, rate in per_minute(settings).items()}
+    buckets = {surface: TokenBuckets(rate, clock) for surface, rate in per_minute(settings).items()}
     return Accounts(catalog, settings.plan_records(), buckets, clock)
 
 
@@ -202,7 +202,7 @@ class Server:
             raise StartError(f"server.data: {self._data}: {error.strerror}") from error
 
     async def _protect_data(self, stack: contextlib.AsyncExitStack) -> None:
-        """Close the data folder to other users. Where there are many blobs, they are mended while the server runs."""
+        """Close the data folder to other users. Where there are many blobs, they are repaired while the server runs."""
         protection = Protection(self._data, group_of(self.settings))
         mending = asyncio.create_task(asyncio.to_thread(protection.apply))
         stack.push_async_callback(asyncio.wait, [mending])
@@ -213,19 +213,19 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        keeper = keeper_of(settings)
-        catalog = await open_catalog(settings, self._clock, self._node, keeper=keeper)
+        writer = writer_of(settings)
+        catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
         stack.push_async_callback(catalog.close)
-        blobs = await open_blobs(settings, keeper)
+        blobs = await open_blobs(settings, writer)
         stack.push_async_callback(blobs.close)
-        if keeper:
-            await _start(keeper, stack)
+        if writer:
+            await _start(writer, stack)
         if not settings.server.read_only:
             await catalog.void_claims()
         secret = await catalog.secret()
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
-        guesses = Guesses(GUESSES, GUESSES_AN_IMAGE, self._clock)
+        guesses = AttemptLimiter(ATTEMPTS_PER_MINUTE, GUESSES_AN_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
@@ -262,7 +262,7 @@ class Server:
             blobs=blobs,
             imaging=pool,
             queue=queue,
-            months=MonthPlaces(),
+            months=QuotaReservations(),
             spool_folder=spool,
             hash_password=passwords.hash,
             verify_password=passwords.verify,
@@ -300,7 +300,7 @@ class Server:
                 max_bytes=queue.max_mb * MB,
                 max_wait=queue.max_wait or math.inf,
                 share=queue.per_account_share or 1,
-                turns=TURNS_A_WORKER * self._workers(),
+                worker_permits=PERMITS_PER_WORKER * self._workers(),
             )
         )
 
@@ -326,7 +326,7 @@ class Server:
         self._http = HttpServer(application(self._services), portion=CHUNK, idle_seconds=IDLE_SECONDS)
         self._http.max_connections, self._http.per_address = self._bounds_of_connections()
         self._http.is_trusted = self._services.trusts
-        self._http.is_pressed = self._services.uploads.queue.is_pressed
+        self._http.is_shedding = self._services.uploads.queue.is_shedding
         self._http.refuse = self._services.uploads.queue.refuse
         self._http.count_refusal = self._services.metrics.refusal
         stack.push_async_callback(self._http.close)
@@ -334,9 +334,7 @@ class Server:
         self._http.listen(sockets)
         self.url = self._url_of(sockets[0])
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
-        self._services.metrics.gauge(
-            "unheard", "Connections refused before they were heard", lambda: self._http.refused
-        )
+        self._services.metrics.gauge("shed", "Connections refused before they were heard", lambda: self._http.refused)
 
     def _bounds_of_connections(self) -> tuple[int, int]:
         """How many there may be, and how many from one address; 0 = any number."""
@@ -388,12 +386,12 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
 
-async def _start(keeper: Keeper, stack: contextlib.AsyncExitStack) -> None:
+async def _start(writer: WriterProcess, stack: contextlib.AsyncExitStack) -> None:
     try:
-        await keeper.start()
+        await writer.start()
     except (OSError, TimeoutError) as error:
         raise StartError(f"server.data: the process that keeps the records cannot start: {error}") from error
-    stack.push_async_callback(keeper.close)
+    stack.push_async_callback(writer.close)
 
 
 def _remove_all(folders: list[Path]) -> None:

@@ -17,7 +17,7 @@ W = TypeVar("W")
 W_contra = TypeVar("W_contra", contravariant=True)
 
 
-class Runs(Protocol[W_contra]):
+class Executor(Protocol[W_contra]):
     """Whoever has work done."""
 
     async def run(self, work: W_contra) -> Any:
@@ -68,7 +68,7 @@ class _Awaited(Job[W]):
             self.done.set_result(self.result)
 
 
-class Crew(Generic[W]):
+class WorkerThreads(Generic[W]):
     """`size` threads that perform jobs in groups of at most `group`: functions go in by one queue, results come back to
     the loop that asked."""
 
@@ -112,7 +112,7 @@ class Crew(Generic[W]):
         return group
 
 
-class Together(Generic[W]):
+class GroupCommit(Generic[W]):
     """For callers that are threads: each waits here for its own work, and who comes first performs that of all, in
     groups of at most `group`."""
 
@@ -137,7 +137,7 @@ class Together(Generic[W]):
         """Nothing waits once its caller has gone on."""
 
 
-class AtOnce:
+class Inline:
     """For callers that are threads: what is to be done is done in them."""
 
     async def run(self, work: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ import orjson
 from iuserver import policy, signing
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
-from iuserver.records import Caller, Kept
+from iuserver.records import Caller, IdempotentResult
 from iuserver.uploads import Uploads, UploadSession, terms
 
 PREFIX = "tk_"
@@ -114,7 +114,7 @@ class Tickets:
             "not_found", f"Nothing was uploaded with this ticket yet; it is good for {-(-left // 60)} more minutes"
         )
 
-    async def _look(self, caller: Caller, ticket_id: str) -> Kept | None:
+    async def _look(self, caller: Caller, ticket_id: str) -> IdempotentResult | None:
         """What a ticket was used for."""
         try:
             return await self.catalog.used_key(caller.account.id, _claim(ticket_id), int(self.clock()))

@@ -15,9 +15,9 @@ from typing import Any
 
 from iuserver import forms, policy
 from iuserver.errors import ClientGone, Fault, Tampered, tampered
-from iuserver.gate import MonthPlaces, Slot, UploadQueue
+from iuserver.gate import QuotaReservations, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
-from iuserver.imaging.wire import SLOT
+from iuserver.imaging.wire import SHARED_BUFFER_BYTES
 from iuserver.metrics import Metrics
 from iuserver.policy import LEASE_SECONDS
 from iuserver.ports import BlobStore, Catalog
@@ -45,7 +45,7 @@ class Uploads:
     blobs: BlobStore
     imaging: Pool
     queue: UploadQueue
-    months: MonthPlaces
+    months: QuotaReservations
     spool_folder: str
     hash_password: Callable[[str, str], Awaitable[str]]
     verify_password: Callable[[str, str, str], Awaitable[bool]]
@@ -54,13 +54,13 @@ class Uploads:
     clock: Callable[[], float]
     read_only: bool = False
 
-    async def hear(self) -> None:
+    async def wait_to_start(self) -> None:
         """Wait until there is time for one more upload. Raises Fault("overloaded")."""
-        await self.queue.hear()
+        await self.queue.wait_to_start()
 
-    def turn(self, account_id: str) -> Awaitable[None] | None:
+    def acquire_read(self, account_id: str) -> Awaitable[None] | None:
         """What to wait for before more of an account's body is read (None: nothing); "" stands for no account."""
-        return self.queue.turn(account_id)
+        return self.queue.acquire_read(account_id)
 
     async def begin(
         self, caller: Caller, declared_size: int | None, source: Source, repeat_key: str | None = None
@@ -103,12 +103,12 @@ class UploadSession:
         self._caller = caller
         self._source = source
         self._slot: Slot | None = None
-        self._free_month: Callable[[], None] | None = None
+        self._release_quota: Callable[[], None] | None = None
         self._claim: Claim | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._first: tuple[bytes, Stored] | None = None
         self._blob, self._slug = _new_names()
-        self._spool = Spool(f"{uploads.spool_folder}/{self._blob}.in", memory=SLOT)
+        self._spool = Spool(f"{uploads.spool_folder}/{self._blob}.in", memory=SHARED_BUFFER_BYTES)
         self._target = f"{uploads.spool_folder}/{self._blob}.out"
         self._target_made = False
         self._finishing = False
@@ -121,7 +121,7 @@ class UploadSession:
         idempotency_conflict, quota_exceeded."""
         if repeat_key:
             await self.claim(repeat_key)
-        self.reserve_month()
+        self.reserve_quota()
 
     @property
     def repeats(self) -> bool:
@@ -134,14 +134,14 @@ class UploadSession:
         Raises Fault: in_progress, idempotency_conflict where all that is known is that it was used.
         """
         claim, now = new_claim(key), int(self._uploads.clock())
-        kept = await self._uploads.catalog.claim_key(self._caller.account.id, claim, now, now + LEASE_SECONDS)
-        if kept is None:
+        earlier = await self._uploads.catalog.claim_key(self._caller.account.id, claim, now, now + LEASE_SECONDS)
+        if earlier is None:
             self._claim = claim
             self._renewing = asyncio.create_task(self._renew(claim))
-        elif kept.stored is None:
+        elif earlier.stored is None:
             raise Fault("idempotency_conflict", "This Idempotency-Key was used for an image that is gone")
         else:
-            self._first = kept.fingerprint, kept.stored
+            self._first = earlier.fingerprint, earlier.stored
 
     async def _renew(self, claim: Claim) -> None:
         """Hold a claim for as long as the upload takes. Where that fails, the commit judges whether it held."""
@@ -159,13 +159,13 @@ class UploadSession:
             self._renewing = None
         return claim
 
-    def reserve_month(self) -> None:
+    def reserve_quota(self) -> None:
         """Hold a place in the month, unless this repeats what has been counted. Raises Fault("quota_exceeded")."""
         if self._first:
             return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
-        self._free_month = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
+        self._release_quota = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
 
     async def take_slot(self) -> None:
         """Wait for a place to send, unless this repeats what needs none. Raises Fault("overloaded"), at once where no
@@ -292,8 +292,8 @@ class UploadSession:
 
     async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
         """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""
-        assert self._free_month
-        self._free_month()
+        assert self._release_quota
+        self._release_quota()
         charge = policy.charge_for(self._caller, image.created_at)
         claim = replace(self._claim, fingerprint=fingerprint) if self._claim else None
         if not is_here():
@@ -320,8 +320,8 @@ class UploadSession:
                 await self._uploads.catalog.free_key(self._caller.account.id, claim)
 
     def _release(self) -> None:
-        if self._free_month:
-            self._free_month()
+        if self._release_quota:
+            self._release_quota()
         if self._slot:
             self._slot.release()
         if claim := self._take_claim():

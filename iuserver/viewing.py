@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from iuserver import policy, signing
 from iuserver.errors import ClientGone, Fault
 from iuserver.forms import MAX_PASSWORD
-from iuserver.gate import Guesses
+from iuserver.gate import AttemptLimiter
 from iuserver.policy import State
 from iuserver.ports import Blob, BlobStore, Catalog
 from iuserver.records import Grant, Image, Visitor
@@ -51,7 +51,7 @@ class Viewing:
     blobs: BlobStore
     secret: bytes
     verify: Callable[[str, str, str], Awaitable[bool]]
-    guesses: Guesses
+    attempts: AttemptLimiter
     clock: Callable[[], float]
 
     async def find(self, slug: str) -> Image:
@@ -78,7 +78,7 @@ class Viewing:
 
         Raises Fault: rate_limited (by image and address, and by image), overloaded, wrong_password.
         """
-        take_back = self.guesses.begin(image.slug, address)
+        take_back = self.attempts.begin(image.slug, address)
         try:
             right = await self._is_password(image, password, address)
         except Fault:  # it has not been judged

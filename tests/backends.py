@@ -38,7 +38,7 @@ EMBEDDED = {
     "test_copy_catalog.py": "names its backends itself",
     "test_crash.py": "dies in steps of the defaults; the suites of the ports do so in those of the others",
     "test_faults.py": "fills the disk of the defaults",
-    "test_keeper.py": "is about what keeps the defaults; with the others there is none",
+    "test_writer.py": "is about what keeps the defaults; with the others there is none",
     "test_mcp_clients.py": "is about what clients understand",
     "test_mcp_stdio.py": "is about the bridge, which knows no backend",
     "test_mcp_wire.py": "is about the wire",

@@ -68,10 +68,10 @@ def reopened(file: int, mode: int) -> int:
     return os.open(f"/proc/self/fd/{file}", mode)
 
 
-def slot() -> int:
+def buffer() -> int:
     """The descriptor of shared memory that a worker gets."""
     server, worker = socket.socketpair()
-    kept.append(wire.send_slot(server))
+    kept.append(wire.send_buffer(server))
     return socket.recv_fds(worker, 1, 1)[1][0]
 
 
@@ -118,7 +118,7 @@ def of_slot(file: int) -> dict[str, Callable[[], object]]:
         "write": lambda: os.pwrite(file, b"x", 0),
         "map to write": lambda: mmap.mmap(file, 1, prot=mmap.PROT_WRITE),
         "write anew": lambda: os.pwrite(reopened(file, os.O_RDWR), b"x", 0),
-        "grow anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), wire.SLOT + 1),
+        "grow anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), wire.SHARED_BUFFER_BYTES + 1),
         "map to write anew": lambda: mmap.mmap(reopened(file, os.O_RDWR), 1, prot=mmap.PROT_WRITE),
         "shrink anew": lambda: os.ftruncate(reopened(file, os.O_RDWR), 0),
         "shrink": lambda: os.ftruncate(file, 0),
@@ -246,7 +246,7 @@ def main(folder: Path, outside: Path) -> None:
         "Landlock": of_files(folder, outside),
         "Landlock's scopes": of_scopes(),
         "seccomp": of_calls(folder, outside),
-        "slot": of_slot(slot()),
+        "buffer": of_slot(buffer()),
         "blob": of_blob(folder),
         "": allowed(folder),
     }

@@ -13,8 +13,8 @@ from iuserver.blobs.s3 import S3Blobs
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.cli import main
 from iuserver.imaging.pool import Pool
-from iuserver.keeping import keeper
-from tests import dying_keeper
+from iuserver.writer import client
+from tests import dying_writer
 
 STEPS: dict[str, tuple[Any, str]] = {
     "submit": (Pool, "submit"),
@@ -22,7 +22,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "commit in MongoDB": (MongoCatalog, "commit_upload"),
     "delete blob": (DiskBlobs, "delete"),
 }
-"""Those of the server; the keeper has its own."""
+"""Those of the server; the writer process has its own."""
 
 
 def arm(moment: str, step: str) -> None:
@@ -43,6 +43,6 @@ if __name__ == "__main__":
     if step in STEPS:
         arm(moment, step)
     else:
-        keeper.PROGRAM = "tests.dying_keeper"
-        dying_keeper.doom(Path(arguments[arguments.index("--data") + 1]), "server", moment, step)
+        client.PROGRAM = "tests.dying_writer"
+        dying_writer.doom(Path(arguments[arguments.index("--data") + 1]), "server", moment, step)
     raise SystemExit(main(arguments))

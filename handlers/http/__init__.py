@@ -1,1 +1,1 @@
-"""HTTP/1.1 on connections of our own: what Tornado's handlers stand on in place of Tornado's server."""
+"""HTTP itself: connections, requests, bodies, addresses, and what every handler shares."""

@@ -26,7 +26,7 @@ from typing import Any
 
 from iuserver.errors import Fault, tampered
 from iuserver.permissions import BLOB, FOLDER, share_file
-from iuserver.threads import AtOnce, Crew, Runs, perform_each
+from iuserver.threads import Executor, Inline, WorkerThreads, perform_each
 
 CHUNK = 256 * 1024
 SYNC_THREADS = 8
@@ -49,7 +49,9 @@ class DiskBlobs:
     def __init__(self, folder: Path, sync: bool = True, *, in_place: bool = False, group: int | None = None) -> None:
         self._sync = sync
         self._group = group
-        self._crew: Runs[Callable[[], Any]] = AtOnce() if in_place else Crew("blob", SYNC_THREADS, perform_each)
+        self._threads: Executor[Callable[[], Any]] = (
+            Inline() if in_place else WorkerThreads("blob", SYNC_THREADS, perform_each)
+        )
         self._shards: dict[str, int] = {}
         folder.parent.mkdir(FOLDER, parents=True, exist_ok=True)
         folder.mkdir(FOLDER, exist_ok=True)
@@ -94,13 +96,13 @@ class DiskBlobs:
                 files.close()
 
     async def close(self) -> None:
-        await self._crew.close()
+        await self._threads.close()
         while self._shards:
             os.close(self._shards.popitem()[1])
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         try:
-            return await self._crew.run(work)
+            return await self._threads.run(work)
         except FileNotFoundError:
             raise
         except OSError as error:

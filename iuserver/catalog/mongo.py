@@ -42,12 +42,12 @@ from iuserver.catalog.mongo_documents import (
     block_of,
     claimed,
     folded,
+    folder_count,
     folder_document,
     folder_of,
+    idempotent_result,
     image_of,
-    kept_of,
     key_id,
-    on_shelf,
 )
 from iuserver.catalog.mongo_repair import Repair
 from iuserver.catalog.mongo_rows import Rows
@@ -55,7 +55,7 @@ from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept, Row
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +67,7 @@ ANSWER_SECONDS = 5.0
 server shares it, waiting for a primary included; an election that takes longer is told as a 502."""
 LOOKUP_SECONDS = 2.0
 """What a lost answer was, is looked up within this time."""
-SURVEY_SECONDS = 60.0
+BULK_READ_SECONDS = 60.0
 """For what reads or deletes many documents, which only the janitor and commands do; they ask first who is there."""
 SELECT_MS = 2500
 CONNECT_MS = 2000
@@ -97,16 +97,16 @@ def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any
     return _within(ANSWER_SECONDS, method)
 
 
-def _survey(
+def _bulk_read(
     method: Callable[Concatenate[MongoCatalog, P], Awaitable[T]],
 ) -> Callable[Concatenate[MongoCatalog, P], Coroutine[Any, Any, T]]:
     """For a method that may have much to read."""
-    surveying = _within(SURVEY_SECONDS, method)
+    bulk_reading = _within(BULK_READ_SECONDS, method)
 
     @functools.wraps(method)
     async def patient(self: MongoCatalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
         await self.ping()
-        return await surveying(self, *args, **kwargs)
+        return await bulk_reading(self, *args, **kwargs)
 
     return patient
 
@@ -182,7 +182,7 @@ class MongoCatalog:
             self._known[key_hash] = account
         return account
 
-    @_survey
+    @_bulk_read
     async def accounts(self) -> list[Account]:
         cursor = self._store.accounts.find({}, ACCOUNT_ONLY).sort([("created_at", 1), ("email", 1)])
         return [account_of(document) async for document in cursor]
@@ -197,7 +197,7 @@ class MongoCatalog:
         return await self._change(email, {"disabled": disabled})
 
     @_prompt
-    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         which = {"_id": key_id(account_id, claim.key)}
         lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
         free = {**which, "$or": [{"claimed_at": {"$lte": now - DAY}}, lapsed]}
@@ -209,16 +209,16 @@ class MongoCatalog:
         except DuplicateKeyError:
             held = await self._store.keys.find_one(which)
             if held and "fingerprint" in held:
-                return kept_of(held)
+                return idempotent_result(held)
             if not held or held.get("token") != claim.token:  # else the driver has repeated what had been done
                 raise _in_progress() from None
         return await self._atomic.finish_left(account_id, claim)
 
     @_prompt
-    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+    async def used_key(self, account_id: str, key: str, now: int) -> IdempotentResult | None:
         held = await self._store.keys.find_one({"_id": key_id(account_id, key), "claimed_at": {"$gt": now - DAY}})
         if held and "fingerprint" in held:
-            return kept_of(held)
+            return idempotent_result(held)
         if held and held["lease_until"] > now:
             raise _in_progress()
         return None
@@ -235,7 +235,7 @@ class MongoCatalog:
     async def void_claims(self) -> None:
         await self._store.keys.delete_many({"node": self._node})
 
-    @_survey
+    @_bulk_read
     async def purge_keys(self, now: int, limit: int) -> int:
         return await _purge(self._store.keys, {"claimed_at": {"$lte": now - DAY}}, limit)
 
@@ -266,7 +266,7 @@ class MongoCatalog:
     async def has_grant(self, slug: str, hash: bytes, now: int) -> bool:
         return await self._views.has_grant(slug, hash, now)
 
-    @_survey
+    @_bulk_read
     async def to_bury(self, now: int, limit: int) -> list[Image]:
         return await self._images({"let_go_at": {"$lte": now}}, [("let_go_at", 1)], limit)
 
@@ -276,7 +276,7 @@ class MongoCatalog:
         self._forget()
         return buried
 
-    @_survey
+    @_bulk_read
     async def purge_grants(self, now: int, limit: int) -> int:
         return await self._views.purge_grants(now, limit)
 
@@ -285,11 +285,11 @@ class MongoCatalog:
         self, account_id: str, folder: str | None, limit: int, offset: int
     ) -> tuple[list[Image], int]:
         account = await self._store.accounts.find_one({"_id": account_id}, {"shelves": 1})
-        total = on_shelf(account.get("shelves", {}), folder) if account else 0
+        total = folder_count(account.get("shelves", {}), folder) if account else 0
         limit = max(0, min(limit, total - offset))
         return (await self._page(account_id, folder, limit, offset, total) if limit else []), total
 
-    @_survey
+    @_bulk_read
     async def images_of(self, account_id: str) -> list[Image]:
         return await self._images({"account_id": account_id}, [("created_at", 1)])
 
@@ -313,9 +313,9 @@ class MongoCatalog:
         account = await self._store.accounts.find_one({"_id": account_id}, {"folders": 1, "shelves": 1})
         folders = [folder_of(account_id, document) for document in account["folders"]] if account else []
         folders.sort(key=lambda folder: (folder.created_at, folder.name))
-        return [(folder, on_shelf(account.get("shelves", {}), folder.slug)) for folder in folders]
+        return [(folder, folder_count(account.get("shelves", {}), folder.slug)) for folder in folders]
 
-    @_survey
+    @_bulk_read
     async def remove_account(self, email: str) -> None:
         found = await self._store.accounts.find_one({"address": folded(email)}, ACCOUNT_ONLY)
         if found is None:
@@ -338,47 +338,47 @@ class MongoCatalog:
     async def ledger(self, account_id: str, month: str) -> int:
         return int(await self._store.ledger.count_documents({"month": month, "account_id": account_id}))
 
-    @_survey
+    @_bulk_read
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
         records = {"_id": {"$gt": after_slug}, "blob": {"$exists": True}}
         page = self._store.images.find(records, RECORD_ONLY).sort("_id", 1).hint([("_id", 1)]).limit(limit)
         return [image_of(document) async for document in page]
 
-    @_survey
+    @_bulk_read
     async def blobs_known(self, keys: list[str]) -> set[str]:
         cursor = self._store.images.find({"blob": {"$in": keys}, "buried_at": None}, {"_id": 0, "blob": 1})
         return {document["blob"] async for document in cursor}
 
-    @_survey
+    @_bulk_read
     async def expired(self, now: int, limit: int) -> list[Image]:
         return await self._images({"expires_at": {"$lte": now}}, [("expires_at", 1)], limit)
 
-    @_survey
+    @_bulk_read
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
         return await self._repair.counts(month, after_id, limit)
 
-    @_survey
-    async def mend_counts(self, account_id: str, month: str) -> None:
-        await self._repair.mend_counts(account_id, month)
+    @_bulk_read
+    async def repair_counts(self, account_id: str, month: str) -> None:
+        await self._repair.repair_counts(account_id, month)
         self._forget()
 
-    @_survey
+    @_bulk_read
     async def unsettled(self, before: int) -> int:
         return await self._repair.unsettled(before)
 
-    @_survey
+    @_bulk_read
     async def settle(self, before: int, limit: int) -> int:
         return await self._repair.settle(before, limit)
 
-    @_survey
+    @_bulk_read
     async def purge_ledger(self, before_month: str, limit: int) -> int:
         return await _purge(self._store.ledger, {"month": {"$lt": before_month}}, limit)
 
-    @_survey
+    @_bulk_read
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
         return await _purge(self._store.images, {"kept_until": {"$lte": now}}, limit)
 
-    @_survey
+    @_bulk_read
     async def size(self, kind: str) -> int:
         return await self._rows.size(kind)
 
@@ -387,11 +387,11 @@ class MongoCatalog:
         while documents := await self._next(cursor, batch):
             yield self._rows.of(kind, documents)
 
-    @_survey
+    @_bulk_read
     async def last_row(self, kind: str) -> Row | None:
         return await self._rows.last_row(kind)
 
-    @_survey
+    @_bulk_read
     async def add_rows(self, kind: str, rows: list[Row]) -> None:
         await self._rows.add_rows(kind, rows)
 
@@ -406,7 +406,7 @@ class MongoCatalog:
         if not (await self._store.blocks.delete_one({"_id": id})).deleted_count:
             raise Fault("not_found", f"There is nothing with the id {id} on the blocklist")
 
-    @_survey
+    @_bulk_read
     async def blocks(self) -> list[Block]:
         return [block_of(found) async for found in self._store.blocks.find().sort([("created_at", 1), ("_id", 1)])]
 
@@ -467,7 +467,7 @@ class MongoCatalog:
             return None
         return account_of(await self._store.accounts.find_one({"_id": charge.account_id}, ACCOUNT_ONLY))
 
-    @_survey
+    @_bulk_read
     async def _next(self, cursor: Any, batch: int) -> list[Document]:
         documents: list[Document] = await cursor.to_list(batch)
         return documents
@@ -504,7 +504,7 @@ def _store(client: AsyncIOMotorClient[Document], replicated: bool) -> Store:
 
 
 async def _make_indexes(store: Store) -> None:
-    with pymongo.timeout(SURVEY_SECONDS):
+    with pymongo.timeout(BULK_READ_SECONDS):
         for name, indexes in INDEXES.items():
             models = [pymongo.IndexModel(keys, **options) for keys, options in indexes]
             await getattr(store, name).create_indexes(models)
@@ -513,9 +513,9 @@ async def _make_indexes(store: Store) -> None:
 async def _adopt_answers(store: Store) -> None:
     """As the SQLite migration: let the answers that 0.1.0 has kept know their blobs, and forget those whose image is
     gone, or that had a password, of which a fast hash was made. A day after the last 0.1.0 there are none."""
-    with pymongo.timeout(SURVEY_SECONDS):
+    with pymongo.timeout(BULK_READ_SECONDS):
         async for kept in store.keys.find({"blob": None, "answer": {"$exists": True}}):
-            stored = kept_of(kept).stored
+            stored = idempotent_result(kept).stored
             assert stored
             image = stored.image
             there = await store.images.find_one({"_id": image.slug, "blob": image.blob, "buried_at": None}, {"_id": 1})

@@ -32,10 +32,10 @@ from iuserver.catalog.mongo_documents import (
     charging,
     claimed,
     giving_back,
+    idempotent_result,
     image_document,
     image_of,
     keeping,
-    kept_of,
     key_id,
     ledger_document,
     pending_entry,
@@ -43,7 +43,7 @@ from iuserver.catalog.mongo_documents import (
 )
 from iuserver.errors import Fault
 from iuserver.policy import LEASE_SECONDS, buried, charged, claim_lost
-from iuserver.records import Account, Charge, Claim, Image, Kept
+from iuserver.records import Account, Charge, Claim, IdempotentResult, Image
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ LONGEST_PAUSE = 0.25
 """Transactions that collided are tried again after a random pause, which doubles up to this; the deadline stands."""
 
 
-class Turns:
+class KeyedLocks:
     """What many of this process want at once, one after the other: who collides at the server must try again."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Transactions:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turns = Turns()
+        self._locks = KeyedLocks()
 
     async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None) -> Account:
         async def work(session: Any) -> Account:
@@ -83,7 +83,7 @@ class Transactions:
                 raise claim_lost()
             return account
 
-        async with self._turns.of(charge.account_id):
+        async with self._locks.of(charge.account_id):
             return await self._transaction(work)
 
     async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
@@ -132,7 +132,7 @@ class Transactions:
             await session.commit_transaction()
             return result
 
-    async def finish_left(self, account_id: str, claim: Claim) -> Kept | None:
+    async def finish_left(self, account_id: str, claim: Claim) -> IdempotentResult | None:
         """Finish the commit that died with this idempotency key, if there is one: a transaction leaves none."""
         return None
 
@@ -196,7 +196,7 @@ class Steps:
         await finish_burial(self._store, image.account_id, burial, happened)
         return image if put else None
 
-    async def finish_left(self, account_id: str, claim: Claim) -> Kept | None:
+    async def finish_left(self, account_id: str, claim: Claim) -> IdempotentResult | None:
         """Finish the commit that died with this idempotency key before the key stood for it, if there is one.
 
         The claim, which holds the key by now, takes the place of the one that died.
@@ -208,7 +208,7 @@ class Steps:
                 return await self._finish_left(document, {**entry, "token": claim.token})
         return None
 
-    async def _finish_left(self, account: Document, entry: Document) -> Kept | None:
+    async def _finish_left(self, account: Document, entry: Document) -> IdempotentResult | None:
         # Read again, now that the key knows the blob: from here on a deletion forgets the answer, too.
         stored = await record_of(self._store, entry["slug"], entry["blob"])
         which = {"_id": key_id(account["_id"], entry["key"])}
@@ -216,7 +216,7 @@ class Steps:
             await finish_commit(self._store, account_of(account), entry, image_of(stored))
         else:
             await self._store.keys.update_one({**which, "token": entry["token"]}, FORGETTING)
-        return kept_of(await self._store.keys.find_one(which))
+        return idempotent_result(await self._store.keys.find_one(which))
 
 
 # The steps, which both ways share or `settle` goes on with. Each does nothing where it has been done.

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from iuserver.records import Account, Block, Charge, Claim, Folder, Image, Kept, Quota, Stored
+from iuserver.records import Account, Block, Charge, Claim, Folder, IdempotentResult, Image, Quota, Stored
 
 Document = dict[str, Any]
 
@@ -118,14 +118,14 @@ def becoming(before: Image, after: Image) -> Document:
     return update | ({"$unset": gone} if gone else {})
 
 
-def shelf_of(folder: str | None) -> str:
+def folder_path(folder: str | None) -> str:
     """The path of the number of images in a folder."""
     return f"shelves.{folder or ROOT}"
 
 
-def on_shelf(shelves: dict[str, int], folder: str | None) -> int:
+def folder_count(folder_counts: dict[str, int], folder: str | None) -> int:
     """How many images there are in a folder ("" for none), or in all (None)."""
-    return sum(shelves.values()) if folder is None else shelves.get(folder or ROOT, 0)
+    return sum(folder_counts.values()) if folder is None else folder_counts.get(folder or ROOT, 0)
 
 
 def ledger_document(image: Image, month: str) -> Document:
@@ -161,12 +161,12 @@ def claimed(account_id: str, claim: Claim) -> Document:
     return {"_id": key_id(account_id, claim.key), "token": claim.token, "fingerprint": {"$exists": False}}
 
 
-def kept_of(document: Document) -> Kept:
+def idempotent_result(document: Document) -> IdempotentResult:
     if "answer" not in document:
-        return Kept(document["fingerprint"], None)
+        return IdempotentResult(document["fingerprint"], None)
     told = orjson.loads(document["answer"])
     stored = Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True)
-    return Kept(document["fingerprint"], stored)
+    return IdempotentResult(document["fingerprint"], stored)
 
 
 def answer(image: Image, account: Account, uploads_limit: int) -> bytes:
@@ -204,9 +204,9 @@ def charging(image: Image, charge: Charge, entry: Document | None = None) -> lis
     """The update that charges an account, and adds an entry to what is pending, with the month that it counts in."""
     month = {"$max": ["$month", charge.month]}
     used = {"$cond": [{"$gte": ["$month", charge.month]}, "$used", 0]}
-    shelf = shelf_of(image.folder)
+    path = folder_path(image.folder)
     values: Document = {
-        shelf: {"$add": [{"$ifNull": [f"${shelf}", 0]}, 1]},
+        path: {"$add": [{"$ifNull": [f"${path}", 0]}, 1]},
         "used": {"$add": [used, 1]},
         "month": month,
         "stored_bytes": {"$add": ["$stored_bytes", image.size]},
@@ -220,7 +220,7 @@ def charging(image: Image, charge: Charge, entry: Document | None = None) -> lis
 def pending_entry(image: Image, charge: Charge, claim: Claim | None, now: int) -> Document:
     """What is pending while a commit takes its steps: enough to go on, or to take it back."""
     entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
-    entry["shelf"] = shelf_of(image.folder)
+    entry["shelf"] = folder_path(image.folder)
     if claim:
         entry |= {"key": claim.key, "token": claim.token, "fingerprint": claim.fingerprint}
         entry |= {"limit": charge.uploads_limit}
@@ -245,4 +245,4 @@ def taking_back(entry: Document) -> list[Document]:
 
 def giving_back(record: Document) -> Document:
     """What is taken off an account's counts when a record goes."""
-    return {"stored_bytes": -record["size"], shelf_of(record.get("folder")): -1}
+    return {"stored_bytes": -record["size"], folder_path(record.get("folder")): -1}

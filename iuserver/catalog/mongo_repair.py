@@ -1,4 +1,4 @@
-"""What is settled and mended in the Mongo catalog: steps that died half way, and counts that are off."""
+"""What is settled and repaired in the Mongo catalog: steps that died half way, and counts that are off."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Repair:
             told.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used, misplaced))
         return told
 
-    async def mend_counts(self, account_id: str, month: str) -> None:
+    async def repair_counts(self, account_id: str, month: str) -> None:
         page = await self._accounts({"_id": account_id}, 1)
         true = await self._true(page, month)
         if not page or _under_way(page[0]) or await self._going(true):
@@ -169,8 +169,8 @@ class Repair:
         unchanged = {name: page[0].get(name) for name in ("_id", "stored_bytes", "used", "month", "shelves")}
         unchanged |= {f"{name}.at": {"$exists": False} for name in ("pending", "burying")}
         unchanged["settled.blob"] = {"$exists": False}
-        mended = asdict(true[account_id]) | {"month": max(page[0]["month"], month)}
-        await self._store.accounts.update_one(unchanged, {"$set": mended})
+        repaired = asdict(true[account_id]) | {"month": max(page[0]["month"], month)}
+        await self._store.accounts.update_one(unchanged, {"$set": repaired})
 
     async def _accounts(self, which: Document, limit: int) -> list[Document]:
         found: list[Document] = (

@@ -38,14 +38,16 @@ class Kind:
 
 def _account_row(document: Document) -> Row:
     folders = sorted(document["folders"], key=lambda folder: str(folder["slug"]))
-    shelves = {"" if name == ROOT else name: count for name, count in document.get("shelves", {}).items() if count}
-    return {**asdict(account_of(document)), "folders": folders, "shelves": shelves}
+    folder_counts = {
+        "" if name == ROOT else name: count for name, count in document.get("shelves", {}).items() if count
+    }
+    return {**asdict(account_of(document)), "folders": folders, "shelves": folder_counts}
 
 
 def _account_document(row: Row) -> Document:
     account = Account(**{name: row[name] for name in Account.__slots__})
-    shelves = {name or ROOT: count for name, count in row["shelves"].items()}
-    return {**account_document(account), "folders": row["folders"], "shelves": shelves}
+    folder_counts = {name or ROOT: count for name, count in row["shelves"].items()}
+    return {**account_document(account), "folders": row["folders"], "shelves": folder_counts}
 
 
 def _image_row(document: Document) -> Row:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from iuserver.catalog.mongo_commits import Turns
+from iuserver.catalog.mongo_commits import KeyedLocks
 from iuserver.catalog.mongo_documents import Document, Store, becoming, image_of
 from iuserver.policy import viewed
 from iuserver.records import Grant, Image
@@ -19,13 +19,13 @@ class Views:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turns = Turns()
+        self._locks = KeyedLocks()
 
     async def claim(
         self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int, most_grants: int
     ) -> Image | None:
         word = secrets.token_hex(8)
-        async with self._turns.of(slug):
+        async with self._locks.of(slug):
             while found := await self._store.images.find_one({"_id": slug, "blob": blob}):
                 if found.get("claim") == word:  # a write whose answer was lost, and that the driver repeated
                     return image_of(found)

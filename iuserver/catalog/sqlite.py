@@ -30,13 +30,13 @@ from iuserver.records import (
     Claim,
     Folder,
     Grant,
+    IdempotentResult,
     Image,
-    Kept,
     Quota,
     Row,
     Stored,
 )
-from iuserver.threads import Crew, Job, Runs, Together, perform_each
+from iuserver.threads import Executor, GroupCommit, Job, WorkerThreads, perform_each
 
 Step = Callable[[sqlite3.Connection], Any]
 
@@ -118,11 +118,11 @@ class SqliteCatalog:
             writing = _connect(path)
             migrate(writing)
             self._reading = _connect(path)
-            self._surveying = _connect(path)
+            self._bulk_connection = _connect(path)
         except sqlite3.DatabaseError as error:
             raise _unavailable() from error
         self._writer = _Writer(writing, in_place)
-        self._surveyor: Crew[Callable[[], Any]] = Crew("survey", 1, perform_each)
+        self._bulk_reader: WorkerThreads[Callable[[], Any]] = WorkerThreads("bulk-read", 1, perform_each)
 
     async def add_account(self, account: Account) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -151,17 +151,17 @@ class SqliteCatalog:
     async def set_disabled(self, email: str, disabled: bool) -> Account:
         return await self._change("disabled = ?", email, disabled)
 
-    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> Kept | None:
-        def step(connection: sqlite3.Connection) -> Kept | None:
+    async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
+        def step(connection: sqlite3.Connection) -> IdempotentResult | None:
             used = _used(connection.execute(SELECT_KEY, (account_id, claim.key, now - DAY)).fetchone(), now)
             if not used:
                 connection.execute(CLAIM_KEY, (account_id, claim.key, claim.token, now, lease_until))
             return used
 
-        kept: Kept | None = await self._writer.commit(step)
+        kept: IdempotentResult | None = await self._writer.commit(step)
         return kept
 
-    async def used_key(self, account_id: str, key: str, now: int) -> Kept | None:
+    async def used_key(self, account_id: str, key: str, now: int) -> IdempotentResult | None:
         rows = self._read(SELECT_KEY, account_id, key, now - DAY)
         return _used(rows[0] if rows else None, now)
 
@@ -248,7 +248,7 @@ class SqliteCatalog:
         return bool(self._read("SELECT 1 FROM grants WHERE slug = ? AND hash = ? AND lapses_at > ?", slug, hash, now))
 
     async def to_bury(self, now: int, limit: int) -> list[Image]:
-        return [Image(*row) for row in await self._survey(SELECT_TO_BURY, now, limit)]
+        return [Image(*row) for row in await self._bulk_read(SELECT_TO_BURY, now, limit)]
 
     async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
         def step(connection: sqlite3.Connection) -> Image | None:
@@ -273,7 +273,7 @@ class SqliteCatalog:
         self, account_id: str, folder: str | None, limit: int, offset: int
     ) -> tuple[list[Image], int]:
         def look() -> tuple[list[Image], int]:
-            connection = self._surveying
+            connection = self._bulk_connection
             connection.execute("BEGIN")  # so that the total and the page are of the same moment
             try:
                 return _list_images(connection, account_id, folder, limit, offset)
@@ -281,7 +281,7 @@ class SqliteCatalog:
                 connection.execute("ROLLBACK")
 
         try:
-            found: tuple[list[Image], int] = await self._surveyor.run(look)
+            found: tuple[list[Image], int] = await self._bulk_reader.run(look)
             return found
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
@@ -333,19 +333,19 @@ class SqliteCatalog:
 
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
         sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug > ? ORDER BY slug LIMIT ?"
-        return [Image(*row) for row in await self._survey(sql, after_slug, limit)]
+        return [Image(*row) for row in await self._bulk_read(sql, after_slug, limit)]
 
     async def blobs_known(self, keys: list[str]) -> set[str]:
         sql = "SELECT blob FROM images WHERE blob IN (SELECT value FROM json_each(?)) AND buried_at IS NULL"
-        return {blob for (blob,) in await self._survey(sql, json.dumps(keys))}
+        return {blob for (blob,) in await self._bulk_read(sql, json.dumps(keys))}
 
     async def expired(self, now: int, limit: int) -> list[Image]:
-        return [Image(*row) for row in await self._survey(SELECT_EXPIRED, now, limit)]
+        return [Image(*row) for row in await self._bulk_read(SELECT_EXPIRED, now, limit)]
 
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
-        return [AccountCounts(*row) for row in await self._survey(SELECT_COUNTS, month, month, after_id, limit)]
+        return [AccountCounts(*row) for row in await self._bulk_read(SELECT_COUNTS, month, month, after_id, limit)]
 
-    async def mend_counts(self, account_id: str, month: str) -> None:
+    async def repair_counts(self, account_id: str, month: str) -> None:
         await self._writer.commit(lambda connection: connection.execute(MEND_COUNTS, (month, month, account_id)))
 
     async def unsettled(self, before: int) -> int:
@@ -361,20 +361,20 @@ class SqliteCatalog:
         return await self._purge(PURGE_SLUGS, now, limit)
 
     async def size(self, kind: str) -> int:
-        rows = await self._survey(sqlite_rows.COUNT[kind])
+        rows = await self._bulk_read(sqlite_rows.COUNT[kind])
         return int(rows[0][0])
 
     async def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
         while True:
             sql, values = sqlite_rows.selection(kind, after, batch)
-            rows = [sqlite_rows.row_of(kind, found) for found in await self._survey(sql, *values)]
+            rows = [sqlite_rows.row_of(kind, found) for found in await self._bulk_read(sql, *values)]
             if not rows:
                 return
             yield rows
             after = rows[-1]
 
     async def last_row(self, kind: str) -> Row | None:
-        rows = await self._survey(sqlite_rows.LAST[kind])
+        rows = await self._bulk_read(sqlite_rows.LAST[kind])
         return sqlite_rows.row_of(kind, rows[0]) if rows else None
 
     async def add_rows(self, kind: str, rows: list[Row]) -> None:
@@ -392,7 +392,7 @@ class SqliteCatalog:
         await self._writer.commit(step)
 
     async def blocks(self) -> list[Block]:
-        rows = await self._survey(f"SELECT {BLOCK_COLUMNS} FROM blocks ORDER BY created_at, id")
+        rows = await self._bulk_read(f"SELECT {BLOCK_COLUMNS} FROM blocks ORDER BY created_at, id")
         return [Block(*row) for row in rows]
 
     async def has_blocks(self) -> bool:
@@ -403,8 +403,8 @@ class SqliteCatalog:
 
     async def close(self) -> None:
         await self._writer.close()
-        await self._surveyor.close()
-        self._surveying.close()
+        await self._bulk_reader.close()
+        self._bulk_connection.close()
         self._reading.close()
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
@@ -413,10 +413,10 @@ class SqliteCatalog:
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
 
-    async def _survey(self, sql: str, *values: Any) -> list[Any]:
+    async def _bulk_read(self, sql: str, *values: Any) -> list[Any]:
         """Read what may be many rows: off the loop."""
         try:
-            rows: list[Any] = await self._surveyor.run(lambda: self._surveying.execute(sql, values).fetchall())
+            rows: list[Any] = await self._bulk_reader.run(lambda: self._bulk_connection.execute(sql, values).fetchall())
             return rows
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
@@ -433,20 +433,20 @@ class SqliteCatalog:
         return _account(found)
 
 
-def _used(row: Any, now: int) -> Kept | None:
+def _used(row: Any, now: int) -> IdempotentResult | None:
     """What a row of `SELECT_KEY` stands for. Raises Fault("in_progress") where an upload holds it."""
     if row and row[1] is not None:
-        return _kept(*row[1:])
+        return _idempotent_result(*row[1:])
     if row and row[0] > now:
         raise Fault("in_progress", "An upload with this Idempotency-Key is under way", retry_after=2)
     return None
 
 
-def _kept(fingerprint: bytes, answer: bytes | None) -> Kept:
+def _idempotent_result(fingerprint: bytes, answer: bytes | None) -> IdempotentResult:
     if answer is None:
-        return Kept(fingerprint, None)
+        return IdempotentResult(fingerprint, None)
     told = orjson.loads(answer)
-    return Kept(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
+    return IdempotentResult(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
 
 
 def _image_of_blob(connection: sqlite3.Connection, slug: str, blob: str) -> Image | None:
@@ -459,7 +459,7 @@ def _list_images(
     connection: sqlite3.Connection, account_id: str, folder: str | None, limit: int, offset: int
 ) -> tuple[list[Image], int]:
     """A page and the total. An offset is counted off along the index, from the nearer end; only then rows are read."""
-    which, values = _shelf(account_id, folder)
+    which, values = _folder_filter(account_id, folder)
     sql = f"SELECT coalesce(sum(images), 0) FROM image_counts WHERE {which['counts']}"
     (total,) = connection.execute(sql, values).fetchone()
     limit = max(0, min(limit, total - offset))
@@ -472,7 +472,7 @@ def _list_images(
     return [Image(*row) for row in connection.execute(sql, values)], total
 
 
-def _shelf(account_id: str, folder: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
+def _folder_filter(account_id: str, folder: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
     """The conditions for a folder's rows in each table, and their values."""
     if folder is None:
         return dict.fromkeys(("counts", "images"), "account_id = ?"), (account_id,)
@@ -519,8 +519,10 @@ class _Writer:
 
     def __init__(self, connection: sqlite3.Connection, in_place: bool) -> None:
         self._connection = connection
-        self._steps: Runs[Step] = (
-            Together(self._commit, MAX_GROUP) if in_place else Crew("catalog", 1, self._commit, group=MAX_GROUP)
+        self._steps: Executor[Step] = (
+            GroupCommit(self._commit, MAX_GROUP)
+            if in_place
+            else WorkerThreads("catalog", 1, self._commit, group=MAX_GROUP)
         )
 
     async def commit(self, step: Step) -> Any:

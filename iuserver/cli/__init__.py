@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the clients have no use for it, and begin without it in a t
 COMMANDS = {
     "serve": "run the server",
     "sweep": "delete what has expired and what crashes have left, once",
-    "fsck": "compare records, bytes and counts, and mend them",
+    "fsck": "compare records, bytes and counts, and repair them",
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
     "copy-blobs": "copy the bytes of all images to another store, and compare",

@@ -1,4 +1,4 @@
-"""`iuserver fsck`: prove that records, bytes and counts are in step, or mend them; also while the server runs."""
+"""`iuserver fsck`: prove that records, bytes and counts are in step, or repair them; also while the server runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from iuserver.settings import Settings
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add_data_options(parser)
-    parser.add_argument("--repair", action="store_true", help="mend what can be mended")
+    parser.add_argument("--repair", action="store_true", help="repair what can be repaired")
     parser.set_defaults(run=run)
 
 

@@ -67,7 +67,7 @@ async def _seed(settings: Settings, options: argparse.Namespace) -> dict[str, li
             _link(data / "blobs", images, options.picture)
             _insert(data / "catalog.db", images)
             slugs += [image.slug for image in images]
-        await catalog.mend_counts(made[0].account.id, month_of(time.time()))
+        await catalog.repair_counts(made[0].account.id, month_of(time.time()))
         return {"keys": [new.key for new in made], "slugs": slugs[:: max(1, len(slugs) // SAMPLE)]}
     finally:
         await blobs.close()

@@ -27,7 +27,7 @@ from iuserver.errors import Fault
 from iuserver.imaging.answers import UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
-from iuserver.imaging.wire import SLOT, Reader, message, send_slot
+from iuserver.imaging.wire import SHARED_BUFFER_BYTES, Reader, message, send_buffer
 from iuserver.policy import overloaded
 from iuserver.records import Facts
 
@@ -81,11 +81,11 @@ class Pool:
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
 
-        In memory a picture may have SLOT bytes. A file at `origin` may have been cut and be the same file as `target`
+        In memory a picture may have SHARED_BUFFER_BYTES bytes. A file at `origin` may have been cut and be the same file as `target`
         afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans,
         storage_unavailable; overloaded when two workers were killed under the job, or the pool is not healthy.
         """
-        assert isinstance(origin, str) or len(origin) <= SLOT
+        assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES
         if not self.healthy:
             raise overloaded()
         job = _Job(origin, target, asyncio.get_running_loop().create_future())
@@ -143,14 +143,14 @@ class Pool:
         try:
             with theirs:
                 process, stderr = await self._run_program(theirs.fileno())
-            slot = send_slot(ours)
+            buffer = send_buffer(ours)
         except OSError:
             ours.close()
             raise
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, stderr, slot), sock=ours)
+        _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, stderr, buffer), sock=ours)
         self._all.add(worker)
-        self._spawn(self._mourn(worker))
+        self._spawn(self._reap(worker))
         try:
             await asyncio.wait_for(asyncio.shield(worker.ready), START_SECONDS)
         except TimeoutError:
@@ -176,7 +176,7 @@ class Pool:
             os.close(writing)
         return process, await Stderr.opened(process.pid, reading)
 
-    async def _mourn(self, worker: _Worker) -> None:
+    async def _reap(self, worker: _Worker) -> None:
         """Wait for a worker's end, settle the job that it held, and replace it."""
         await worker.gone
         returncode = await worker.process.wait()
@@ -289,7 +289,7 @@ class _Worker(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, pool: Pool, process: Process, stderr: Stderr, slot: mmap.mmap) -> None:
+    def __init__(self, pool: Pool, process: Process, stderr: Stderr, buffer: mmap.mmap) -> None:
         loop = asyncio.get_running_loop()
         self.pool = pool
         self.process = process
@@ -303,7 +303,7 @@ class _Worker(asyncio.Protocol):
         self.expired = False
         self._distrusted = False
         self._loop = loop
-        self._slot = slot
+        self._buffer = buffer
         self._reader = Reader()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -319,7 +319,7 @@ class _Worker(asyncio.Protocol):
     def _order(self, job: _Job) -> dict[str, Any]:
         if isinstance(job.origin, str):
             return {"source": job.origin, "target": job.target}
-        self._slot[: len(job.origin)] = job.origin
+        self._buffer[: len(job.origin)] = job.origin
         return {"length": len(job.origin), "target": job.target}
 
     def retire(self) -> None:
@@ -398,7 +398,7 @@ class _Worker(asyncio.Protocol):
             self.ready.set_exception(RuntimeError("a worker ended while it was starting"))
         if not self.gone.done():
             self.gone.set_result(None)
-        self._slot.close()
+        self._buffer.close()
 
 
 def _remove(path: str) -> None:

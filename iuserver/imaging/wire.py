@@ -1,7 +1,7 @@
 """Between the pool and a worker: small messages over a socket pair, and one picture at a time in shared memory.
 
-A message is a length and a JSON object. A picture that is not in a file goes through the slot, memory that both sides
-map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job. The slot
+A message is a length and a JSON object. A picture that is not in a file goes through the buffer, memory that both sides
+map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job. The buffer
 is sealed, memfd_create(2): a worker can neither write to it nor make it shorter, which would end the server by SIGBUS.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 LENGTH = struct.Struct(">I")
-SLOT = 128 * 1024
+SHARED_BUFFER_BYTES = 128 * 1024
 """Bytes that a picture in memory may have."""
 LARGEST = 64 * 1024
 """Bytes of a message. The largest one has a traceback."""
@@ -61,18 +61,18 @@ class Reader:
         return head
 
 
-def send_slot(connection: socket.socket) -> mmap.mmap:
-    """Make a slot, map it, and send a descriptor for reading over a new connection."""
+def send_buffer(connection: socket.socket) -> mmap.mmap:
+    """Make a buffer, map it, and send a descriptor for reading over a new connection."""
     with contextlib.ExitStack() as files:
-        file = os.memfd_create("slot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        file = os.memfd_create("buffer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         files.callback(os.close, file)
-        os.ftruncate(file, SLOT)
-        slot = mmap.mmap(file, SLOT)
+        os.ftruncate(file, SHARED_BUFFER_BYTES)
+        buffer = mmap.mmap(file, SHARED_BUFFER_BYTES)
         _seal(file)
         reading = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_CLOEXEC)
         files.callback(os.close, reading)
         socket.send_fds(connection, [b"s"], [reading])
-        return slot
+        return buffer
 
 
 def _seal(file: int) -> None:
@@ -86,12 +86,12 @@ def _seal(file: int) -> None:
     fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
 
 
-def receive_slot(connection: socket.socket) -> mmap.mmap:
-    """Map the slot whose descriptor comes first over a connection. Raises EOFError where the other side is gone."""
+def receive_buffer(connection: socket.socket) -> mmap.mmap:
+    """Map the buffer whose descriptor comes first over a connection. Raises EOFError where the other side is gone."""
     _, files, _, _ = socket.recv_fds(connection, 1, 1)
     if not files:
-        raise EOFError("no slot was sent")
+        raise EOFError("no buffer was sent")
     try:
-        return mmap.mmap(files[0], SLOT, prot=mmap.PROT_READ)
+        return mmap.mmap(files[0], SHARED_BUFFER_BYTES, prot=mmap.PROT_READ)
     finally:
         os.close(files[0])

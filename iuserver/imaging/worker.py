@@ -33,7 +33,7 @@ from iuserver.imaging.decoding import settle
 from iuserver.imaging.plan import Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
-from iuserver.imaging.wire import Reader, message, receive_slot
+from iuserver.imaging.wire import Reader, message, receive_buffer
 from iuserver.records import Facts
 
 MB = 1024 * 1024
@@ -58,7 +58,7 @@ def main() -> None:
     deadline = float(sys.argv[2])
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing of the server's comes along
     connection = socket.socket(fileno=0)
-    slot = receive_slot(connection)
+    buffer = receive_buffer(connection)
     _limit()
     _send(connection, {"ready": True, "missing": sandbox.confine(sys.argv[3])})
     reader = Reader()
@@ -66,7 +66,7 @@ def main() -> None:
         job = reader.feed(data)
         if job:
             _limit_time(deadline)
-            _send(connection, answer(job, slot, rules))
+            _send(connection, answer(job, buffer, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -96,14 +96,14 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
     connection.sendall(message(head))
 
 
-def answer(job: dict[str, Any], slot: mmap.mmap, rules: Rules) -> dict[str, Any]:
-    """Do a job: {"length": bytes, "target": path} with the picture in the slot, or {"source": path, "target": path}.
+def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, Any]:
+    """Do a job: {"length": bytes, "target": path} with the picture in the buffer, or {"source": path, "target": path}.
 
     The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
     try:
-        origin = job["source"] if "source" in job else slot[: job["length"]]
+        origin = job["source"] if "source" in job else buffer[: job["length"]]
         return {"facts": store(origin, target, rules)}
     except Fault as fault:
         _remove(target)

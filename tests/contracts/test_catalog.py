@@ -17,9 +17,9 @@ from iuserver import policy
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
-from iuserver.keeping.keeper import Keeper, kept_catalog
 from iuserver.ports import MAX_GRANTS, Catalog
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, Image, Kept
+from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.writer.client import WriterProcess, writer_catalog
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -70,13 +70,13 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
 
 
 async def kept(path: Path) -> Catalog:
-    """A catalog with a keeper of its own, which goes with it."""
-    local, keeper = SqliteCatalog(path), Keeper(path, None, sync=True)
-    await keeper.start()
-    catalog: Any = kept_catalog(local, keeper)
+    """A catalog with a writer process of its own, which goes with it."""
+    local, writer = SqliteCatalog(path), WriterProcess(path, None, sync=True)
+    await writer.start()
+    catalog: Any = writer_catalog(local, writer)
 
     async def close() -> None:
-        await keeper.close()
+        await writer.close()
         await local.close()
 
     catalog.close = close
@@ -423,7 +423,7 @@ def test_a_buried_image_leaves_a_tombstone_and_gives_its_bytes_back(on_catalog: 
         assert stone == policy.buried(replace(BURN, views=1, viewed_at=1000, let_go_at=1060), 1060)
         assert (await catalog.accounts())[0].stored_bytes == 1000
         assert (await catalog.accounts())[0].used == await catalog.ledger("a1", "2026-11") == 2
-        assert not (await catalog.counts("2026-11", "", 9))[0].bent
+        assert not (await catalog.counts("2026-11", "", 9))[0].drifted
         assert await catalog.to_bury(9999, 9) == []
         assert not await catalog.has_grant(BURN.slug, grant.hash, 1001)
         assert await catalog.blobs_known([BURN.blob, image(2).blob]) == {image(2).blob}
@@ -613,7 +613,7 @@ def test_a_refused_commit_leaves_its_key_claimed(on_catalog: Callable[[Work], An
 async def bare(catalog: Catalog) -> None:
     """Nothing is stored, and nothing is charged."""
     (counts,) = await catalog.counts("2026-11", "", 9)
-    assert (counts.used, counts.true_used, counts.stored_bytes, counts.bent) == (0, 0, 0, False)
+    assert (counts.used, counts.true_used, counts.stored_bytes, counts.drifted) == (0, 0, 0, False)
     assert await catalog.images_of("a1") == []
     assert await catalog.ledger("a1", "2026-11") == 0
 
@@ -687,7 +687,7 @@ def test_of_an_answer_whose_image_is_gone_nothing_is_left_but_that_its_key_was_u
             assert len(rows) == 2
             assert "secret" not in repr(rows)
         kept = await catalog.claim_key("a1", CLAIM, 2000, 2100)
-        assert kept == Kept(b"", None)
+        assert kept == IdempotentResult(b"", None)
         await catalog.void_claims()
         assert await catalog.claim_key("a1", CLAIM, 2000, 2100) == kept, "it stands its day"
         others = await catalog.claim_key("a1", replace(OTHER_CLAIM, key="other"), 2000, 2100)
@@ -714,7 +714,7 @@ def test_months_only_move_forward_and_what_is_late_counts_in_the_one_that_has_be
         assert await catalog.ledger("a1", "2026-12") == 10
         for asked in ("2026-11", "2026-12"):
             (counts,) = await catalog.counts(asked, "", 9)
-            assert (counts.used, counts.true_used, counts.bent) == (10, 10, False)
+            assert (counts.used, counts.true_used, counts.drifted) == (10, 10, False)
         (account,) = await catalog.accounts()
         assert (account.month, account.used, account.used_in("2026-11")) == ("2026-12", 10, 10)
         assert account.used_in("2027-01") == 0
@@ -784,16 +784,16 @@ def test_counts_are_told_as_kept_and_as_they_should_be_and_mended(on_catalog: Ca
             await catalog.commit_upload(image(number), CHARGE)
         first = AccountCounts("a1", ACCOUNT.email, 2000, 2000, 2, 2)
         second = AccountCounts("a2", other.email, 0, 0, 0, 0)
-        assert not first.bent
+        assert not first.drifted
         assert await catalog.counts("2026-11", "", 9) == [first, second]
         assert await catalog.counts("2026-11", "a1", 9) == [second]
         assert await catalog.counts("2026-11", "", 1) == [first]
         assert await catalog.purge_ledger("2026-12", 9) == 2  # now the kept count is too high
-        bent = replace(first, true_used=0)
-        assert bent.bent
-        assert await catalog.counts("2026-11", "", 1) == [bent]
-        await catalog.mend_counts("a1", "2026-11")
-        assert await catalog.counts("2026-11", "", 1) == [replace(bent, used=0)]
+        drifted = replace(first, true_used=0)
+        assert drifted.drifted
+        assert await catalog.counts("2026-11", "", 1) == [drifted]
+        await catalog.repair_counts("a1", "2026-11")
+        assert await catalog.counts("2026-11", "", 1) == [replace(drifted, used=0)]
 
     on_catalog(work)
 
@@ -806,9 +806,9 @@ def test_counts_of_another_month(on_catalog: Callable[[Work], Any]) -> None:
         await catalog.commit_upload(image(1), CHARGE)
         for month, used in (("2026-12", 0), ("2026-11", 1), ("2026-10", 1)):
             assert await catalog.counts(month, "", 9) == [AccountCounts("a1", ACCOUNT.email, 1000, 1000, used, used)]
-        await catalog.mend_counts("a1", "2026-10")
+        await catalog.repair_counts("a1", "2026-10")
         assert (await catalog.accounts())[0].used_in("2026-11") == 1
-        await catalog.mend_counts("a1", "2026-12")
+        await catalog.repair_counts("a1", "2026-12")
         assert (await catalog.accounts())[0].used_in("2026-12") == 0
 
     on_catalog(work)

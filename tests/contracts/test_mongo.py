@@ -16,7 +16,7 @@ from iuserver.catalog import mongo
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.mongo_documents import Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Claim, Folder, Grant, Image, Kept
+from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image
 from tests.conftest import LogGuard
 from tests.contracts.test_catalog import (
     ACCOUNT,
@@ -84,7 +84,7 @@ async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
     """Uploads and stored bytes of the one account, which are also what ledger and records say, as are its lists."""
     assert await catalog.unsettled(FAR) == 0
     (counts,) = await catalog.counts("2026-11", "", 9)
-    assert not counts.bent
+    assert not counts.drifted
     images = await catalog.images_page("", 10_000)
     assert counts.stored_bytes == sum(image.size for image in images)
     assert (await catalog.list_images("a1", None, 1, 0))[1] == len(images)
@@ -126,8 +126,8 @@ def test_a_commit_that_dies_between_two_steps_is_settled(with_steps: Any, writes
         stored = await other.image("slug0002")
         assert (stored is not None) == (writes > 3)
         (counts,) = await other.counts("2026-11", "", 9)
-        assert not counts.bent, "what is under way is no difference"
-        await other.mend_counts("a1", "2026-11")
+        assert not counts.drifted, "what is under way is no difference"
+        await other.repair_counts("a1", "2026-11")
         assert await other.settle(0, 9) == 0, "it is not old yet"
         assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes > 1 else 0)
         assert await other.settle(FAR, 9) == 0
@@ -195,8 +195,8 @@ def test_a_burial_that_dies_between_two_steps_is_settled(with_steps: Any, writes
         else:
             assert await dying.bury_image(BURN.slug, BURN.blob, 1000)
         (counts,) = await other.counts("2026-11", "", 9)
-        assert not counts.bent, "what is under way is no difference"
-        await other.mend_counts("a1", "2026-11")
+        assert not counts.drifted, "what is under way is no difference"
+        await other.repair_counts("a1", "2026-11")
         assert await other.settle(0, 9) == 0, "it is not old yet"
         assert await other.unsettled(FAR) == await other.settle(FAR, 9) == (1 if writes in (1, 2, 3) else 0)
         assert await in_step(other) == ((2, 1000) if writes > 1 else (2, 2000))
@@ -257,8 +257,8 @@ def test_numbers_of_images_by_folder_that_are_off_are_told_and_mended(with_steps
         await in_step(one)
         await one._store.accounts.update_one({}, {"$inc": {"shelves.2026": -1, "shelves.root": 2}})
         (counts,) = await other.counts("2026-11", "", 9)
-        assert (counts.bent, counts.misplaced, counts.used) == (True, 3, 3)
-        await other.mend_counts("a1", "2026-11")
+        assert (counts.drifted, counts.misplaced, counts.used) == (True, 3, 3)
+        await other.repair_counts("a1", "2026-11")
         assert await in_step(one) == (3, 3000)
         assert (await one.list_images("a1", "2026", 9, 0))[1] == 3
         assert await one.list_images("a1", "", 9, 0) == ([], 0)
@@ -347,7 +347,7 @@ def test_a_deletion_that_dies_between_two_steps_is_settled(with_steps: Any, writ
         assert await other.images_page("", 9) == await other.images_of("a1") == [image(2)]
         assert await other.blobs_known([image(1).blob, image(2).blob]) == {image(2).blob}
         assert await other.delete_image("slug0001", image(1).blob, 300) is None
-        await other.mend_counts("a1", "2026-11")
+        await other.repair_counts("a1", "2026-11")
         assert await other.settle(0, 9) == (1 if writes == 4 else 0), "only what guarded it goes at once"
         await other.settle(FAR, 9)
         assert await in_step(other) == (2, 1000)
@@ -370,7 +370,7 @@ def test_an_answer_is_forgotten_though_the_end_of_its_image_has_died(with_steps:
         await asyncio.gather(getattr(dying, how)(BURN.slug, BURN.blob, 1000), return_exceptions=True)
         while await other.settle(FAR, 9):
             pass
-        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == Kept(b"", None)
+        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == IdempotentResult(b"", None)
         assert await in_step(other) == (1, 0)
 
     with_steps(work)
@@ -394,7 +394,7 @@ def test_an_image_that_is_deleted_before_its_key_stands_for_it_leaves_no_answer(
         slow._atomic._store = replace(slow._store, keys=Deleting(slow._store.keys, []))
         await slow.commit_upload(IMAGE, CHARGE, CLAIM)
         assert len(updates) == 2
-        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == Kept(b"", None)
+        assert await other.claim_key("a1", OTHER_CLAIM, 1001, 1101) == IdempotentResult(b"", None)
 
     with_steps(work)
 
@@ -446,7 +446,7 @@ def test_what_0_1_0_has_kept_is_adopted_or_forgotten(mongo_database: str) -> Non
             (b"", None),
         ]
         assert await catalog.delete_image(plain.slug, plain.blob, 300)
-        assert await catalog.claim_key("a1", Claim("1", "t"), 1001, 1101) == Kept(b"", None)
+        assert await catalog.claim_key("a1", Claim("1", "t"), 1001, 1101) == IdempotentResult(b"", None)
         await catalog.close()
 
     asyncio.run(work())
@@ -489,9 +489,9 @@ def test_counts_are_mended_without_transactions_too(with_steps: Any) -> None:
     async def work(one: MongoCatalog, other: MongoCatalog) -> None:
         await one.commit_upload(image(1), CHARGE)
         await one._store.accounts.update_one({}, {"$inc": {"used": 3, "stored_bytes": -1}})
-        (bent,) = await one.counts("2026-11", "", 9)
-        assert bent.bent
-        await other.mend_counts("a1", "2026-11")
+        (drifted,) = await one.counts("2026-11", "", 9)
+        assert drifted.drifted
+        await other.repair_counts("a1", "2026-11")
         assert await in_step(other) == (1, 1000)
 
     with_steps(work)
@@ -540,7 +540,7 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.blobs_known(["x"]),
         catalog.expired(1, 9),
         catalog.counts("2026-11", "", 9),
-        catalog.mend_counts("a1", "2026-11"),
+        catalog.repair_counts("a1", "2026-11"),
         catalog.unsettled(1),
         catalog.settle(1, 9),
         catalog.purge_ledger("2026-11", 9),

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import requests
 
-from handlers import replies
+from handlers.api import replies
 from iuserver.errors import Code
 from iuserver.records import MB
 from iuserver.server import moderation_of

@@ -22,7 +22,7 @@ from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from handlers.http.server import HttpServer
+from handlers.http.connections.server import HttpServer
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, eventually
 from tests.surfaces.test_wire import Conversation, get
@@ -502,7 +502,7 @@ def test_without_descriptors_a_server_accepts_later(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, log_guard: LogGuard
 ) -> None:
     log_guard.allow("cannot accept connections")
-    monkeypatch.setattr("handlers.http.server.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("handlers.http.connections.server.RETRY_SECONDS", 0.1)
     failures = iter([OSError(24, "Too many open files")] * 2)
 
     class Poor:

@@ -144,7 +144,7 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
 
     async def look(catalog: Copyable) -> None:
         assert await catalog.counts("2026-11", "", 9) == counts
-        assert not any(found.bent for found in counts)
+        assert not any(found.drifted for found in counts)
         kept = await catalog.claim_key("a1", Claim("key 21", "t"), 1001, 1100)
         assert kept
         assert kept.stored.image == picture(21)

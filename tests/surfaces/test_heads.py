@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from handlers.http.requests import HEAD_BYTES
+from handlers.http.connections.requests import HEAD_BYTES
 from tests import pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, RunningServer, eventually

@@ -22,7 +22,7 @@ from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.policy import DAY, LEASE_SECONDS, month_start
-from iuserver.records import Claim, Kept
+from iuserver.records import Claim, IdempotentResult
 from iuserver.server import janitor_of
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -287,7 +287,7 @@ def test_what_0_1_0_has_kept_still_stands_but_of_passwords_and_gone_images_nothi
         assert plain
         assert plain.stored
         assert (plain.fingerprint, plain.stored.image.slug) == (fingerprint, "plain")
-        assert found == {**dict.fromkeys(("locked", "buried", "deleted"), Kept(b"", None)), "claimed": None}
+        assert found == {**dict.fromkeys(("locked", "buried", "deleted"), IdempotentResult(b"", None)), "claimed": None}
 
     asyncio.run(work())
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from handlers import replies
-from handlers.tools import TOOLS
+from handlers.api import replies
+from handlers.mcp.tools import TOOLS
 from iuserver.policy import DAY
 from iuserver.records import MB
 from tests import pictures
@@ -306,7 +306,7 @@ def test_a_client_that_leaves_gives_its_place_back(server: RunningServer) -> Non
 def test_a_body_that_comes_too_slowly_is_told_so(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.receiving.PACE_SECONDS", 0.5)
+    monkeypatch.setattr("handlers.http.receiving.PACE_SECONDS", 0.5)
     with running(tmp_path_factory.mktemp("data"), receive={"min_rate": 1_000_000}, imaging={"workers": 1}) as server:
         key = server.new_key("pro")
         with socket.create_connection(server.address, timeout=2 * DEADLINE) as connection:

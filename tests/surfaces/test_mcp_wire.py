@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from handlers import mcp
+from handlers.mcp import endpoint
 from tests import pictures
 from tests.agents import LEGACY, META, MODERN, Agent, encoded
 from tests.conftest import LogGuard
@@ -383,7 +383,7 @@ def test_discover_says_all_that_the_handshake_said(server: RunningServer) -> Non
     assert result["capabilities"] == {"tools": {}}
     assert (result["ttlMs"], result["cacheScope"]) == (3_600_000, "public")
     assert result["_meta"][META + "serverInfo"]["name"] == "iuserver"
-    assert result["instructions"] == mcp.INSTRUCTIONS
+    assert result["instructions"] == endpoint.INSTRUCTIONS
 
 
 def test_a_modern_list_and_a_modern_call(server: RunningServer) -> None:
@@ -546,7 +546,7 @@ def test_a_bug_is_told_as_one_in_each_era(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("handlers.replies.account", broken)
+    monkeypatch.setattr("handlers.api.replies.account", broken)
     key = server.new_key()
     for version, code in ((LEGACY, -32000), (MODERN, -32603)):
         response = Agent(server, key, version).call("get_quota")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import requests
 
-from handlers import receiving
-from handlers.upload import UploadHandler
-from iuserver.gate import READ_A_ROUND
+from handlers.api.upload import UploadHandler
+from handlers.http import receiving
+from iuserver.gate import CHUNKS_PER_TICK
 from tests import pictures
 from tests.agents import Agent
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -104,7 +104,7 @@ def test_one_address_has_a_share_of_the_connections(tmp_path: Path) -> None:
 
 
 def test_who_takes_no_answers_loses_the_connection(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.http.connection.TAKEN_SECONDS", 0.3)
+    monkeypatch.setattr("handlers.http.connections.connection.TAKEN_SECONDS", 0.3)
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.connect(server.address)
@@ -146,14 +146,14 @@ def test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothi
         upload = request_head(server.new_key(), headers, len(body)) + body
         look = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         http = server.server._http
-        http.is_pressed, http.refuse = lambda: True, lambda: 3
+        http.is_shedding, http.refuse = lambda: True, lambda: 3
         head, _, told = asked(server, upload).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 3\r\n" in head
         assert b"\r\nX-Request-Id: " in head
         assert json.loads(told) == {"error": "Upload queue overloaded, retry shortly", "code": "overloaded"}
         assert asked(server, look).startswith(b"HTTP/1.1 200 ")
-        http.is_pressed = lambda: False
+        http.is_shedding = lambda: False
         assert asked(server, upload).startswith(b"HTTP/1.1 200 ")
         assert http.refused == 1
 
@@ -164,7 +164,7 @@ def test_under_pressure_a_connection_ends_with_its_answer(tmp_path: Path) -> Non
         look = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
         http = server.server._http
         for pressed in (True, False):
-            http.is_pressed = lambda pressed=pressed: pressed
+            http.is_shedding = lambda pressed=pressed: pressed
             with socket.create_connection(server.address, timeout=DEADLINE) as connection:
                 connection.sendall(look)
                 head = received(connection)
@@ -177,7 +177,7 @@ def test_under_pressure_a_connection_ends_with_its_answer(tmp_path: Path) -> Non
 def test_when_many_were_refused_the_first_of_them_is_let_go_and_each_has_its_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.http.lingering.MOST_LINGERING", 2)
+    monkeypatch.setattr("handlers.http.connections.lingering.MOST_LINGERING", 2)
     with (
         running(tmp_path, imaging={"workers": 1}, server={"max_connections": 1}) as server,
         contextlib.ExitStack() as all_,
@@ -223,8 +223,8 @@ def test_a_fast_sender_does_not_keep_the_loop_to_itself(tmp_path: Path, monkeypa
         body, headers = multipart(pictures.phone_jpeg(image=pictures.noise(200, 200), quality=95))
         assert asked(server, request_head(server.new_key(), headers, len(body)) + body).startswith(b"HTTP/1.1 200")
         going = False
-    assert len(seen) > 2 * READ_A_ROUND
-    assert max(Counter(seen).values()) <= READ_A_ROUND + 1
+    assert len(seen) > 2 * CHUNKS_PER_TICK
+    assert max(Counter(seen).values()) <= CHUNKS_PER_TICK + 1
 
 
 def test_headers_that_do_not_come_end_their_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str
 def test_a_reader_who_takes_nothing_for_long_loses_the_connection(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.http.connection.TAKEN_SECONDS", 0.2)
+    monkeypatch.setattr("handlers.http.connections.connection.TAKEN_SECONDS", 0.2)
     larger_than_buffers = pictures.png(pictures.noise(2400, 2000), compress_level=0)
     url = server.upload(server.new_key("pro"), larger_than_buffers).json()["direct_url"]
     with socket.socket() as reader:

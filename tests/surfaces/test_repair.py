@@ -1,4 +1,4 @@
-"""The janitor, `iuserver sweep` and `iuserver fsck`: what they find, what they mend, and what they leave alone."""
+"""The janitor, `iuserver sweep` and `iuserver fsck`: what they find, what they repair, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -160,14 +160,14 @@ DAMAGE: list[tuple[Callable[[Path, Clock], None], str, tuple[int, int, int, int]
 ]
 
 
-@pytest.mark.parametrize(("damage", "told", "found", "mended"), DAMAGE)
+@pytest.mark.parametrize(("damage", "told", "found", "repaired"), DAMAGE)
 def test_damage_is_found_mended_and_gone(
     data: Path,
     clock: Clock,
     damage: Callable[[Path, Clock], None],
     told: str,
     found: tuple[int, int, int, int],
-    mended: tuple[int, int, int, int],
+    repaired: tuple[int, int, int, int],
 ) -> None:
     damage(data, clock)
     lines, counted = fsck(data, clock)
@@ -176,8 +176,8 @@ def test_damage_is_found_mended_and_gone(
     with pytest.raises(AssertionError, match=told):
         raise AssertionError("\n".join(lines))
     assert fsck(data, clock) == (lines, counted)  # to look changes nothing
-    assert fsck(data, clock, repair=True)[1] == mended
-    assert fsck(data, clock) == ([], mended)
+    assert fsck(data, clock, repair=True)[1] == repaired
+    assert fsck(data, clock) == ([], repaired)
 
 
 def test_a_record_without_bytes_gives_them_back_but_stays_counted(data: Path, clock: Clock) -> None:

@@ -329,7 +329,7 @@ def test_a_length_of_a_thousand_digits_is_no_bug(small: RunningServer) -> None:
 
 
 def test_a_body_that_comes_too_slowly_is_answered_408(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.receiving.PACE_SECONDS", 0.2)
+    monkeypatch.setattr("handlers.http.receiving.PACE_SECONDS", 0.2)
     key = server.new_key()
     body, headers = multipart(pictures.jpeg())
     with socket.create_connection(server.address, timeout=DEADLINE) as connection:

@@ -241,8 +241,8 @@ def test_a_worker_holds_nothing_of_the_server_but_its_socket_and_its_slot(pool: 
         assert files.pop("0").startswith("socket:")
         assert files.pop("1") == "/dev/null"
         assert files.pop("2").startswith("pipe:")
-        ((number, slot),) = files.items()
-        assert slot.startswith("/memfd:slot")
+        ((number, buffer),) = files.items()
+        assert buffer.startswith("/memfd:buffer")
         flags = re.search(r"^flags:\t(\d+)$", Path(f"/proc/{pid}/fdinfo/{number}").read_text(), re.MULTILINE)
         assert flags
         assert int(flags[1], 8) & os.O_ACCMODE == os.O_RDONLY

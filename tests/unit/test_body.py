@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.body import MAX_FIELD, UploadBody
+from handlers.http.body import MAX_FIELD, UploadBody
 from iuserver.errors import Fault
 
 CONTENT_TYPE = 'multipart/form-data; boundary="xyz"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.cross_site import is_cross_site
+from handlers.http.cross_site import is_cross_site
 
 OWN = "https://img.example.org/pictures"
 

@@ -9,7 +9,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, get_args
 
-from handlers import replies
+from handlers.api import replies
 from handlers.routes import ROUTES
 from iuserver import __version__, cli, errors
 from iuserver.settings import Settings, load
@@ -96,7 +96,7 @@ TROUBLES = {
     "a picture that kills": "surfaces/test_workers.py::test_a_picture_that_crashes_its_parser_is_to_blame_itself",
     "the disk is full": "surfaces/test_faults.py::"
     "test_a_full_disk_is_told_charges_nothing_and_is_used_again_when_there_is_room",
-    "the process that syncs": "surfaces/test_keeper.py::test_a_killed_keeper_costs_502_at_most",
+    "the process that syncs": "surfaces/test_writer.py::test_a_killed_writer_costs_502_at_most",
     "the catalog is locked": "surfaces/test_codes.py::test_a_catalog_that_somebody_else_has_locked_is_not_available",
     "S3 or MongoDB is away": "surfaces/test_distributed.py::"
     "test_a_database_and_a_store_that_are_killed_under_load_lose_nothing",

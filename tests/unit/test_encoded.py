@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.encoded import LONG, MAX_KEPT, Base64, LongMessage
+from handlers.mcp.encoded import LONG, MAX_KEPT, Base64, LongMessage
 from iuserver.errors import Fault
 
 SPELLINGS = {

@@ -9,19 +9,19 @@ import pytest
 
 from iuserver.errors import Fault
 from iuserver.gate import (
-    HEARD_A_ROUND,
-    LONGEST_RETURN,
-    RETURNS_A_SECOND,
-    STILL_UNHEARD,
-    UNHEARD,
+    MAX_RETRY_AFTER,
+    RETRIES_PER_SECOND,
+    START_BACKLOG_LIMIT,
+    START_BACKLOG_LOW,
+    STARTS_PER_TICK,
+    AttemptLimiter,
     Bounds,
-    Guesses,
-    MonthPlaces,
+    QuotaReservations,
     Slot,
     TokenBuckets,
     UploadQueue,
 )
-from iuserver.places import Places, Rounds
+from iuserver.places import FairSemaphore, TickLimiter
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -48,7 +48,7 @@ def code(call: object, *arguments: object) -> str:
 
 def test_of_one_image_so_many_wrong_guesses_a_minute_are_judged_and_the_first_of_each_address() -> None:
     time = Time()
-    guesses = Guesses(5, 60, time)
+    guesses = AttemptLimiter(5, 60, time)
     for address in range(12):
         for _ in range(5):
             guesses.begin("slug", f"192.0.2.{address}")
@@ -65,7 +65,7 @@ def test_of_one_image_so_many_wrong_guesses_a_minute_are_judged_and_the_first_of
 
 def test_strangers_that_guess_for_hours_lock_nobody_out() -> None:
     time = Time()
-    guesses = Guesses(5, 60, time)
+    guesses = AttemptLimiter(5, 60, time)
     for minute in range(61):
         for address in range(60):
             guesses.begin("slug", f"203.0.{minute}.{address}")
@@ -77,7 +77,7 @@ def test_strangers_that_guess_for_hours_lock_nobody_out() -> None:
 
 
 def test_right_guesses_are_forgotten_however_many() -> None:
-    guesses = Guesses(5, 60, Time())
+    guesses = AttemptLimiter(5, 60, Time())
     for _ in range(200):
         guesses.begin("slug", "192.0.2.1")()
     under_way = [guesses.begin("slug", "192.0.2.1") for _ in range(5)]
@@ -138,7 +138,7 @@ def test_zero_means_no_limit() -> None:
 
 def queue_of(now: Time | None = None, **bounds: float) -> UploadQueue:
     defaults = {"max_uploads": 9, "per_account": 0, "receive_wait": 0, "max_jobs": 9, "max_bytes": MB}
-    more = {"max_wait": 10, "share": 1, "turns": 9}
+    more = {"max_wait": 10, "share": 1, "worker_permits": 9}
     return UploadQueue(Bounds(**{**defaults, **more, **bounds}), now or Time())
 
 
@@ -244,7 +244,7 @@ def test_an_account_has_no_more_than_its_share_of_the_work() -> None:
 
 def test_accounts_take_turns_at_the_workers() -> None:
     async def work() -> None:
-        queue, order = queue_of(turns=1), []
+        queue, order = queue_of(worker_permits=1), []
 
         async def upload(account: str) -> None:
             slot = await queue.enter(account)
@@ -264,7 +264,7 @@ def test_accounts_take_turns_at_the_workers() -> None:
 def test_who_would_wait_too_long_for_a_worker_is_refused_before_sending() -> None:
     async def work() -> None:
         now = Time()
-        queue = queue_of(now, max_wait=10, turns=1, max_bytes=99 * MB)
+        queue = queue_of(now, max_wait=10, worker_permits=1, max_bytes=99 * MB)
         slot = await queue.enter("a")
         await slot.begin_work(MB)
         now.now += 6  # so slow are the workers: six seconds for a megabyte
@@ -284,14 +284,14 @@ def test_who_would_wait_too_long_for_a_worker_is_refused_before_sending() -> Non
 
 def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
     async def work() -> None:
-        places = Places(1, line=2)
-        assert await places.take("a")
-        leaving, staying = (asyncio.ensure_future(places.take(name)) for name in ("b", "c"))
+        places = FairSemaphore(1, line=2)
+        assert await places.acquire("a")
+        leaving, staying = (asyncio.ensure_future(places.acquire(name)) for name in ("b", "c"))
         await asyncio.sleep(0)
-        places.give_back("a")
+        places.release("a")
         leaving.cancel()  # it has got the place, and does not know yet
         assert await staying
-        places.give_back("c")
+        places.release("c")
         assert (places.held, places.waiting) == (0, 0)
 
     asyncio.run(work())
@@ -299,11 +299,11 @@ def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
 
 def test_accounts_take_turns_however_many_of_each_wait() -> None:
     async def work() -> None:
-        rounds, portions = Rounds(2), Counter[str]()
+        limiter, portions = TickLimiter(2), Counter[str]()
 
         async def send(account: str) -> None:
             for _ in range(3):
-                if turn := rounds.turn(account):
+                if turn := limiter.acquire(account):
                     await turn
                 portions[account] += 1
 
@@ -319,29 +319,29 @@ def test_accounts_take_turns_however_many_of_each_wait() -> None:
 
 def test_so_many_go_on_with_each_round_of_the_loop() -> None:
     async def work() -> None:
-        rounds = Rounds(2)
-        assert [rounds.turn("a"), rounds.turn("a")] == [None, None]
-        turns = [rounds.turn(account) for account in "aabcd"]
+        limiter = TickLimiter(2)
+        assert [limiter.acquire("a"), limiter.acquire("a")] == [None, None]
+        turns = [limiter.acquire(account) for account in "aabcd"]
         assert all(turns)
-        assert rounds.waiting == 5
+        assert limiter.waiting == 5
         turns[2].cancel()
         went_on = []
-        while rounds.waiting:
+        while limiter.waiting:
             before = [turn.done() for turn in turns].count(True)
             await asyncio.sleep(0)
             went_on.append([turn.done() for turn in turns].count(True) - before)
         assert went_on == [2, 2], "who has given up takes nobody's turn"
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert [rounds.turn("a"), rounds.turn("a")] == [None, None], "a new round, and nobody waits"
+        assert [limiter.acquire("a"), limiter.acquire("a")] == [None, None], "a new round, and nobody waits"
 
     asyncio.run(work())
 
 
 def test_where_many_wait_more_go_on_if_so_wished() -> None:
     async def work() -> None:
-        for rounds, expected in ((Rounds(2), 2), (Rounds(2, crowd=4), 2 + 10 // 4)):
-            turns = [rounds.turn("a") for _ in range(12)][2:]
+        for limiter, expected in ((TickLimiter(2), 2), (TickLimiter(2, backlog_step=4), 2 + 10 // 4)):
+            turns = [limiter.acquire("a") for _ in range(12)][2:]
             await asyncio.sleep(0)
             assert [turn.done() for turn in turns if turn].count(True) == expected
 
@@ -350,12 +350,12 @@ def test_where_many_wait_more_go_on_if_so_wished() -> None:
 
 def test_uploads_wait_to_be_heard_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        monkeypatch.setattr("iuserver.gate.UNHEARD", 3)
+        monkeypatch.setattr("iuserver.gate.START_BACKLOG_LIMIT", 3)
         queue = queue_of()
-        hearings = [asyncio.ensure_future(queue.hear()) for _ in range(HEARD_A_ROUND + 4)]
+        starts = [asyncio.ensure_future(queue.wait_to_start()) for _ in range(STARTS_PER_TICK + 4)]
         await asyncio.sleep(0)
-        assert [hearing.done() for hearing in hearings] == [True] * HEARD_A_ROUND + [False] * 3 + [True]
-        *heard, refused = await asyncio.gather(*hearings, return_exceptions=True)
+        assert [starts.done() for starts in starts] == [True] * STARTS_PER_TICK + [False] * 3 + [True]
+        *heard, refused = await asyncio.gather(*starts, return_exceptions=True)
         assert set(heard) == {None}
         assert isinstance(refused, Fault)
         assert refused.code == "overloaded"
@@ -368,19 +368,21 @@ def test_uploads_are_not_even_heard_while_many_wait_for_that_and_until_few_do() 
         now = Time()
         queue = queue_of(now)
 
-        hearings = [asyncio.ensure_future(queue.hear()) for _ in range(UNHEARD // 2 + HEARD_A_ROUND - 1)]
+        starts = [
+            asyncio.ensure_future(queue.wait_to_start()) for _ in range(START_BACKLOG_LIMIT // 2 + STARTS_PER_TICK - 1)
+        ]
         await asyncio.sleep(0)
-        assert not queue.is_pressed(), "one more may wait"
-        hearings += [asyncio.ensure_future(queue.hear()) for _ in range(4)]
+        assert not queue.is_shedding(), "one more may wait"
+        starts += [asyncio.ensure_future(queue.wait_to_start()) for _ in range(4)]
         await asyncio.sleep(0)
-        assert queue.is_pressed()
+        assert queue.is_shedding()
         for _ in range(200):
             queue.refuse()
-        await asyncio.gather(*hearings[: UNHEARD // 4])
-        assert queue.is_pressed(), "they are not through yet"
-        await asyncio.gather(*hearings[: -STILL_UNHEARD + 2 * HEARD_A_ROUND])
-        assert not queue.is_pressed()
-        await asyncio.gather(*hearings)
+        await asyncio.gather(*starts[: START_BACKLOG_LIMIT // 4])
+        assert queue.is_shedding(), "they are not through yet"
+        await asyncio.gather(*starts[: -START_BACKLOG_LOW + 2 * STARTS_PER_TICK])
+        assert not queue.is_shedding()
+        await asyncio.gather(*starts)
 
     asyncio.run(work())
 
@@ -390,15 +392,15 @@ def test_uploads_are_not_even_heard_while_nobody_could_have_a_place_and_refusals
         now = Time()
         queue = queue_of(now, max_uploads=1)
         slot = await queue.enter("a")
-        assert not queue.is_pressed(), "full, but nobody has been refused"
+        assert not queue.is_shedding(), "full, but nobody has been refused"
         for _ in range(200):
             assert await refused(queue, "b")
-        assert queue.is_pressed()
+        assert queue.is_shedding()
         slot.release()
-        assert not queue.is_pressed(), "there is a place"
+        assert not queue.is_shedding(), "there is a place"
         await queue.enter("a")
         now.now += 5
-        assert not queue.is_pressed(), "that was a while ago"
+        assert not queue.is_shedding(), "that was a while ago"
 
     asyncio.run(work())
 
@@ -406,16 +408,16 @@ def test_uploads_are_not_even_heard_while_nobody_could_have_a_place_and_refusals
 def test_those_who_are_refused_come_back_one_after_the_other() -> None:
     now = Time()
     queue = queue_of(now)
-    told = [queue.refuse() for _ in range(5 * RETURNS_A_SECOND)]
+    told = [queue.refuse() for _ in range(5 * RETRIES_PER_SECOND)]
     assert 1 <= told[0] <= 3
     assert 5 <= told[-1] <= 8
-    assert max(queue.refuse() for _ in range(50 * RETURNS_A_SECOND)) <= LONGEST_RETURN + 3
+    assert max(queue.refuse() for _ in range(50 * RETRIES_PER_SECOND)) <= MAX_RETRY_AFTER + 3
     now.now += 60
     assert queue.refuse() <= 3, "all of those have come back"
 
 
 def test_a_month_cannot_be_begun_more_often_than_it_has_uploads_left() -> None:
-    months = MonthPlaces()
+    months = QuotaReservations()
     quota = Quota(8, 10, "free")
     first, _ = months.reserve("a", "2026-11", quota, NOW), months.reserve("a", "2026-11", quota, NOW)
     assert code(months.reserve, "a", "2026-11", quota, NOW) == "quota_exceeded"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.http.bodies import CHUNKS_AT_A_TIME, LONGEST_LINE, MOST_TRAILERS, ChunkedBody, SizedBody
+from handlers.http.connections.bodies import CHUNKS_AT_A_TIME, LONGEST_LINE, MOST_TRAILERS, ChunkedBody, SizedBody
 from iuserver.errors import Fault
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.http.requests import HEAD_END, LONGEST_NAME, MOST_FIELDS, Request, parse
+from handlers.http.connections.requests import HEAD_END, LONGEST_NAME, MOST_FIELDS, Request, parse
 from iuserver.errors import Fault
 
 

@@ -75,7 +75,7 @@ PLAIN = [
     "/u",
     "/static/style.css",
     'File "/home/d/src/iuserver/server.py", line 3, in start',
-    'File "/home/u/iuserver/handlers/base.py", line 3, in start',
+    'File "/home/u/iuserver/handlers/http/base.py", line 3, in start',
     "blob 0123456789abcdef0123456789abcdef: has no record",
     "swept: Report(expired=1, buried=0, grants=3)",
     "request 0a1b2c3d00000001: The image store is not available (OSError(28, 'No space left on device'))",

@@ -10,7 +10,7 @@ import pytest
 
 from iuserver import policy
 from iuserver.errors import Fault
-from iuserver.records import MB, Account, Charge, Expiration, Image, Manner, Plan
+from iuserver.records import MB, Account, Charge, Expiration, Image, Plan, ViewIntent
 
 FREE = Plan("free", 10, 500, 25, 30, False, False)
 PRO = Plan("pro", 0, 51200, 50, 0, True, True)
@@ -118,8 +118,8 @@ def test_what_an_image_is_to_a_visitor(image: Image, visitor: dict[str, bool], s
     assert policy.state_of(image, NOW + 10, **visitor) == "gone"
 
 
-PLAIN, HEAD, CLICK = Manner(), Manner(head=True), Manner(navigation=True)
-ROBOT, AHEAD = Manner(robot=True), Manner(prefetch=True)
+PLAIN, HEAD, CLICK = ViewIntent(), ViewIntent(head=True), ViewIntent(navigation=True)
+ROBOT, AHEAD = ViewIntent(robot=True), ViewIntent(prefetch=True)
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,18 @@ ROBOT, AHEAD = Manner(robot=True), Manner(prefetch=True)
     ],
 )
 def test_what_a_request_for_bytes_gets(state: policy.State, answers: list[policy.Answer]) -> None:
-    assert [policy.answer_to(state, manner) for manner in (PLAIN, HEAD, CLICK, ROBOT, AHEAD)] == answers
+    assert [policy.answer_to(state, intent) for intent in (PLAIN, HEAD, CLICK, ROBOT, AHEAD)] == answers
 
 
 def test_nothing_but_a_plain_request_or_a_click_is_counted() -> None:
     for flags in product((False, True), repeat=4):
-        manner = Manner(*flags)
-        counted = policy.answer_to("sealed", manner) == "count"
-        assert counted == (manner == PLAIN)
-        assert policy.may_reveal("sealed", manner) == (not manner.robot and not manner.prefetch)
+        intent = ViewIntent(*flags)
+        counted = policy.answer_to("sealed", intent) == "count"
+        assert counted == (intent == PLAIN)
+        assert policy.may_reveal("sealed", intent) == (not intent.robot and not intent.prefetch)
         for state in ("gone", "locked", "open"):
-            assert policy.answer_to(state, manner) != "count"
-            assert not policy.may_reveal(state, manner)
+            assert policy.answer_to(state, intent) != "count"
+            assert not policy.may_reveal(state, intent)
 
 
 def test_views_are_counted_until_the_last_and_its_grant_keeps_the_bytes() -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from handlers.robots import LONGEST, PEOPLE, SCRIPTS, is_robot
+from handlers.web.robots import LONGEST, PEOPLE, SCRIPTS, is_robot
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 ANDROID = "Mozilla/5.0 (Linux; Android 14; Pixel 8 Build/AP2A.240805.005; wv) AppleWebKit/537.36 (KHTML, like Gecko)"

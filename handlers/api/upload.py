@@ -1,0 +1,80 @@
+"""POST /api/upload: a multipart body, streamed as it arrives into an upload session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.api import replies
+from handlers.api.handler import ApiHandler
+from handlers.http.base import Services
+from handlers.http.body import RawBody, UploadBody
+from handlers.http.receiving import NO_LIMIT
+from iuserver.forms import idempotency_key
+from iuserver.policy import check_request_size
+from iuserver.uploads import UploadSession
+
+
+class UploadHandler(ApiHandler):
+    """The session checks and counts; what it refuses is answered while the client may still be sending."""
+
+    def initialize(self, services: Services) -> None:
+        super().initialize(services)
+        self._session: UploadSession | None = None
+        self._parts: UploadBody | RawBody | None = None
+        self._base_url = ""
+
+    async def admit(self) -> None:
+        await self.services.uploads.wait_to_start()
+        await super().admit()
+        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
+        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
+
+    def receive(self, session: UploadSession) -> None:
+        """Take the body into a session, which this request owns from now on. Raises Fault("bad_body")."""
+        self._session = session
+        self._base_url = self.base_url()
+        self._parts = self.body_of(session)
+        self.largest = NO_LIMIT
+
+    def body_of(self, session: UploadSession) -> UploadBody | RawBody:
+        """What takes the body. Raises Fault("bad_body")."""
+        return UploadBody(self.request.headers.get("Content-Type", ""), session.feed)
+
+    def form_of(self, fields: dict[str, str], filename: str) -> tuple[dict[str, str], str]:
+        """The upload's fields and the file's name, from what the body said."""
+        return fields, filename
+
+    def take(self, chunk: bytes) -> None:
+        if self._parts:
+            check_request_size(self.received, self.caller.plan)
+            self._parts.feed(chunk)
+        elif self._is_known:
+            super().take(chunk)  # who looks at a ticket has no use for one
+        else:
+            self.discard(chunk)  # nor has a preflight
+
+    async def post(self, *path: str) -> None:
+        assert self._parts
+        assert self._session
+        fields, filename = self.form_of(*self._parts.close())
+        stored = await self._session.finish(fields, filename, self.is_client_here)
+        for name, value in replies.quota_headers(stored.quota).items():
+            self.set_header(name, value)
+        if stored.replayed:
+            self.set_header("Idempotent-Replay", "true")
+        token = self.services.library.delete_token(stored.image)
+        self.send_stored(replies.uploaded(stored.image, stored.quota, self._base_url, token))
+
+    def send_stored(self, answer: dict[str, Any]) -> None:
+        """Put the answer to a stored picture together."""
+        if self.request.headers.get("Accept", "").startswith("text/plain"):
+            self.set_rate_limit()
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.write(answer["direct_url"] + "\n")
+        else:
+            self.send_json(answer)
+
+    def release(self) -> None:
+        super().release()
+        if self._session:
+            self._session.close()

@@ -1,0 +1,37 @@
+"""The files that pages need: read once, served from memory, at addresses that change with their contents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+MIMES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".ico": "image/vnd.microsoft.icon",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file's bytes, its type, and what tells this version of it from others."""
+
+    data: bytes
+    mime: str
+    version: str
+
+
+def _read(path: Path) -> StaticFile:
+    data = path.read_bytes()
+    return StaticFile(data, MIMES[path.suffix], sha256(data).hexdigest()[:12])
+
+
+FILES = {path.name: _read(path) for path in sorted(Path(__file__).parents[1].joinpath("web", "static").iterdir())}
+
+
+def path_of(name: str) -> str:
+    """Where a file is found, below the server's root; caches may keep what they get there for ever."""
+    return f"static/{name}?v={FILES[name].version}"

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: the endpoint, its JSON-RPC, and the tools."""

@@ -1,0 +1,96 @@
+"""Visits: who wants to see an image, and how, from what a request says."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from handlers.http.addresses import client_network
+from handlers.http.base import Handler
+from handlers.http.header_values import header_text
+from handlers.web.robots import is_robot
+from iuserver.errors import Fault
+from iuserver.policy import UNLOCK_SECONDS
+from iuserver.records import Caller, Image, ViewIntent, Visitor
+
+PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+"""Where browsers say that nobody looks yet: Sec-Purpose is the Fetch standard's, the others went before it."""
+
+
+async def visitor_of(handler: Handler, slug: str, page: bool) -> Visitor:
+    """Who makes a request for an image's page, or for its bytes."""
+    return Visitor(
+        is_here=handler.is_client_here,
+        caller=await owner_of(handler),
+        client=_client(handler),
+        unlock=handler.get_cookie(_cookie("page" if page else "file", slug)),
+        grant=None if page else handler.get_query_argument("grant", None),
+    )
+
+
+async def owner_of(handler: Handler) -> Caller | None:
+    """Whose key was sent, if one was. A wrong one is nobody's: what anybody may see is shown all the same."""
+    try:
+        return await handler.identify() if "Authorization" in handler.request.headers else None
+    except Fault as fault:
+        if fault.code in ("missing_key", "invalid_key"):
+            return None
+        raise
+
+
+def _client(handler: Handler) -> str:
+    """What tells viewers apart. It is hashed for each image before it is kept."""
+    headers = handler.request.headers
+    words = (
+        client_network(handler.client_address()),
+        headers.get("User-Agent", ""),
+        headers.get("Accept-Language", ""),
+    )
+    return "\0".join(words)
+
+
+def intent_of(handler: Handler) -> ViewIntent:
+    """How a request looks at an image."""
+    headers = handler.request.headers
+    return ViewIntent(
+        head=handler.request.method == "HEAD",
+        navigation=_is_navigation(handler),
+        robot=is_robot(headers.get("User-Agent", "")),
+        prefetch=any(headers.get(name, "").lower().startswith(("prefetch", "preview")) for name in PURPOSES),
+    )
+
+
+def _is_navigation(handler: Handler) -> bool:
+    """Whether somebody opens the address itself, in place of a page that shows the picture."""
+    headers = handler.request.headers
+    if "Sec-Fetch-Mode" in headers:
+        return headers["Sec-Fetch-Mode"] == "navigate"
+    return "text/html" in headers.get("Accept", "")
+
+
+def password_of(handler: Handler) -> str | None:
+    """The password that came along, as scripts send it."""
+    value = handler.request.headers.get("X-Image-Password")
+    return None if value is None else header_text(value)
+
+
+def set_unlock_cookies(handler: Handler, image: Image, token: str) -> None:
+    """Let the client show, at each of the image's addresses, that it has given the password."""
+    base = urlsplit(handler.base_url())
+    for kind, path in {
+        "page": f"/i/{image.slug}",
+        "file": f"/f/{image.slug}.{image.ext}",
+        "thumbnail": f"/t/{image.slug}.webp",
+    }.items():
+        handler.set_cookie(
+            _cookie(kind, image.slug),
+            token,
+            path=base.path + path,
+            max_age=UNLOCK_SECONDS,
+            httponly=True,
+            secure=base.scheme == "https",
+            samesite="Lax",
+        )
+
+
+def _cookie(kind: str, slug: str) -> str:
+    return f"unlock_{kind}_{slug}"

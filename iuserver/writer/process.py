@@ -1,0 +1,89 @@
+"""What runs in the writer process: threads that each take a question, do what it asks for and answer.
+
+Run as `python -m iuserver.writer.process CATALOG BLOBS SYNC GROUP` with the server's socket as standard input; CATALOG
+and BLOBS are paths, or nothing where the server has them elsewhere, GROUP is the number of the group that may read
+blobs, or nothing. It leaves when the server does, even after kill -9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from iuserver.blobs.disk import SYNC_THREADS, DiskBlobs
+from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.errors import Fault
+from iuserver.writer.wire import LARGEST, READY, packet, parts_of
+
+Stores = dict[str, SqliteCatalog | DiskBlobs]
+
+
+def main(catalog: str, blobs: str, sync: str, group: str) -> None:
+    """Serve questions from standard input until the server closes its end, or dies and thereby closes it."""
+    connection = socket.socket(fileno=0)
+    stores: Stores = {}
+    if catalog:
+        stores["catalog"] = SqliteCatalog(Path(catalog), in_place=True)
+    if blobs:
+        stores["blobs"] = DiskBlobs(Path(blobs), sync == "sync", in_place=True, group=int(group) if group else None)
+    connection.send(READY)
+    threading.excepthook = _end
+    threads = [threading.Thread(target=serve, args=(connection, stores)) for _ in range(SYNC_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def serve(connection: socket.socket, stores: Stores) -> None:
+    """Answer one question after the other; nobody is left to be answered when the server is gone."""
+    with contextlib.suppress(ConnectionError):
+        while question := connection.recv(LARGEST):
+            number, *asked = parts_of(question)
+            connection.send(packet(number, *answer(stores, *asked)))
+
+
+def answer(
+    stores: Stores, owner: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[str, Any]:
+    """How something turned out: "done" with its result, "fault" with it and its cause, "error" with the traceback of a
+    bug of ours."""
+    try:
+        return "done", _result(getattr(stores[owner], method)(*arguments, **named))
+    except Fault as fault:
+        return "fault", (fault, repr(fault.__cause__) if fault.__cause__ else "")
+    except Exception:
+        return "error", traceback.format_exc()
+
+
+def _result(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run something to its end. There is no loop here: in place, nothing ever waits for one."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError(f"{work} waits for something")
+
+
+def _end(arguments: threading.ExceptHookArgs) -> None:
+    """A bug in a thread ends the process, so that the server starts another and tells those who wait."""
+    sys.__excepthook__(arguments.exc_type, arguments.exc_value or arguments.exc_type(), arguments.exc_traceback)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    # Who ends all processes of a service means the server, which drains, and needs this one for that.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A lease on a file is held for an instant (blobs/disk.py): whoever wants the file then would end this process.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    with contextlib.suppress(ConnectionError):  # the server has left before this was ready
+        main(*sys.argv[1:])
