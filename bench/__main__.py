@@ -73,10 +73,10 @@ def _measure(options: argparse.Namespace) -> int:
     with lab(options) as place:
         results = scenario.run(place)
     shown = {name: value for name, value in vars(options).items() if name not in ("run", "profile", "out", "python")}
-    told = report.document(options.scenario, scenario.HEADLINE, scenario.SUBJECT, shown, results)
+    summary = report.document(options.scenario, scenario.HEADLINE, scenario.SUBJECT, shown, results)
     file: Path = options.out or (options.profile or OUT) / options.scenario
-    report.save(told, file)
-    print(report.table(told))
+    report.save(summary, file)
+    print(report.table(summary))
     print(f"\n{file}.json")
     return 0
 

@@ -40,8 +40,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str,
                 yield f"{case}, {headline} beside {other}", verdict
 
 
-def _rounds(told: dict[str, Any], case: str) -> dict[str, list[Figures]]:
-    return {who: entry["rounds"] for who, entry in told["cases"][case].items()}
+def _rounds(summary: dict[str, Any], case: str) -> dict[str, list[Figures]]:
+    return {who: entry["rounds"] for who, entry in summary["cases"][case].items()}
 
 
 def _ratios(ours: list[Figures], theirs: list[Figures], figure: str) -> list[float]:

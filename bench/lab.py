@@ -99,8 +99,8 @@ class Lab:
         """Fill a new data folder; the accounts' keys, and some slugs."""
         command = [*PERISH, self.options.python, "run.py", "seed", "--data", str(data), *arguments]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=COMMAND_SECONDS)
-        told = json.loads(done.stdout)
-        return told["keys"], told["slugs"]
+        seeded = json.loads(done.stdout)
+        return seeded["keys"], seeded["slugs"]
 
     def _prepared(self, accounts: int) -> tuple[Path, list[str]]:
         if accounts not in self._data:
@@ -165,7 +165,7 @@ class Lab:
             raise SystemExit(f"bench: there is no case {unknown!r}; there are {', '.join(plan)}")
         cases = self.options.only or list(plan)
         results: Results = {case: {name: [] for name in plan[case]} for case in cases}
-        runs = [(case, name) for case in cases for name in self._turns(plan[case])]
+        runs = [(case, name) for case in cases for name in self._interleaved(plan[case])]
         with tqdm(runs, unit="run", dynamic_ncols=True, disable=None) as progress:
             for case, name in progress:
                 if name not in results[case]:
@@ -180,7 +180,7 @@ class Lab:
                     progress.write(f"{case}, {name}: left out: {error}", file=sys.stderr)
         return results
 
-    def _turns(self, contenders: Sequence[str]) -> Iterator[str]:
+    def _interleaved(self, contenders: Sequence[str]) -> Iterator[str]:
         for number in range(self.options.rounds):
             first = number % len(contenders)
             yield from (*contenders[first:], *contenders[:first])

@@ -56,7 +56,7 @@ def started(
                 stderr=errors,
                 start_new_session=True,
             )
-        url = _url_told(process, log) if port is None else _port_open(process, port, log)
+        url = _printed_url(process, log) if port is None else _port_open(process, port, log)
         yield Process(process.pid, url, time.monotonic() - begun)
     finally:
         if process:
@@ -80,7 +80,7 @@ def _undisturbed() -> Iterator[None]:
             signal.raise_signal(came_meanwhile)
 
 
-def _url_told(process: subprocess.Popen[bytes], log: Path) -> str:
+def _printed_url(process: subprocess.Popen[bytes], log: Path) -> str:
     assert process.stdout
     line = b""
     if select.select([process.stdout], [], [], START_SECONDS)[0]:

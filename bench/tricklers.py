@@ -18,22 +18,22 @@ from bench import bodies
 from bench.processes import address_of
 from bench.request import Request
 
-PORTIONS_A_SECOND = 1
+CHUNKS_PER_SECOND = 1
 
 
-async def trickle(url: str, messages: Iterator[bytes], portion: int) -> None:
+async def trickle(url: str, messages: Iterator[bytes], chunk: int) -> None:
     """Send one upload after the other, a portion at a time, with no eye for what is answered meanwhile."""
     while True:
         message = next(messages)
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection(*address_of(url))
-            for start in range(0, len(message), portion):
-                writer.write(message[start : start + portion])
-                await asyncio.sleep(1 / PORTIONS_A_SECOND)
+            for start in range(0, len(message), chunk):
+                writer.write(message[start : start + chunk])
+                await asyncio.sleep(1 / CHUNKS_PER_SECOND)
                 if writer.transport.is_closing():
                     break
             writer.close()
-        await asyncio.sleep(1 / PORTIONS_A_SECOND)
+        await asyncio.sleep(1 / CHUNKS_PER_SECOND)
 
 
 async def main(url: str, connections: int, pace: float, keys: list[str]) -> None:
@@ -41,7 +41,7 @@ async def main(url: str, connections: int, pace: float, keys: list[str]) -> None
     messages = itertools.cycle(request.messages(url))
     tasks = []
     for _ in range(connections):
-        tasks.append(asyncio.create_task(trickle(url, messages, round(pace / PORTIONS_A_SECOND))))
+        tasks.append(asyncio.create_task(trickle(url, messages, round(pace / CHUNKS_PER_SECOND))))
         await asyncio.sleep(1 / 500)
     print(f"ready http://{address_of(url)[0]}", flush=True)
     await asyncio.gather(*tasks)

@@ -1,1 +1,1 @@
-"""The outside world, translated: HTTP requests into use cases of iuserver, and what they return into answers."""
+"""HTTP handlers: they turn requests into calls of iuserver's use cases, and results into responses."""

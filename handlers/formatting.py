@@ -1,4 +1,4 @@
-"""Sizes, times and names as they stand in texts for people and models."""
+"""Formats sizes, times and quoted names for text that people and models read."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _NOT_PLAIN = re.compile(r"[^\w .,()+@=&'-]")
 
 
 def quoted(name: str) -> str:
-    """A name that somebody else chose, in a text for a model: a JSON string, in which nothing can end a line, open a
-    link, a heading or a block of code, or leave the quotes. A long one is cut."""
+    """Quote an untrusted name for text that a model reads: a JSON string that cannot end its line or quotes, or open a
+    link, a heading or a code block. Long names are cut."""
     shown = name if len(name) <= QUOTED_CHARACTERS else f"{name[: QUOTED_CHARACTERS - 3]}..."
     return f'"{_NOT_PLAIN.sub(_escaped, shown)}"'
 

@@ -1,3 +1,3 @@
-"""iuserver: an image-upload server. What the service does; it has never heard of HTTP."""
+"""iuserver, an image-upload server: the use cases, rules and stores. It knows nothing of HTTP."""
 
 __version__ = "0.1.0"

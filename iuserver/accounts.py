@@ -1,4 +1,4 @@
-"""Accounts and their keys: who is calling, and what an operator does with accounts."""
+"""Accounts and API keys: identifying callers, rate limits, and the operator's account management."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from string import ascii_letters, digits
 
+from iuserver.admission.rate import TokenBuckets
 from iuserver.errors import Fault
-from iuserver.gate import TokenBuckets
 from iuserver.ports import Catalog
-from iuserver.records import Account, Allowance, Caller, Plan, Surface
+from iuserver.records import Account, Allowance, Caller, Plan, Surface, Via
 
 KEY_PREFIX = "iu_live_"
 KEY_CHARACTERS = 38
@@ -49,21 +49,19 @@ class Accounts:
         for surface, calls in per_minute.items():
             self._buckets[surface].per_minute = calls
 
-    async def identify(self, key: str | None) -> Caller:
-        """The caller whose key this is. Raises Fault: missing_key, invalid_key.
+    async def identify(self, key: str) -> Caller:
+        """The caller whose key this is. Raises Fault("invalid_key").
 
-        A key is looked up by its SHA-256, so no comparison here depends on how much of a guess is right.
+        A key is looked up by its SHA-256, so timing reveals nothing about how much of a guess is right.
         """
-        if not key:
-            raise Fault("missing_key", "Missing API key")
         return await self.caller_of(hash_key(key))
 
-    async def caller_of(self, key_hash: bytes) -> Caller:
+    async def caller_of(self, key_hash: bytes, via: Via = "key") -> Caller:
         """The caller whose key has this hash. Raises Fault("invalid_key")."""
         account = await self._catalog.account_by_key(key_hash)
         if account is None or account.disabled:
             raise Fault("invalid_key", "Invalid API key")
-        return Caller(account, self._plans[account.plan])
+        return Caller(account, self._plans[account.plan], via)
 
     def count_anonymous(self, address: str, surface: Surface) -> Allowance:
         """Count a call without a right key, by the address it came from."""
@@ -132,5 +130,5 @@ def new_key() -> str:
 
 
 def hash_key(key: str) -> bytes:
-    """The form in which a key is stored. A key is random, so a plain SHA-256 gives nothing to guess at."""
+    """The stored form of a key. A key is random, so a plain SHA-256 cannot be guessed."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""From a setting to an opened backend: the one place that names the catalogs and the blob stores."""
+"""Opens the catalog and the blob store that the settings name; the only module that knows them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one error we expect: a Fault, with a code word, a sentence for the user, and nothing private."""
+"""Fault, the one expected error: a code, a sentence for the client, and no private data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ClientGone(Exception):
 class Fault(Exception):
     """Something a caller, a client or a backend did that we have an answer for.
 
-    `code` is one of the words of the contract (section 4), `message` a sentence fit for the public,
+    `code` is one of the words of the contract (section 4), `message` a sentence for the client,
     `retry_after` whole seconds, `quota` the caller's month where it is what stands in the way.
     """
 
@@ -78,6 +78,21 @@ class Tampered(Fault):
     """A picture was not stored, as a worker could still change it, or has done so: it must have been taken over."""
 
 
+def no_such_image() -> Fault:
+    """There is no image of that slug, for anybody or for this caller: the two look the same."""
+    return Fault("not_found", "There is no such image")
+
+
+def nothing_here() -> Fault:
+    """No route, or none for whoever asks."""
+    return Fault("not_found", "There is nothing here")
+
+
+def blobs_unavailable() -> Fault:
+    """The blob store is away, full, or has not answered in time."""
+    return Fault("storage_unavailable", "The image store is not available")
+
+
 def tampered() -> Tampered:
-    """The one there is."""
+    """The picture was changed behind our back: nothing is stored."""
     return Tampered("storage_unavailable", "The server could not store the image safely; send it again")

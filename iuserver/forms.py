@@ -1,6 +1,6 @@
-"""Forms: untrusted input, checked and typed. Every interface fills in the same ones.
+"""Forms: validates untrusted fields and returns typed values. REST, MCP and web share them.
 
-What a field may hold is told by its JSON Schema here, made of the very bounds that the checks below go by.
+Each field's JSON Schema is here too, built from the same bounds as its check.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _folder(text: str) -> str | None:
 
 
 def safe_filename(name: str, ext: str) -> str:
-    """A file name fit to be shown: no path, nothing that is unseen or turns the text around, an ending that tells the
+    """A file name fit to be shown: no path, nothing invisible or bidirectional, an extension that states the
     true type."""
     base = _SEPARATORS.split(name[-LOOKED_AT:])[-1]
     if not (base.isascii() and base.isprintable()):

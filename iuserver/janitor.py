@@ -1,7 +1,7 @@
-"""The janitor: deletes what has expired, sweeps up what crashes have left, and proves that all is in step.
+"""The janitor: deletes what has expired, removes what crashes have left, and verifies that stores and counts agree.
 
-`sweep` is what the server does all the time and `iuserver sweep` once; `check` is `iuserver fsck`. Everything is read
-and done in small batches, one after the other, so that uploads always come in between.
+`sweep` is what the server runs in the background and `iuserver sweep` runs once; `check` is `iuserver fsck`. All work
+is done in small batches, so that uploads are never held up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAUSE = 20.0
 PAUSES_A_SWEEP = 180
 """Only so rarely every blob and every account is looked at: what that finds is an hour old anyway."""
 GRACE = 0.2
-"""Seconds: an image's bytes outlive its record for less than this when somebody deletes it."""
+"""Seconds: in a deletion, the bytes outlive the record for less than this."""
 BATCH = 500
 DELETIONS = 16
 """So many at once share a commit; an upload waits behind no more than that."""
@@ -38,8 +38,8 @@ MOST_FAILED = 1000
 
 @dataclass(slots=True)
 class Report:
-    """What a sweep has done: images expired or buried, files removed, accounts repaired, rows of each kind forgotten; and
-    how many of its steps, or parts of them, have failed."""
+    """What a sweep has done: images expired or buried, files removed, accounts repaired, rows purged by kind; and how
+    many of its steps, or parts of them, have failed."""
 
     expired: int = 0
     buried: int = 0
@@ -59,7 +59,7 @@ class Report:
 
 @dataclass(slots=True)
 class Check:
-    """What a check has seen. `tell` gets one line for each difference; `problems` counts those that stay."""
+    """The state of a check. `tell` is called with a line for each difference; `problems` counts those that remain."""
 
     tell: Callable[[str], None]
     repair: bool
@@ -68,10 +68,10 @@ class Check:
     leftovers: int = 0
     problems: int = 0
 
-    async def difference(self, text: str, mend: Callable[[], Awaitable[object]] | None, done: str = "") -> None:
-        """Tell a difference, and mend it where that is wanted and possible."""
-        if self.repair and mend is not None:
-            await mend()
+    async def difference(self, text: str, fix: Callable[[], Awaitable[object]] | None, done: str = "") -> None:
+        """Report a difference, and repair it where that is wanted and possible."""
+        if self.repair and fix is not None:
+            await fix()
             self.tell(f"{text}: {done}")
         else:
             self.problems += 1
@@ -80,8 +80,8 @@ class Check:
 
 @dataclass(slots=True)
 class Janitor:
-    """Who sweeps, and what with. `serving` tells whether a server runs, and so owns what is in the spool, `observe`
-    gets what was done, `note_failure` the name of a step that has failed."""
+    """The janitor and what it works with. `serving` says whether a server runs and owns the spool, `observe` is called
+    with the report of each sweep, `note_failure` with the name of a failed step."""
 
     catalog: Catalog
     blobs: BlobStore
@@ -97,7 +97,7 @@ class Janitor:
         await asyncio.gather(self._repeat(self.tidy, 1), self._repeat(self.sweep, PAUSES_A_SWEEP))
 
     async def _repeat(self, step: Callable[[], Awaitable[Report]], pauses: int) -> None:
-        """Do a step again and again. What goes wrong is logged, and tried again at the next time."""
+        """Repeat a step for ever. Failures are logged and retried the next time."""
         await asyncio.sleep(PAUSE)
         while True:
             try:
@@ -112,7 +112,7 @@ class Janitor:
         """Everything, once."""
         report = await self.tidy()
         await self._attempt(report, "blobs", self._delete_orphans(report))
-        await self._attempt(report, "counts", self._mend_bent(report))
+        await self._attempt(report, "counts", self._repair_drifted(report))
         return report
 
     async def tidy(self) -> Report:
@@ -205,13 +205,13 @@ class Janitor:
                 await self._attempt(report, "blobs", _deleting(self.blobs, key)())
         return 0
 
-    async def _mend_bent(self, report: Report) -> int:
+    async def _repair_drifted(self, report: Report) -> int:
         async for counts in self._bent():
-            await self._attempt(report, "counts", self._mending(counts)())
+            await self._attempt(report, "counts", self._repair_of(counts)())
         return 0
 
     def _stale_spool(self) -> Iterator[Path]:
-        """Spool files that nobody will come back for: a server's own after a day, others' after an hour."""
+        """Abandoned spool files: a running server's own after a day, others after an hour."""
         for path, age in self._spool():
             if age > HOUR and (age > policy.DAY or not self.serving()):
                 yield path
@@ -239,11 +239,11 @@ class Janitor:
                 yield key
 
     async def _judged(self, batch: dict[str, float]) -> tuple[list[str], list[str]]:
-        """The blobs of a batch that have no record, and those of them that nobody will make one for."""
+        """The blobs of a batch without a record, and those of them that will never get one."""
         orphans = await self._without_record(batch)
         if not orphans:
             return [], []
-        # Asked again, in this order: an upload that has left the spool by now has committed its record, or never will.
+        # Checked again, in this order: an upload that has left the spool by now has committed, or never will.
         owned = self._owned()
         orphans = await self._without_record(orphans)
         return orphans, [key for key in orphans if self.clock() - batch[key] > HOUR and _blob_of(key) not in owned]
@@ -263,7 +263,7 @@ class Janitor:
         return [key for key in keys if key not in known]
 
     async def _still_there(self, keys: list[str]) -> list[str]:
-        """Those that are not just being deleted: the record goes first, and the bytes a moment later."""
+        """Those that are not being deleted right now: a deletion removes the record first, the bytes a moment later."""
         if not keys:
             return []
         await asyncio.sleep(GRACE)
@@ -278,7 +278,7 @@ class Janitor:
                     yield counts
             after = page[-1].account_id
 
-    # What a check tells
+    # What a check reports
 
     async def _check_spool(self, check: Check) -> None:
         for path in list(self._stale_spool()):
@@ -317,14 +317,14 @@ class Janitor:
 
     async def _check_counts(self, check: Check) -> None:
         async for counts in self._bent():
-            await check.difference(_described(counts), self._mending(counts), "repaired")
+            await check.difference(_described(counts), self._repair_of(counts), "repaired")
 
-    def _mending(self, counts: AccountCounts) -> Callable[[], Awaitable[int]]:
-        async def mend() -> int:
+    def _repair_of(self, counts: AccountCounts) -> Callable[[], Awaitable[int]]:
+        async def fix() -> int:
             await self.catalog.repair_counts(counts.account_id, self._month())
             return 1
 
-        return mend
+        return fix
 
     def _month(self) -> str:
         return policy.month_of(self.clock())
@@ -369,7 +369,7 @@ def _log_failure(step: str, error: Exception) -> None:
 
 
 def _described(counts: AccountCounts) -> str:
-    bytes_told = f"stored bytes {counts.stored_bytes}, by the records {counts.true_stored_bytes}"
-    used_told = f"uploads {counts.used}, by the ledger {counts.true_used}"
-    folders_told = f"; {counts.misplaced} images too many or too few in its folders" if counts.misplaced else ""
-    return f"account {counts.email}: {bytes_told}; {used_told}{folders_told}"
+    bytes_text = f"stored bytes {counts.stored_bytes}, by the records {counts.true_stored_bytes}"
+    used_text = f"uploads {counts.used}, by the ledger {counts.true_used}"
+    folders_text = f"; {counts.misplaced} images too many or too few in its folders" if counts.misplaced else ""
+    return f"account {counts.email}: {bytes_text}; {used_text}{folders_text}"

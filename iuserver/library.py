@@ -1,4 +1,4 @@
-"""The library: an account's own images; listing them, sorting them into folders, deleting them."""
+"""The library: an account's own images. Lists, shows and deletes them, and manages folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from iuserver import forms, policy, signing
-from iuserver.errors import Fault
+from iuserver.errors import no_such_image
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import Caller, Folder, Image
 
@@ -27,10 +27,10 @@ class Library:
         return await self.catalog.list_images(caller.account.id, query.folder, query.limit, query.offset)
 
     async def get(self, slug: str, caller: Caller) -> Image:
-        """One of a caller's images. Raises Fault("not_found"), for somebody else's as for one that never was."""
+        """One of a caller's images. Raises Fault("not_found"), alike for other accounts' and unknown ones."""
         image = await self.catalog.image(slug)
         if image is None or image.account_id != caller.account.id or policy.is_expired(image, self.clock()):
-            raise _not_found()
+            raise no_such_image()
         return image
 
     async def delete(self, slug: str, caller: Caller) -> Image:
@@ -45,7 +45,7 @@ class Library:
         """The image that a deletion link means. Raises Fault("not_found"), also when it has been deleted."""
         image = await self.catalog.image(slug)
         if image is None or not signing.is_delete_token(self.secret, image, token):
-            raise _not_found()
+            raise no_such_image()
         return image
 
     async def delete_by_link(self, slug: str, token: str) -> Image:
@@ -64,7 +64,7 @@ class Library:
         return folder
 
     async def delete_all_of(self, account_id: str) -> int:
-        """Delete every image of an account and tell how many there were."""
+        """Delete every image of an account; returns how many there were."""
         images = await self.catalog.images_of(account_id)
         for image in images:
             await self.delete_record(image)
@@ -77,12 +77,12 @@ class Library:
         """
         until = int(self.clock()) + policy.SLUG_DAYS * policy.DAY
         if await self.catalog.delete_image(image.slug, image.blob, until) is None:
-            raise _not_found()
+            raise no_such_image()
         await self.blobs.delete(image.blob)
         return image
 
     async def bury(self, image: Image) -> bool:
-        """Let the bytes of an image go that all its viewers have seen; False where somebody else has done it.
+        """Delete the bytes of an image that all its viewers have seen; False if that was done meanwhile.
 
         As when it is deleted: the record first, then the bytes.
         """
@@ -90,7 +90,3 @@ class Library:
             return False
         await self.blobs.delete(image.blob)
         return True
-
-
-def _not_found() -> Fault:
-    return Fault("not_found", "There is no such image")

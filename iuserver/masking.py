@@ -1,4 +1,4 @@
-"""Secrets in what is logged, masked by their shape, wherever in a text they stand. Pure."""
+"""Masks secrets in log text, recognized by their shape. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OPAQUE = r"[\w~.%=+-]{16,}"
 _SHAPES = re.compile(
     "|".join(
         (
-            # What stands behind these is a secret: upload tickets, deletion links, sign-in links, invitations. The
+            # What follows these is a secret: upload tickets, deletion links, sign-in links, invitations. The
             # target of a request is a path or, to a proxy, a whole URL (RFC 9112, section 3.2).
             rf"(?:^|(?<=[\s\"'`(\[<=,;]))((?:[a-z][a-z0-9+.-]{{0,20}}:{_SLASH}{{1,2}}[^/\\\s\"'`<>]*)?"
             rf"{_SLASH}+(?:u|%75|%55|d|%64|%44|login|signup){_SLASH}+)[^\s\"'`<>]*",
@@ -32,5 +32,5 @@ _SHAPES = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """The text with dots in the place of keys, passwords, tickets, grants and whatever else opens something."""
+    """The text with keys, passwords, tickets, grants and other credentials replaced by dots."""
     return _SHAPES.sub(lambda found: f"{found[found.lastindex or 0]}...", text)

@@ -1,4 +1,4 @@
-"""What the server counts and measures, in the text format of Prometheus (exposition format 0.0.4)."""
+"""Counters, histograms and gauges in the text format of Prometheus (exposition format 0.0.4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 
 class Metrics:
-    """Counters and histograms by name; the gauges are asked for when somebody looks."""
+    """The server's counters, histograms and gauges; gauges are read when metrics are scraped."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -71,7 +71,7 @@ class Metrics:
         self._failed.labels(step).inc()
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Tell a number that is asked for when somebody looks."""
+        """Register a gauge whose value is read at each scrape."""
         Gauge(f"iuserver_{name}", text, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:

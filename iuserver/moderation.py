@@ -1,4 +1,4 @@
-"""Moderation: the blocklist of pictures that nobody may upload, told by the SHA-256 of their stored bytes."""
+"""The blocklist: pictures that nobody may upload, identified by the SHA-256 of their stored bytes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Moderation:
         await self._catalog.remove_block(id)
 
     async def purge(self, block: Block, delete: Callable[[Image], Awaitable[object]]) -> int:
-        """Delete every image of these bytes, whosever it is, and tell how many there were.
+        """Delete every image with these bytes, in all accounts; returns how many there were.
 
         All records are gone through; only bytes of the right number are hashed.
         """

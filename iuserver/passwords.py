@@ -1,4 +1,4 @@
-"""Passwords, hashed with argon2id off the event loop, one at a time in each lane.
+"""Password hashing with argon2id, off the event loop, one at a time per lane.
 
 Source: RFC 9106; the parameters are OWASP's (19 MiB, t=2, p=1). The library's default of 64 MiB a hash would let a
 few dozen requests use up the machine's memory.
@@ -13,8 +13,8 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
+from iuserver.admission.fairness import FairSemaphore
 from iuserver.errors import Fault
-from iuserver.places import FairSemaphore
 from iuserver.threads import WorkerThreads, perform_each
 
 RETRY_SECONDS = 2
@@ -23,15 +23,15 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Passwords:
-    """A lane: it hashes passwords, and compares them with their hashes, in a thread of its own.
+    """A queue and a thread of its own that hashes passwords and compares them with their hashes.
 
-    At most `waiting` callers wait for the thread, `per_caller` times the same one, and they take turns. One more is
-    refused: every method raises Fault("overloaded").
+    At most `waiting` callers wait for the thread, `per_caller` times the same one, in round-robin order of callers. One
+    more is refused: every method raises Fault("overloaded").
     """
 
     def __init__(self, waiting: int, per_caller: int) -> None:
-        self._turns = FairSemaphore(1, line=waiting, line_per_account=per_caller)
-        self._crew: WorkerThreads[Callable[[], Any]] = WorkerThreads("password", 1, perform_each)
+        self._permit = FairSemaphore(1, backlog=waiting, backlog_per_account=per_caller)
+        self._thread: WorkerThreads[Callable[[], Any]] = WorkerThreads("password", 1, perform_each)
 
     async def hash(self, password: str, caller: str) -> str:
         """The encoded hash (PHC string) of a password."""
@@ -44,16 +44,16 @@ class Passwords:
         return right
 
     async def _run(self, work: Callable[[], Any], caller: str) -> Any:
-        if not await self._turns.acquire(caller):
+        if not await self._permit.acquire(caller):
             raise Fault("overloaded", "Too many passwords are being checked, retry shortly", retry_after=RETRY_SECONDS)
         try:
-            return await self._crew.run(work)
+            return await self._thread.run(work)
         finally:
-            self._turns.release(caller)
+            self._permit.release(caller)
 
     async def close(self) -> None:
         """Let the thread go."""
-        await self._crew.close()
+        await self._thread.close()
 
 
 def _verify(encoded: str, password: str) -> bool:

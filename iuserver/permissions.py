@@ -1,4 +1,4 @@
-"""Who on this machine may read the data folder: the server's user alone, and the blobs also a group that is named."""
+"""File permissions of the data folder: the server's user only, and optionally a group for blobs."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def share_file(file: str | int, group: int) -> None:
 
 
 class Protection:
-    """Mends who may read a data folder that an older version, or somebody's umask, has left open.
+    """Repairs permissions of a data folder that an older version or a lax umask has left open.
 
-    Whatever is in a closed folder is out of reach, so the blobs, which may be millions, can be done afterwards; the
-    folder above them is the last, and shows whether they have been.
+    Files in a closed folder are out of reach, so the blobs, which may be millions, can follow in the background. The
+    folder above them is changed last, which marks them as done.
     """
 
     def __init__(self, data: Path, group: int | None) -> None:
@@ -54,10 +54,10 @@ class Protection:
         self._stopped = Event()
 
     def apply(self) -> None:
-        """Mend what is to be repaired; one log line tells where others could have read it."""
+        """Repair permissions; logs one line if other users could have read the data."""
         was_open = self._close_data()
-        count = was_open + sum(_mend(path, _mode(path), None) for path in self._around())
-        count += self._mend_blobs()
+        count = was_open + sum(_set_mode(path, _mode(path), None) for path in self._around())
+        count += self._protect_blobs()
         if was_open:
             log.info("%s was open to other users of this machine; %d files and folders are closed", self._data, count)
 
@@ -71,7 +71,7 @@ class Protection:
         if found.st_mode & stat.S_ISVTX:
             return False
         was_open = bool(found.st_mode & 0o067)
-        changed = _mend(self._data, FOLDER if self._group is None else WAY_TO_SHARED, self._group)
+        changed = _set_mode(self._data, FOLDER if self._group is None else WAY_TO_SHARED, self._group)
         if was_open and not changed:
             log.warning("%s is open to other users of this machine, and cannot be closed", self._data)
         return was_open and changed
@@ -81,7 +81,7 @@ class Protection:
         spools = list(self._data.glob("spool*"))
         return [self._data / "lock", *self._data.glob("catalog.db*"), *spools, *(p for s in spools for p in _in(s))]
 
-    def _mend_blobs(self) -> int:
+    def _protect_blobs(self) -> int:
         blobs, count = self._data / "blobs", 0
         folder, file = (FOLDER, BLOB) if self._group is None else (SHARED_FOLDER, SHARED_BLOB)
         if not blobs.is_dir() or _is(blobs, folder, self._group):
@@ -89,9 +89,9 @@ class Protection:
         for shard in _in(blobs):
             if self._stopped.is_set():
                 return count
-            count += _mend(shard, folder, self._group)
-            count += sum(_mend(blob, file, self._group) for blob in _in(shard))
-        return count + _mend(blobs, folder, self._group)
+            count += _set_mode(shard, folder, self._group)
+            count += sum(_set_mode(blob, file, self._group) for blob in _in(shard))
+        return count + _set_mode(blobs, folder, self._group)
 
 
 def _in(folder: Path) -> list[Path]:
@@ -109,7 +109,7 @@ def _is(path: Path, mode: int, group: int | None) -> bool:
     return stat.S_IMODE(found.st_mode) == mode and group in (None, found.st_gid)
 
 
-def _mend(path: Path, mode: int, group: int | None) -> bool:
+def _set_mode(path: Path, mode: int, group: int | None) -> bool:
     """Give a file or folder its mode and group; False where it had them, is gone, or is not this user's to change."""
     try:
         if _is(path, mode, group):

@@ -1,4 +1,4 @@
-"""The rules: who may do what, for how long, at what cost. Pure: records and the time in, decisions out."""
+"""The rules: access, quotas, expiry, limits. Pure functions of records and the time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETRY_SECONDS = 2
 READ_ONLY_SECONDS = 60
 """Until a client may ask again: who copies a catalog takes minutes."""
 HELD_SECONDS = 10
-"""After so long an upload that is under way, and holds the last place of a month, has ended or failed."""
+"""After so long an upload that holds a month's last reservation has ended or failed."""
 SLUG_DAYS = 30
 """For so long the slug of a deleted image names nothing else."""
 VIEWS_DAYS = 30
@@ -31,9 +31,10 @@ LEASE_SECONDS = 120
 """For so long an idempotency key is held without being renewed."""
 
 State = Literal["gone", "locked", "sealed", "open"]
-"""What an image is to a visitor: not there, behind its password, to be seen at the price of a view, or theirs."""
-Answer = Literal["nothing", "ask", "page", "describe", "refuse", "count", "send"]
-"""What becomes of a request for bytes: 404, 401, the share page, headers, 403, the bytes for a view, the bytes."""
+"""What an image is to a visitor: not there, behind its password, visible for one of few views, or open."""
+Answer = Literal["nothing", "ask", "page", "offer", "describe", "refuse", "count", "send"]
+"""What becomes of a request for a picture: 404, 401, a redirect to the share page, its Reveal button, headers alone,
+403, the picture in exchange for a view, the picture."""
 
 
 def month_of(now: float) -> str:
@@ -64,7 +65,7 @@ def month_before(month: str) -> str:
 
 
 def month_end(now: float) -> int:
-    """When the month of a time ends and counts begin anew: 00:00 UTC on the first of the next."""
+    """When the month of a time ends and counts start again: 00:00 UTC on the first of the next."""
     start = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     year, month = (start.year + 1, 1) if start.month == 12 else (start.year, start.month + 1)
     return int(start.replace(year=year, month=month).timestamp())
@@ -127,7 +128,7 @@ def check_encoded_size(size: int, plan: Plan) -> None:
 
 
 def overloaded(retry_after: int = RETRY_SECONDS) -> Fault:
-    """The answer where there is no place, or no worker, for an upload; seconds until it is worth another try."""
+    """The fault for an upload that finds no slot or no worker; `retry_after` in seconds."""
     return Fault("overloaded", "Upload queue overloaded, retry shortly", retry_after=retry_after)
 
 
@@ -184,7 +185,7 @@ def check_slug(custom: str | None, plan: Plan) -> None:
 
 
 def is_expired(image: Image, now: float) -> bool:
-    """From the second it expires, an image is nobody's."""
+    """Whether an image has expired: it is gone from that second on, for its owner too."""
     return image.expires_at is not None and now >= image.expires_at
 
 
@@ -207,11 +208,13 @@ def state_of(image: Image, now: float, *, owner: bool, unlocked: bool, granted: 
 
 
 def answer_to(state: State, intent: ViewIntent) -> Answer:
-    """What a request for an image's bytes gets. Only who really looks is counted."""
+    """What a request for an image's page or bytes gets. Only who really looks is counted."""
     if state == "gone":
         return "nothing"
     if state == "open":
         return "send"
+    if intent.page:
+        return _page_answer(state, intent)
     if state == "locked":
         return "page" if intent.navigation else "ask"
     if intent.head:
@@ -221,9 +224,11 @@ def answer_to(state: State, intent: ViewIntent) -> Answer:
     return "page" if intent.robot or intent.navigation else "count"
 
 
-def may_reveal(state: State, intent: ViewIntent) -> bool:
-    """Whether a click on the share page counts as a view."""
-    return state == "sealed" and not (intent.robot or intent.prefetch)
+def _page_answer(state: State, intent: ViewIntent) -> Answer:
+    """A page shows nothing until somebody clicks, and no robot does."""
+    if state == "locked":
+        return "ask"
+    return "count" if intent.reveal and not (intent.robot or intent.prefetch) else "offer"
 
 
 def viewed(image: Image, known: bool, granted_until: int, now: int) -> Image | None:

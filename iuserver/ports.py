@@ -1,6 +1,6 @@
-"""The two doors to the outside: records by slug (Catalog) and bytes by key (BlobStore).
+"""The ports: interfaces of the catalog (records by slug) and the blob store (bytes by key).
 
-How each atomic step is done on SQLite and on MongoDB: docs/catalog.md.
+docs/catalog.md describes each atomic step on SQLite and on MongoDB.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
 """
 
@@ -39,12 +39,12 @@ class Catalog(Protocol):
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
 
-        Returns what it stands for where an upload of the last 24 hours has used it. Raises Fault("in_progress") while
+        Returns its stored result if an upload of the last 24 hours has used it. Raises Fault("in_progress") while
         another claim holds it.
         """
 
     async def used_key(self, account_id: str, key: str, now: int) -> IdempotentResult | None:
-        """What an idempotency key stands for, without claiming it; None where it stands for nothing.
+        """The stored result of an idempotency key, without claiming it; None if there is none.
 
         Raises Fault("in_progress") while an upload holds it.
         """
@@ -53,19 +53,19 @@ class Catalog(Protocol):
         """Hold a claimed key for longer, unless another claim has taken it over."""
 
     async def free_key(self, account_id: str, claim: Claim) -> None:
-        """Give a claim up; a key that stands for something, or has been claimed anew, stays."""
+        """Release a claim; a key that has a result, or was claimed again, stays."""
 
     async def void_claims(self) -> None:
-        """Free the keys that this process held before it started anew."""
+        """Release the claims that this server held before its restart."""
 
     async def purge_keys(self, now: int, limit: int) -> int:
-        """Forget up to `limit` idempotency keys that are older than 24 hours, and tell how many."""
+        """Delete up to `limit` idempotency keys that are older than 24 hours; returns how many."""
 
     async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None = None) -> Account:
         """Store a record, its ledger row and its charge as one, and return the account as it is afterwards.
 
         It counts in the month that `policy.charged_month` says. With `claim`, which must still hold its idempotency
-        key, the key stands for this upload from now on, until the image is deleted or buried; then it is merely used.
+        key, the key stores this result, until the image is deleted or buried; then it is merely marked as used.
 
         Nothing is stored when it raises Fault: "invalid_key" (the key was replaced or the account disabled
         meanwhile), "in_progress" (another claim has taken the idempotency key over), "quota_exceeded",
@@ -105,7 +105,7 @@ class Catalog(Protocol):
         """
 
     async def purge_grants(self, now: int, limit: int) -> int:
-        """Forget up to `limit` grants that have lapsed, and tell how many there were."""
+        """Delete up to `limit` lapsed grants; returns how many there were."""
 
     async def list_images(
         self, account_id: str, folder: str | None, limit: int, offset: int
@@ -135,7 +135,7 @@ class Catalog(Protocol):
         """How many ledger rows an account has in a month: what its count must equal."""
 
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
-        """The first `limit` records behind a slug, in the order of slugs; "" stands before all."""
+        """The first `limit` records after a slug, ordered by slug; "" comes before all."""
 
     async def blobs_known(self, keys: list[str]) -> set[str]:
         """Which of these blobs have a record that is no tombstone."""
@@ -157,16 +157,16 @@ class Catalog(Protocol):
         """How many commits, deletions and burials began before a time and died half way."""
 
     async def settle(self, before: int, limit: int) -> int:
-        """Finish up to `limit` of each of these, or take them back, and tell how many there were."""
+        """Finish up to `limit` of each of these, or roll them back; returns how many there were."""
 
     async def purge_ledger(self, before_month: str, limit: int) -> int:
-        """Forget up to `limit` ledger rows of months before this one, and tell how many there were."""
+        """Delete up to `limit` ledger rows of months before this one; returns how many there were."""
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
-        """Set up to `limit` slugs free that were kept until now, and tell how many there were."""
+        """Free up to `limit` slugs that were reserved until now; returns how many there were."""
 
     async def add_block(self, block: Block) -> None:
-        """Put a picture on the blocklist; one that stands there already (the same id) stays as it is."""
+        """Put a picture on the blocklist; an existing entry (the same id) stays as it is."""
 
     async def remove_block(self, id: str) -> None:
         """Take a picture off the blocklist. Raises Fault("not_found")."""
@@ -181,7 +181,7 @@ class Catalog(Protocol):
         """Whether the picture whose stored bytes have this SHA-256 is on the blocklist."""
 
     async def close(self) -> None:
-        """Finish what was begun and let go."""
+        """Finish pending work and close."""
 
 
 class Copyable(Catalog, Protocol):
@@ -196,7 +196,7 @@ class Copyable(Catalog, Protocol):
         """How many rows there are."""
 
     def rows(self, kind: str, after: Row | None, batch: int) -> AsyncIterator[list[Row]]:
-        """The rows behind one (None stands before all), in the order of their keys, at most `batch` at a time."""
+        """The rows after one (None: from the start), in the order of their keys, at most `batch` at a time."""
 
     async def last_row(self, kind: str) -> Row | None:
         """The last row in that order, if there is one."""
@@ -214,7 +214,7 @@ class Blob(Protocol):
         """The bytes from `start` up to but not including `stop`, in chunks of constant size."""
 
     def close(self) -> None:
-        """Let go; safe to call twice."""
+        """Release the blob; safe to call twice."""
 
 
 class BlobStore(Protocol):
@@ -245,7 +245,7 @@ class BlobStore(Protocol):
         """
 
     async def close(self) -> None:
-        """Finish what was begun and let go."""
+        """Finish pending work and close."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The records: plain frozen values that every layer passes around. Times are unix seconds, sizes bytes."""
+"""The records: frozen values that every layer passes around. Times are unix seconds, sizes bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
+Via = Literal["key", "ticket"]
 Surface = Literal["api", "mcp"]
 """By which interface a call comes; each has a rate of its own."""
 
@@ -55,7 +56,7 @@ class Quota:
 @dataclass(frozen=True, slots=True)
 class Account:
     """A row of accounts. `used` counts the uploads of `month` ("2026-11"), which only moves forward: of a later month
-    there are none yet, and what is told of an earlier one is the month that has begun since."""
+    there are none yet, and asking for an earlier one gives the month that has begun since."""
 
     id: str
     email: str
@@ -74,10 +75,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an account whose key was right, with the plan it is on."""
+    """An authenticated caller: account, plan, and `via`, the kind of credentials that identified it."""
 
     account: Account
     plan: Plan
+    via: Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ class Allowance:
 class Image:
     """An image's record. `width` and `height` are what a viewer shows, `blob` names its bytes.
 
-    `views` counts the viewers of an image that goes after some, the last one at `viewed_at`. When that was the last one
-    allowed, its bytes go at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
+    `views` counts the viewers of a `burn` or `views` image, the latest at `viewed_at`. After the last one allowed, its
+    bytes are deleted at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
     """
 
     slug: str
@@ -138,29 +140,33 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who wants to see an image. `client` is what tells viewers apart, `is_here` whether the image can still reach the
-    visitor; the rest is what the request brought along."""
+    """Who wants to see an image. `client` identifies the viewer, `is_here` whether the image can still reach the
+    visitor, `network` whose wrong passwords count together; the rest is what the request brought along."""
 
     is_here: Callable[[], bool]
     caller: Caller | None = None
     client: str = ""
+    network: str = ""
     unlock: str | None = None
     grant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ViewIntent:
-    """How a request wants to see an image: what decides whether somebody really looks."""
+    """How a request wants to see an image: what decides whether somebody really looks. `page` is the share page, in
+    place of the bytes; `reveal` a click on its button."""
 
     head: bool = False
     navigation: bool = False
     robot: bool = False
     prefetch: bool = False
+    page: bool = False
+    reveal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave to fetch the bytes of an image whose view has been counted: the hash of a random word, until it lapses."""
+    """Leave to fetch the bytes of an image whose view has been counted: the hash of a random token, until it lapses."""
 
     hash: bytes
     lapses_at: int
@@ -237,7 +243,7 @@ class Stored:
 class Claim:
     """An idempotency key that an upload holds.
 
-    `token` is random and new with each claim: one whose lease has lapsed is told from the one that came after it.
+    `token` is random and new with each claim, so that one whose lease has lapsed is not taken for its successor.
     `fingerprint` tells two uploads apart; it is known by the time of the commit.
     """
 
@@ -248,7 +254,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentResult:
-    """What an idempotency key stands for: the fingerprint of the first upload that used it, and its answer; None where
+    """The stored result of an idempotency key: fingerprint and answer of the first upload that used it; None where
     its image is gone, and nothing is known but that the key was used."""
 
     fingerprint: bytes

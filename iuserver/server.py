@@ -1,4 +1,4 @@
-"""The composition root: from settings to a server that runs; start and stop, in order."""
+"""The composition root: builds a server from settings, starts it and stops it, in order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from typing import TextIO
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
-from handlers.http.base import Services
 from handlers.http.connections.server import HttpServer
+from handlers.http.services import HttpOptions, Services
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
+from iuserver.admission.attempts import AttemptLimiter
+from iuserver.admission.queue import Bounds, UploadQueue
+from iuserver.admission.quota import QuotaReservations
+from iuserver.admission.rate import TokenBuckets
 from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
 from iuserver.errors import Fault
-from iuserver.gate import AttemptLimiter, Bounds, QuotaReservations, TokenBuckets, UploadQueue
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
@@ -45,19 +48,19 @@ from iuserver.viewing import Viewing
 from iuserver.writer.client import WriterProcess
 
 CHUNK = 256 * 1024
-"""Bytes of a body that are read and passed on at a time. Each portion costs about as much as 100 KB of copying."""
+"""Bytes of a body that are read and passed on at a time. Each chunk costs about as much as copying 100 KB."""
 PERMITS_PER_WORKER = 4
-"""Bodies that have their turn, one in a worker and the others queued for it: so that no worker waits for the loop."""
+"""In-flight jobs per worker: one running and three prefetched, so that no worker waits for the event loop."""
 IDLE_SECONDS = 75
-"""For so long a connection may wait for a request, or take to send its headers."""
+"""How long a connection may wait for a request, or take to send its headers."""
 READY_SECONDS = 3
-"""For so long a backend may take to answer before it counts as away."""
+"""Timeout of a backend's answer, after which /readyz counts it as unavailable."""
 PROTECT_SECONDS = 2.0
-"""For so long the start waits until the modes of files in the data folder have been repaired."""
+"""How long the start waits for file modes in the data folder to be repaired; the rest is done in the background."""
 ATTEMPTS_PER_MINUTE = 5
-"""Wrong passwords a minute, of one image and address."""
-GUESSES_AN_IMAGE = 60
-"""Wrong passwords a minute, of one image from everywhere."""
+"""Wrong passwords per minute for one image from one address."""
+ATTEMPTS_PER_IMAGE = 60
+"""Wrong passwords per minute for one image from all addresses."""
 VIEWERS_LANE = (64, 8)
 """Passwords of viewers that wait to be checked, and those from one address: 1.7 and 0.2 seconds' work."""
 UPLOADS_LANE = (128, 64)
@@ -150,6 +153,24 @@ def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) 
     return Accounts(catalog, settings.plan_records(), buckets, clock)
 
 
+def http_options(settings: Settings) -> HttpOptions:
+    """What the settings say about HTTP."""
+    server = settings.server
+    return HttpOptions(
+        public_url=server.public_url,
+        hosts=tuple(name.lower() for name in server.hosts),
+        mcp_origins=server.mcp_origins,
+        abuse_contact=server.abuse_contact,
+        trusted_proxies=tuple(ipaddress.ip_network(network) for network in server.trusted_proxies),
+        drain_bytes=server.drain_mb * MB,
+        drain_seconds=server.drain_seconds,
+        min_rate=settings.receive.min_rate,
+        max_age=settings.delivery.max_age,
+        presign_seconds=settings.delivery.presign,
+        metrics_token=settings.metrics.token,
+    )
+
+
 class Server:
     """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
 
@@ -182,7 +203,7 @@ class Server:
         await self._stack.aclose()
 
     def reload(self, settings: Settings) -> None:
-        """Go by other plans and limits from now on; every other setting stays as it was at the start."""
+        """Apply new plans and limits; every other setting stays as it was at the start."""
         self._services.accounts.set_rules(settings.plan_records(), per_minute(settings))
 
     @property
@@ -204,12 +225,12 @@ class Server:
     async def _protect_data(self, stack: contextlib.AsyncExitStack) -> None:
         """Close the data folder to other users. Where there are many blobs, they are repaired while the server runs."""
         protection = Protection(self._data, group_of(self.settings))
-        mending = asyncio.create_task(asyncio.to_thread(protection.apply))
-        stack.push_async_callback(asyncio.wait, [mending])
+        protecting = asyncio.create_task(asyncio.to_thread(protection.apply))
+        stack.push_async_callback(asyncio.wait, [protecting])
         stack.callback(protection.stop)
-        done, _ = await asyncio.wait([mending], timeout=PROTECT_SECONDS)
+        done, _ = await asyncio.wait([protecting], timeout=PROTECT_SECONDS)
         for task in done:
-            task.result()  # a bug is told
+            task.result()  # a bug is raised
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
@@ -225,28 +246,18 @@ class Server:
         secret = await catalog.secret()
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
-        guesses = AttemptLimiter(ATTEMPTS_PER_MINUTE, GUESSES_AN_IMAGE, self._clock)
+        attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
             library=Library(catalog, blobs, secret, self._clock),
             tickets=Tickets(catalog, uploads, secret, self._clock),
-            viewing=Viewing(catalog, blobs, secret, viewers.verify, guesses, self._clock),
-            clock=self._clock,
-            public_url=settings.server.public_url,
-            hosts=tuple(name.lower() for name in settings.server.hosts),
-            mcp_origins=settings.server.mcp_origins,
-            abuse_contact=settings.server.abuse_contact,
-            trusted_proxies=tuple(ipaddress.ip_network(network) for network in settings.server.trusted_proxies),
-            drain_bytes=settings.server.drain_mb * MB,
-            drain_seconds=settings.server.drain_seconds,
-            max_age=settings.delivery.max_age,
-            min_rate=settings.receive.min_rate,
-            ready=self._ready,
+            viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,
-            metrics_token=settings.metrics.token,
-            presign_seconds=settings.delivery.presign,
+            http=http_options(settings),
+            clock=self._clock,
+            ready=self._ready,
             presigns=presigns_of(blobs, settings),
         )
 
@@ -323,9 +334,9 @@ class Server:
 
     def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         self._listen_for_operators(stack)
-        self._http = HttpServer(application(self._services), portion=CHUNK, idle_seconds=IDLE_SECONDS)
+        self._http = HttpServer(application(self._services), chunk_size=CHUNK, idle_seconds=IDLE_SECONDS)
         self._http.max_connections, self._http.per_address = self._bounds_of_connections()
-        self._http.is_trusted = self._services.trusts
+        self._http.is_trusted = self._services.http.trusts
         self._http.is_shedding = self._services.uploads.queue.is_shedding
         self._http.refuse = self._services.uploads.queue.refuse
         self._http.count_refusal = self._services.metrics.refusal
@@ -334,7 +345,7 @@ class Server:
         self._http.listen(sockets)
         self.url = self._url_of(sockets[0])
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
-        self._services.metrics.gauge("shed", "Connections refused before they were heard", lambda: self._http.refused)
+        self._services.metrics.gauge("shed", "Connections refused before they were parsed", lambda: self._http.refused)
 
     def _bounds_of_connections(self) -> tuple[int, int]:
         """How many there may be, and how many from one address; 0 = any number."""
@@ -390,7 +401,7 @@ async def _start(writer: WriterProcess, stack: contextlib.AsyncExitStack) -> Non
     try:
         await writer.start()
     except (OSError, TimeoutError) as error:
-        raise StartError(f"server.data: the process that keeps the records cannot start: {error}") from error
+        raise StartError(f"server.data: the writer process cannot start: {error}") from error
     stack.push_async_callback(writer.close)
 
 

@@ -1,4 +1,4 @@
-"""The settings: defaults, overridden by a TOML file, overridden by IUSERVER_SECTION_KEY variables."""
+"""Settings: defaults, overridden by a TOML file, overridden by IUSERVER_SECTION_KEY variables."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def s3_location(url: str) -> S3Location:
     location = S3Location(parsed.netloc, parsed.path.strip("/"), query.pop("endpoint", None), query.pop("region", None))
     if query or parsed.fragment:
         raise ValueError("must have no query but endpoint and region")
-    for value, pattern, told in (
+    for value, pattern, rule in (
         (location.bucket, _BUCKET, "have a bucket's name behind s3://"),
         (location.prefix, _PREFIX, "have a prefix of letters, digits and !_.*'()-, with / in between"),
         (location.endpoint, _ENDPOINT, "have an endpoint of the form http://HOST:PORT, without a path"),
         (location.region, _REGION, "have a region such as eu-central-1"),
     ):
         if value is not None and not re.fullmatch(pattern, value):
-            raise ValueError(f"must {told}")
+            raise ValueError(f"must {rule}")
     return location
 
 
@@ -163,10 +163,12 @@ class PlanSettings:
 
 @dataclass(frozen=True)
 class PlansSettings:
-    free: PlanSettings = PlanSettings(10, 500, 25, 30)
-    starter: PlanSettings = PlanSettings(50, 5 * 1024, 25, 0)
-    pro: PlanSettings = PlanSettings(0, 50 * 1024, 50, 0, custom_expiration=True, custom_slug=True)
-    business: PlanSettings = PlanSettings(0, 500 * 1024, 100, 0, custom_expiration=True, custom_slug=True)
+    free: PlanSettings = PlanSettings(uploads_per_month=10, storage_mb=500, max_expiration_days=30)
+    starter: PlanSettings = PlanSettings(uploads_per_month=50, storage_mb=5 * 1024)
+    pro: PlanSettings = PlanSettings(storage_mb=50 * 1024, max_file_mb=50, custom_expiration=True, custom_slug=True)
+    business: PlanSettings = PlanSettings(
+        storage_mb=500 * 1024, max_file_mb=100, custom_expiration=True, custom_slug=True
+    )
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,9 @@ class Settings:
 
     def plan_records(self) -> dict[str, Plan]:
         """The plans by name, as the use cases know them."""
-        return {f.name: Plan(f.name, *dataclasses.astuple(getattr(self.plans, f.name))) for f in fields(self.plans)}
+        return {
+            f.name: Plan(name=f.name, **dataclasses.asdict(getattr(self.plans, f.name))) for f in fields(self.plans)
+        }
 
 
 def load(file: Path | None, environ: Mapping[str, str]) -> Settings:

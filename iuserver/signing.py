@@ -1,8 +1,7 @@
-"""Words that we hand out and recognise later: signed ones without having kept them, random ones by their hash.
+"""Tokens: stateless MAC tokens, sealed (encrypted) tokens, and random tokens stored as SHA-256.
 
-The secret comes in as an argument.
-
-Source: RFC 7693, BLAKE2s with a key, 128 bits. (An HMAC through OpenSSL takes twenty times as long to set up.)
+The secret is an argument. MACs are keyed BLAKE2s, 128 bits (RFC 7693): an HMAC through OpenSSL takes twenty times as
+long to set up. Sealed tokens are ChaCha20-Poly1305 (RFC 8439).
 """
 
 from __future__ import annotations
@@ -12,14 +11,18 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2s, sha256
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
 from iuserver.records import Image
 
-NAME_BYTES = 12
-TAG_BYTES = 16
+NONCE_BYTES = 12
+SEAL_VERSION = "1"
+"""The first character of a sealed token: how the rest is to be read."""
 
 
 def delete_token(secret: bytes, image: Image) -> str:
-    """What a deletion link must carry. Bound to the blob: a later image of the same slug has another."""
+    """The token of a deletion link. Bound to the blob: a later image with the same slug has another."""
     return _signed(secret, "delete", image.slug, image.blob)
 
 
@@ -29,8 +32,7 @@ def is_delete_token(secret: bytes, image: Image, token: str) -> bool:
 
 
 def unlock_token(secret: bytes, image: Image, until: int) -> str:
-    """What shows, until a time, that its holder has given the image's password; worthless once the password is
-    another."""
+    """A token that proves, until a time, that its holder knew the image's password; void once that changes."""
     return f"{until}.{_signed(secret, 'unlock', image.slug, image.blob, image.password_hash or '', str(until))}"
 
 
@@ -44,57 +46,68 @@ def is_unlock_token(secret: bytes, image: Image, token: str, now: float) -> bool
 
 
 def viewer_of(secret: bytes, image: Image, client: str) -> bytes:
-    """What a viewer of an image is known by: nothing that could be told from it who it was, or what else was seen.
+    """An opaque id of a viewer of one image: it reveals neither who it was nor what else they viewed.
 
-    The key is the image's own: it is made of its blob's random name, which goes with the record.
+    The key is derived from the blob's random name, which is deleted with the record.
     """
     key = blake2s(f"viewer\0{image.slug}\0{image.blob}".encode(), key=secret, digest_size=32).digest()
     return blake2s(client.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()
 
 
 def new_grant() -> str:
-    """A random word, 128 bits."""
+    """A random token, 128 bits."""
     return secrets.token_urlsafe(16)
 
 
-def grant_hash(word: str) -> bytes:
-    """The form in which a grant is stored. It is random, so a plain hash gives nothing to guess at."""
-    return sha256(word.encode("utf-8", "surrogatepass")).digest()
+def grant_hash(token: str) -> bytes:
+    """The stored form of a grant. A grant is random, so a plain hash cannot be guessed."""
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def seal(secret: bytes, name: bytes, content: bytes) -> str:
-    """Words for somebody to keep for us: nobody but us can read or change them.
+def seal(secret: bytes, nonce: bytes, content: bytes) -> str:
+    """Encrypt and authenticate content into a token that its holder can neither read nor change.
 
-    `name` (12 bytes) stands in front for everybody to see, and must never be the same for two contents. Encrypted with
-    BLAKE2s as a stream of blocks, then signed.
+    `nonce` (12 bytes) is readable at the front of the token, and must never be used for two contents.
     """
-    hidden = _mixed(secret, name, content)
-    return urlsafe_b64encode(name + hidden + _tag(secret, name + hidden)).rstrip(b"=").decode()
+    sealed = _cipher(secret).encrypt(nonce, content, SEAL_VERSION.encode())
+    return SEAL_VERSION + urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 
 
-def unseal(secret: bytes, word: str) -> tuple[bytes, bytes] | None:
-    """The name and the content that were sealed, or None where this is not what `seal` returned."""
+def unseal(secret: bytes, token: str) -> tuple[bytes, bytes] | None:
+    """The nonce and the content of a sealed token, or None where `seal` did not return it."""
+    nonce = nonce_of(token)
+    if nonce is None:
+        return None
     try:
-        sealed = urlsafe_b64decode(word.encode("ascii") + b"=" * (-len(word) % 4))
+        sealed = _decoded(token)[NONCE_BYTES:]
+        return nonce, _cipher(secret).decrypt(nonce, sealed, SEAL_VERSION.encode())
+    except (ValueError, InvalidTag):
+        return None
+
+
+def nonce_of(token: str) -> bytes | None:
+    """The nonce at the front of a sealed token, or of the part of one that has it; it is not secret."""
+    if not token.startswith(SEAL_VERSION):
+        return None
+    try:
+        nonce = _decoded(token[: 1 + NONCE_BYTES * 4 // 3])
     except ValueError:
         return None
-    body, tag = sealed[:-TAG_BYTES], sealed[-TAG_BYTES:]
-    if len(body) < NAME_BYTES or not hmac.compare_digest(_tag(secret, body), tag):
-        return None
-    return body[:NAME_BYTES], _mixed(secret, body[:NAME_BYTES], body[NAME_BYTES:])
+    return nonce if len(nonce) == NONCE_BYTES else None
 
 
-def _mixed(secret: bytes, name: bytes, content: bytes) -> bytes:
-    """The content with the stream of this name added, or taken away again."""
-    size = len(content)
-    blocks = (blake2s(name + number.to_bytes(4), key=secret, person=b"hide") for number in range(size // 32 + 1))
-    stream = b"".join(block.digest() for block in blocks)[:size]
-    return (int.from_bytes(content) ^ int.from_bytes(stream)).to_bytes(size)
+def _decoded(token: str) -> bytes:
+    """The bytes behind the version. Raises ValueError for anything but unpadded base64url in its one spelling."""
+    text = token.removeprefix(SEAL_VERSION).encode("ascii")
+    decoded = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    if urlsafe_b64encode(decoded).rstrip(b"=") != text:
+        raise ValueError("not the canonical encoding")
+    return decoded
 
 
-def _tag(secret: bytes, body: bytes) -> bytes:
-    return blake2s(body, key=secret, digest_size=TAG_BYTES, person=b"seal").digest()
+def _cipher(secret: bytes) -> ChaCha20Poly1305:
+    return ChaCha20Poly1305(blake2s(b"seal", key=secret, person=b"iu-seal", digest_size=32).digest())
 
 
-def _signed(secret: bytes, *words: str) -> str:
-    return blake2s("\0".join(words).encode(), key=secret, digest_size=16).hexdigest()
+def _signed(secret: bytes, *parts: str) -> str:
+    return blake2s("\0".join(parts).encode(), key=secret, digest_size=16).hexdigest()

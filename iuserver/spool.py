@@ -1,4 +1,4 @@
-"""The temporary home of a body on its way in: memory while it is small, a file from then on."""
+"""The spool: temporary storage of a body being received, in memory at first, then in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 class Spool:
     """Takes chunks, counts them, and hands over what came.
 
-    Up to `memory` bytes stay in memory; `path` is where the file stands once one is needed.
+    Up to `memory` bytes stay in memory; `path` is the file's path once one is needed.
     """
 
     def __init__(self, path: str, memory: int) -> None:

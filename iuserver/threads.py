@@ -1,7 +1,7 @@
-"""Blocking work off the event loop: on threads of our own, or together with that of other threads.
+"""Executors for blocking work: threads for an event loop, and group commit for callers that are threads.
 
-A third of the cost of `run_in_executor`, which counts when every upload passes here twice. Whoever performs takes all
-that waits, up to a number, so that what can be done at the price of one (a commit) is.
+It costs a third of `run_in_executor`, which matters when every upload comes through here twice. A performer takes all
+waiting jobs, up to a limit, so that work such as a commit is done once for all of them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ W_contra = TypeVar("W_contra", contravariant=True)
 
 
 class Executor(Protocol[W_contra]):
-    """Whoever has work done."""
+    """Runs work somewhere and awaits its result."""
 
     async def run(self, work: W_contra) -> Any:
-        """Have something done; returns its result, raises its error."""
+        """Run work; returns its result, raises its error."""
 
     async def close(self) -> None:
-        """Finish what waits."""
+        """Finish pending work."""
 
 
 class Job(Generic[W]):
-    """A piece of work, and what became of it: whoever performs it sets `result` or `error`."""
+    """A unit of work and its outcome: the performer sets `result` or `error`."""
 
     def __init__(self, work: W) -> None:
         self.work = work
@@ -51,7 +51,7 @@ def _perform(perform: Perform[W], group: Sequence[Job[W]]) -> None:
 
 
 class _Awaited(Job[W]):
-    """A job for which a coroutine waits."""
+    """A job that a coroutine awaits."""
 
     def __init__(self, work: W) -> None:
         super().__init__(work)
@@ -59,7 +59,7 @@ class _Awaited(Job[W]):
         self.done: asyncio.Future[Any] = self.loop.create_future()
 
     def deliver(self) -> None:
-        """Hand the outcome to whoever waits, on the loop's own thread."""
+        """Resolve the future, on the thread of its loop."""
         if self.done.done():
             return
         if self.error:
@@ -69,8 +69,8 @@ class _Awaited(Job[W]):
 
 
 class WorkerThreads(Generic[W]):
-    """`size` threads that perform jobs in groups of at most `group`: functions go in by one queue, results come back to
-    the loop that asked."""
+    """`size` threads that perform jobs in groups of at most `group`: jobs go in by one queue, results come back to the
+    loop that submitted them."""
 
     def __init__(self, name: str, size: int, perform: Perform[W], group: int = 1) -> None:
         self._perform = perform
@@ -87,7 +87,7 @@ class WorkerThreads(Generic[W]):
         return await job.done
 
     async def close(self) -> None:
-        """Finish what waits, then let the threads go."""
+        """Finish pending jobs, then end the threads."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -113,8 +113,8 @@ class WorkerThreads(Generic[W]):
 
 
 class GroupCommit(Generic[W]):
-    """For callers that are threads: each waits here for its own work, and who comes first performs that of all, in
-    groups of at most `group`."""
+    """Group commit for callers that are threads: each waits for its own job, and the first to get the lock performs all
+    pending ones, in groups of at most `group`."""
 
     def __init__(self, perform: Perform[W], group: int) -> None:
         self._perform = perform
@@ -123,7 +123,7 @@ class GroupCommit(Generic[W]):
         self._lock = threading.Lock()
 
     async def run(self, work: W) -> Any:
-        """Have something done, without ever leaving the thread; returns its result, raises its error."""
+        """Run work in this thread or another caller's; returns its result, raises its error."""
         job = Job(work)
         self._jobs.append(job)
         with self._lock:
@@ -134,18 +134,18 @@ class GroupCommit(Generic[W]):
         return job.result
 
     async def close(self) -> None:
-        """Nothing waits once its caller has gone on."""
+        """Nothing is pending once its caller has returned."""
 
 
 class Inline:
-    """For callers that are threads: what is to be done is done in them."""
+    """Runs work in the calling thread."""
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """Do something; returns its result, raises its error."""
+        """Run work; returns its result, raises its error."""
         return work()
 
     async def close(self) -> None:
-        """Nothing waits."""
+        """Nothing is ever pending."""
 
 
 def perform_each(jobs: Sequence[Job[Callable[[], Any]]]) -> None:

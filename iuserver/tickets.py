@@ -1,15 +1,14 @@
-"""Upload tickets: links that let whoever has one upload a single picture for the account that made it.
+"""Upload tickets: links that let their holder upload one picture for the account that issued them.
 
-A ticket is kept by its holder alone: its options and the hash of its key are sealed into it, so every node knows it,
-and it dies with the key. That it was used is known by an idempotency key of its account, claimed when an upload begins
-and kept by the commit: exactly one upload succeeds, whatever dies in between, and one that fails leaves the ticket
-good.
+A ticket is stored nowhere: its options and its issuer's key hash are sealed into it, so every node can read it, and
+it expires with the key. Single use is enforced by an idempotency key of the account, claimed when an upload begins and
+stored by its commit: exactly one upload succeeds, whatever crashes in between; a failed one leaves the ticket valid.
 """
 
 from __future__ import annotations
 
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,12 +25,11 @@ MINUTES = 15
 KEY_HASH_BYTES = 32
 MAX_CONTENT = 2048
 """Bytes that a ticket's fields may have, or its link would be too long for browsers, proxies and our own routes."""
-NAME_CHARACTERS = signing.NAME_BYTES * 4 // 3
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket: its name, which anybody may know, the end of its time, whose it is, and the fields of its upload."""
+    """A ticket: its id, which anybody may know, when it expires, whose it is, and the fields of its upload."""
 
     id: str
     until: int
@@ -49,7 +47,7 @@ class Tickets:
     clock: Callable[[], float]
 
     async def issue(self, caller: Caller, fields: Mapping[str, str]) -> tuple[Ticket, str]:
-        """A new ticket, and the word that its link ends with. `fields` are an upload's, and `filename`.
+        """A new ticket, and the token that its link ends with. `fields` are an upload's, and `filename`.
 
         Raises Fault where such an upload would be refused: read_only, bad_field, plan_required, quota_exceeded.
         """
@@ -60,20 +58,20 @@ class Tickets:
         policy.check_month(policy.quota_of(caller.account, caller.plan, now), now)
         await self._check_folder(caller, form.folder)
         until = now + MINUTES * 60
-        name = until.to_bytes(4) + secrets.token_bytes(signing.NAME_BYTES - 4)
+        nonce = until.to_bytes(4) + secrets.token_bytes(signing.NONCE_BYTES - 4)
         content = caller.account.key_hash + _packed(fields)
-        word = PREFIX + signing.seal(self.secret, name, content)
-        return Ticket(_id(name), until, caller.account.key_hash, dict(fields)), word
+        token = PREFIX + signing.seal(self.secret, nonce, content)
+        return Ticket(_id(nonce), until, caller.account.key_hash, dict(fields)), token
 
-    def open(self, word: str) -> Ticket:
-        """The ticket that a link ends with. Raises Fault("not_found"), also when its time is over."""
-        found = signing.unseal(self.secret, word.removeprefix(PREFIX)) if word.startswith(PREFIX) else None
+    def open(self, token: str) -> Ticket:
+        """The ticket of a link's token. Raises Fault("not_found"), also when it has expired."""
+        found = signing.unseal(self.secret, token.removeprefix(PREFIX)) if token.startswith(PREFIX) else None
         if found is None:
-            raise _none()
-        name, content = found
-        ticket = Ticket(_id(name), _end(name), content[:KEY_HASH_BYTES], orjson.loads(content[KEY_HASH_BYTES:]))
+            raise no_such_ticket()
+        nonce, content = found
+        ticket = Ticket(_id(nonce), _end(nonce), content[:KEY_HASH_BYTES], orjson.loads(content[KEY_HASH_BYTES:]))
         if self.clock() >= ticket.until:
-            raise _none()
+            raise no_such_ticket()
         return ticket
 
     async def begin(self, ticket: Ticket, caller: Caller, declared_size: int | None) -> UploadSession:
@@ -94,20 +92,20 @@ class Tickets:
         if await self._look(caller, ticket.id):
             raise _used()
 
-    async def outcome(self, caller: Caller, word: str) -> str:
+    async def outcome(self, caller: Caller, token: str) -> str:
         """The slug of the image that was uploaded with a ticket of the caller's; its id will do.
 
         Raises Fault: not_found where none was yet, in_progress.
         """
-        name = _name(word)
-        if name is None:
-            raise _none()
-        kept = await self._look(caller, _id(name))
-        if kept and kept.stored:
-            return kept.stored.image.slug
-        if kept:
+        nonce = signing.nonce_of(token.removeprefix(PREFIX))
+        if nonce is None:
+            raise no_such_ticket()
+        earlier = await self._look(caller, _id(nonce))
+        if earlier and earlier.stored:
+            return earlier.stored.image.slug
+        if earlier:
             raise Fault("not_found", "The image that was uploaded with this ticket is gone")
-        left = _end(name) - int(self.clock())
+        left = _end(nonce) - int(self.clock())
         if left <= 0:
             raise Fault("not_found", "Nothing was uploaded with this ticket, and its time is over")
         raise Fault(
@@ -139,21 +137,13 @@ def _packed(fields: Mapping[str, str]) -> bytes:
     return packed
 
 
-def _id(name: bytes) -> str:
-    return PREFIX + urlsafe_b64encode(name).decode()
+def _id(nonce: bytes) -> str:
+    """The public name of a ticket: the beginning of its token."""
+    return PREFIX + signing.SEAL_VERSION + urlsafe_b64encode(nonce).decode()
 
 
-def _name(word: str) -> bytes | None:
-    """The name of a ticket, by its id or its whole word."""
-    try:
-        name = urlsafe_b64decode(word.removeprefix(PREFIX)[:NAME_CHARACTERS].encode("ascii"))
-    except ValueError:
-        return None
-    return name if len(name) == signing.NAME_BYTES else None
-
-
-def _end(name: bytes) -> int:
-    return int.from_bytes(name[:4])
+def _end(nonce: bytes) -> int:
+    return int.from_bytes(nonce[:4])
 
 
 def _claim(ticket_id: str) -> str:
@@ -161,7 +151,8 @@ def _claim(ticket_id: str) -> str:
     return f"ticket {ticket_id}"
 
 
-def _none() -> Fault:
+def no_such_ticket() -> Fault:
+    """The fault for a link that never was a ticket, or is none any more."""
     return Fault("not_found", "There is no such upload link, or its time is over")
 
 

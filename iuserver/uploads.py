@@ -1,4 +1,4 @@
-"""Uploads: from the moment a caller asks to send a picture until it is stored and counted."""
+"""The upload use case: admission, receiving, cleaning, storing, committing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from string import ascii_letters, digits
 from typing import Any
 
 from iuserver import forms, policy
+from iuserver.admission.queue import Slot, UploadQueue
+from iuserver.admission.quota import QuotaReservations
 from iuserver.errors import ClientGone, Fault, Tampered, tampered
-from iuserver.gate import QuotaReservations, Slot, UploadQueue
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SHARED_BUFFER_BYTES
 from iuserver.metrics import Metrics
@@ -54,12 +55,9 @@ class Uploads:
     clock: Callable[[], float]
     read_only: bool = False
 
-    async def wait_to_start(self) -> None:
-        """Wait until there is time for one more upload. Raises Fault("overloaded")."""
-        await self.queue.wait_to_start()
-
     def acquire_read(self, account_id: str) -> Awaitable[None] | None:
-        """What to wait for before more of an account's body is read (None: nothing); "" stands for no account."""
+        """Backpressure: what to await before the next chunk of an account's body is read (None: nothing); "" stands
+        for no account."""
         return self.queue.acquire_read(account_id)
 
     async def begin(
@@ -67,8 +65,8 @@ class Uploads:
     ) -> UploadSession:
         """Let a caller send a picture; `declared_size` is the whole request's, where it is known.
 
-        `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs no
-        place in the month. Raises Fault, in this order: read_only, in_progress, idempotency_conflict (the key was used
+        `repeat_key` is the idempotency key: an upload that has been stored with it is answered again and needs
+        no quota. Raises Fault, in this order: read_only, in_progress, idempotency_conflict (the key was used
         for an image that is gone), quota_exceeded, overloaded, too_large.
         """
         if self.read_only:
@@ -86,17 +84,23 @@ class Uploads:
     async def receive(self, caller: Caller, source: Source) -> UploadSession:
         """Let a caller send a picture whose idempotency key comes only behind it: `admit` must follow, then `finish`.
 
-        Raises Fault: read_only, overloaded.
+        It passes the gates of `begin` in the same order. Where the month is used up it goes on, as a repeat needs no
+        place in it; `admit` refuses what is none. Raises Fault: read_only, overloaded.
         """
         if self.read_only:
             raise policy.read_only()
         session = UploadSession(self, caller, source)
-        await session.take_slot()
+        try:
+            session.reserve_quota(required=False)
+            await session.take_slot()
+        except BaseException:
+            session.close()
+            raise
         return session
 
 
 class UploadSession:
-    """One upload: fed with the file's bytes, then finished or given up. It owns its slot, place and spool file."""
+    """One upload: fed with the file's bytes, then finished or closed. It owns its slot, reservation and spool files."""
 
     def __init__(self, uploads: Uploads, caller: Caller, source: Source) -> None:
         self._uploads = uploads
@@ -117,7 +121,7 @@ class UploadSession:
     # Beginning: what is taken here is given back by _release, however far it came.
 
     async def admit(self, repeat_key: str | None) -> None:
-        """Hold the idempotency key, if there is one, and a place in the month. Raises Fault: in_progress,
+        """Hold the idempotency key, if there is one, and reserve quota. Raises Fault: in_progress,
         idempotency_conflict, quota_exceeded."""
         if repeat_key:
             await self.claim(repeat_key)
@@ -144,7 +148,7 @@ class UploadSession:
             self._first = earlier.fingerprint, earlier.stored
 
     async def _renew(self, claim: Claim) -> None:
-        """Hold a claim for as long as the upload takes. Where that fails, the commit judges whether it held."""
+        """Hold a claim for as long as the upload takes. Where that fails, the commit checks whether it still held."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             until = int(self._uploads.clock()) + LEASE_SECONDS
@@ -159,16 +163,23 @@ class UploadSession:
             self._renewing = None
         return claim
 
-    def reserve_quota(self) -> None:
-        """Hold a place in the month, unless this repeats what has been counted. Raises Fault("quota_exceeded")."""
-        if self._first:
+    def reserve_quota(self, required: bool = True) -> None:
+        """Reserve a place in the month, unless it is reserved, or this repeats what has been counted.
+
+        Raises Fault("quota_exceeded") where one is `required`.
+        """
+        if self._first or self._release_quota:
             return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
-        self._release_quota = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
+        try:
+            self._release_quota = self._uploads.months.reserve(account.id, policy.month_of(now), quota, now)
+        except Fault:
+            if required:
+                raise
 
     async def take_slot(self) -> None:
-        """Wait for a place to send, unless this repeats what needs none. Raises Fault("overloaded"), at once where no
+        """Wait for a slot, unless this repeats an upload and needs none. Raises Fault("overloaded"), at once where no
         worker would take the picture."""
         if self._first:
             return
@@ -179,7 +190,7 @@ class UploadSession:
     # Sending.
 
     def feed(self, chunk: bytes) -> None:
-        """Take a portion of the file. Raises Fault: too_large, storage_unavailable."""
+        """Take a chunk of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
         with _storage():
             self._spool.write(chunk)
@@ -284,7 +295,7 @@ class UploadSession:
         return await self._uploads.hash_password(password, self._caller.account.id)
 
     async def _put(self, image: Image) -> None:
-        """Store the bytes, which a worker may have changed since it told what they are. Raises Fault."""
+        """Store the bytes, which a worker may have changed since it described them. Raises Fault."""
         if await self._uploads.blobs.put(image.blob, self._target) != image.size:
             with contextlib.suppress(Fault):  # the janitor finds what no record knows
                 await self._uploads.blobs.delete(image.blob)
@@ -305,7 +316,7 @@ class UploadSession:
             if fault.code == "slug_taken" and not own_slug:
                 return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint, is_here)
             if fault.code == "storage_unavailable":
-                self._take_claim()  # the commit may have happened after all: blob and key wait for what turns out
+                self._take_claim()  # it may have been committed: the janitor finds out
             else:
                 await self._uploads.blobs.delete(image.blob)
             raise

@@ -1,4 +1,4 @@
-"""A writer process that kills its server, or itself, before or after one step, once: as `doom` has told in its data folder."""
+"""A writer process that kills its server or itself before or after one step, once, as `doom` has set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def arm(who: str, moment: str, step: str) -> None:
 
     def die() -> None:
         os.kill(os.getppid() if who == "server" else os.getpid(), signal.SIGKILL)
-        signal.pause()
+        os._exit(1)  # without an answer
 
     async def asked(*arguments: Any) -> Any:
         if moment == "after":

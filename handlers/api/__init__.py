@@ -1,1 +1,1 @@
-"""The REST API: uploads, images, folders and quota, as the API document has them."""
+"""The REST API: uploads, images, folders and quota."""

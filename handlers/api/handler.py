@@ -1,12 +1,11 @@
-"""What handlers below /api share: a key for every call, and calls counted."""
+"""Base class of the handlers below /api: it requires an API key and enforces the rate limit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from handlers.http.addresses import client_network
+from handlers import callers
 from handlers.http.cross_origin import CrossOrigin
-from iuserver.errors import Fault
 from iuserver.policy import check_rate
 from iuserver.records import Allowance, Surface
 
@@ -20,22 +19,16 @@ class ApiHandler(CrossOrigin):
 
     async def admit(self) -> None:
         """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited."""
-        try:
-            self.caller = await self.identify()
-        except Fault as fault:
-            if fault.code in ("missing_key", "invalid_key"):
-                self.count_anonymous()
-            raise
+        asker = await callers.asker_of(self)
+        if asker.caller is None:
+            callers.count_anonymous(self, self.surface)
+        self.caller = asker.known()
         self.count_call()
 
     def count_call(self) -> None:
         """Count a call of the caller's. Raises Fault("rate_limited")."""
-        self._allowance = self.services.accounts.count_call(self.caller, self.surface)
+        self._allowance = callers.count_call(self, self.caller, self.surface)
         check_rate(self._allowance)
-
-    def count_anonymous(self) -> None:
-        """Count a call without a right key, by where it comes from. Raises Fault("rate_limited")."""
-        check_rate(self.services.accounts.count_anonymous(client_network(self.client_address()), self.surface))
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_rate_limit()

@@ -1,4 +1,4 @@
-"""Answers: records and faults as the JSON of the API document."""
+"""Serializers: records to the JSON objects of the API document."""
 
 from __future__ import annotations
 
@@ -7,65 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from iuserver.errors import Code, Fault
 from iuserver.forms import ListForm
 from iuserver.policy import month_end
 from iuserver.records import Caller, Folder, Image, Quota
 
-# The one table: what a fault's code is on the wire, as HTTP status and as JSON-RPC code (API document, "Errors";
-# CONTRACT section 4 for 405, 409 and the reasons that share a status).
-STATUS: dict[Code, tuple[int, int]] = {
-    "missing_key": (401, -32001),
-    "invalid_key": (401, -32001),
-    "rate_limited": (429, -32002),
-    "quota_exceeded": (429, -32029),
-    "overloaded": (503, -32003),
-    "headers_too_large": (431, -32602),
-    "too_large": (413, -32602),
-    "unsupported_type": (415, -32602),
-    "broken_image": (400, -32602),
-    "too_many_pixels": (400, -32602),
-    "too_many_frames": (400, -32602),
-    "too_many_scans": (400, -32602),
-    "bad_field": (400, -32602),
-    "bad_body": (400, -32602),
-    "storage_quota_exceeded": (403, -32603),
-    "folder_limit": (403, -32603),
-    "plan_required": (403, -32603),
-    "read_only": (503, -32003),
-    "blocked": (403, -32603),
-    "password_required": (401, -32001),
-    "wrong_password": (401, -32001),
-    "forbidden": (403, -32603),
-    "not_found": (404, -32004),
-    "method_not_allowed": (405, -32601),
-    "not_implemented": (501, -32601),
-    "slug_taken": (409, -32602),
-    "name_taken": (409, -32602),
-    "idempotency_conflict": (409, -32602),
-    "in_progress": (409, -32602),
-    "ticket_used": (409, -32602),
-    "timeout": (408, -32000),
-    "storage_unavailable": (502, -32004),
-    "internal": (500, -32000),
-}
-
-UPGRADE_URL = "/dashboard/profile#upgrade"
 _MARKDOWN = re.compile(r"([\\\[\]`*<>&])")
-
-
-def error(fault: Fault) -> dict[str, Any]:
-    """The body of a refusal."""
-    body: dict[str, Any] = {"error": fault.message, "code": fault.code}
-    if fault.quota:
-        body["quota"] = {
-            "used": fault.quota.used,
-            "limit": fault.quota.limit,
-            "remaining": fault.quota.remaining,
-            "plan": fault.quota.plan,
-            "upgrade_url": UPGRADE_URL,
-        }
-    return body
 
 
 def quota(of: Quota) -> dict[str, Any]:
@@ -79,17 +25,8 @@ def quota(of: Quota) -> dict[str, Any]:
     }
 
 
-def quota_headers(of: Quota) -> dict[str, str]:
-    """The three X-Quota-* headers."""
-    return {
-        "X-Quota-Used": str(of.used),
-        "X-Quota-Limit": "unlimited" if of.unlimited else str(of.limit),
-        "X-Quota-Remaining": "unlimited" if of.unlimited else str(of.remaining),
-    }
-
-
 def account(caller: Caller, of: Quota, now: float) -> dict[str, Any]:
-    """What GET /api/quota tells: the month, when it ends, and the storage in bytes."""
+    """The answer of GET /api/quota: the month, when it ends, and the storage in bytes."""
     storage = {"used": caller.account.stored_bytes, "limit": caller.plan.storage_bytes or None}
     return {**quota(of), "resets_at": month_end(now), "storage": storage}
 
@@ -115,9 +52,9 @@ def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
     }
 
 
-def ticket(id_: str, until: int, word: str, base_url: str) -> dict[str, Any]:
+def ticket(id_: str, until: int, token: str, base_url: str) -> dict[str, Any]:
     """An upload ticket, and the ways to use it."""
-    url = f"{base_url}/u/{word}"
+    url = f"{base_url}/u/{token}"
     return {
         "ok": True,
         "ticket": id_,
@@ -145,7 +82,7 @@ def detailed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
 
 
 def embed(image: Image, base_url: str) -> dict[str, str]:
-    """Snippets to paste, with links to the page in place of the bytes where those are gated."""
+    """Snippets to paste; gated images get links to their page instead of the bytes."""
     if image.gated:
         return _link(image.filename, f"{base_url}/i/{image.slug}")
     return _picture(image.filename, f"{base_url}/f/{image.slug}.{image.ext}")

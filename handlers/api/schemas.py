@@ -1,4 +1,4 @@
-"""JSON Schemas of answers: what replies.py makes, told to those who want to know it beforehand."""
+"""JSON Schemas of the objects that replies.py returns, for the route table and the MCP tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /api/upload: a multipart body, streamed as it arrives into an upload session."""
+"""POST /api/upload: streams a multipart body into an upload session as it arrives."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from handlers.api import replies
 from handlers.api.handler import ApiHandler
-from handlers.http.base import Services
 from handlers.http.body import RawBody, UploadBody
+from handlers.http.faults import quota_headers
 from handlers.http.receiving import NO_LIMIT
+from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
 from iuserver.uploads import UploadSession
@@ -17,14 +18,13 @@ from iuserver.uploads import UploadSession
 class UploadHandler(ApiHandler):
     """The session checks and counts; what it refuses is answered while the client may still be sending."""
 
-    def initialize(self, services: Services) -> None:
-        super().initialize(services)
+    def initialize(self, route: Route) -> None:
+        super().initialize(route)
         self._session: UploadSession | None = None
         self._parts: UploadBody | RawBody | None = None
         self._base_url = ""
 
     async def admit(self) -> None:
-        await self.services.uploads.wait_to_start()
         await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
         self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
@@ -48,17 +48,18 @@ class UploadHandler(ApiHandler):
         if self._parts:
             check_request_size(self.received, self.caller.plan)
             self._parts.feed(chunk)
-        elif self._is_known:
+        elif self.is_known:
             super().take(chunk)  # who looks at a ticket has no use for one
         else:
             self.discard(chunk)  # nor has a preflight
 
-    async def post(self, *path: str) -> None:
+    async def upload(self, *path: str) -> None:
+        """Store what has come, and answer with its links."""
         assert self._parts
         assert self._session
         fields, filename = self.form_of(*self._parts.close())
         stored = await self._session.finish(fields, filename, self.is_client_here)
-        for name, value in replies.quota_headers(stored.quota).items():
+        for name, value in quota_headers(stored.quota).items():
             self.set_header(name, value)
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")

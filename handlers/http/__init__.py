@@ -1,1 +1,1 @@
-"""HTTP itself: connections, requests, bodies, addresses, and what every handler shares."""
+"""HTTP plumbing shared by all handlers: connections, bodies, addresses, CORS and error responses."""

@@ -1,5 +1,4 @@
-"""Addresses of clients: read in every form that proxies write; as what they count, and as what they may be written
-down."""
+"""Client IP addresses: parsing, the network that limits count (/32, /64), and the one that is logged."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ def parsed(text: str) -> Address | None:
 
 @remembered(4096)
 def masked(address: str) -> str:
-    """What may stand in a log: the /24 (IPv4) or /48 (IPv6) network."""
+    """The network that is logged: /24 (IPv4) or /48 (IPv6)."""
     return _network(parsed(address), 24, 48)
 
 

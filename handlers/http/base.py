@@ -1,40 +1,29 @@
-"""What every handler shares: who is calling, from where, errors as JSON, a request id, one log line a request."""
+"""Base class of all handlers: runs the route's operation, and provides request ids, links, the client's address, error
+responses and the access log.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
 
-from handlers.api import replies
-from handlers.http import forwarding
+from handlers.http import faults, forwarding
 from handlers.http.addresses import masked, parsed
+from handlers.http.answers import JSON, Answers
 from handlers.http.connections.exchange import Exchange
 from handlers.http.connections.ids import new_request_id
-from iuserver.accounts import Accounts
+from handlers.http.routing import Route
+from handlers.http.services import Services
 from iuserver.errors import ClientGone, Code, Fault
-from iuserver.library import Library
 from iuserver.masking import without_secrets
-from iuserver.metrics import Metrics
-from iuserver.ports import Presigns
-from iuserver.records import Caller
-from iuserver.tickets import Tickets
-from iuserver.uploads import Uploads
-from iuserver.viewing import Viewing
 
 log = logging.getLogger("iuserver")
 access_log = logging.getLogger("iuserver.access")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 GONE_STATUS = 499
 """What the log says of a client that left before its answer, as nginx does."""
@@ -43,88 +32,50 @@ LOGGED_PATH = 500
 HOST = re.compile(r"[A-Za-z0-9_.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
-class ActiveRequests:
-    """The requests that are being answered: a server that stops waits until there are none."""
-
-    def __init__(self) -> None:
-        self._requests: set[RequestHandler] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-
-    def add(self, request: RequestHandler) -> None:
-        self._requests.add(request)
-        self._none.clear()
-
-    def discard(self, request: RequestHandler) -> None:
-        """Note that a request has been answered or given up; safe to repeat."""
-        self._requests.discard(request)
-        if not self._requests:
-            self._none.set()
-
-    async def ended(self, seconds: float) -> None:
-        """Wait until none is left, or at most `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._requests:
-                    await self._none.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What handlers work with: the use cases, and the few settings that are about HTTP alone."""
-
-    accounts: Accounts
-    uploads: Uploads
-    library: Library
-    tickets: Tickets
-    viewing: Viewing
-    clock: Callable[[], float]
-    public_url: str
-    hosts: tuple[str, ...]
-    mcp_origins: tuple[str, ...]
-    abuse_contact: str
-    trusted_proxies: tuple[Network, ...]
-    drain_bytes: int
-    drain_seconds: float
-    max_age: int
-    min_rate: int
-    ready: Callable[[], Awaitable[dict[str, bool]]]
-    metrics: Metrics
-    metrics_token: str
-    presign_seconds: int = 0
-    presigns: Presigns | None = None
-    active: ActiveRequests = field(default_factory=ActiveRequests)
-
-    def trusts(self, address: str) -> bool:
-        """Whether what a proxy with this address says of its clients counts."""
-        known = parsed(address)
-        return known is not None and any(known in network for network in self.trusted_proxies)
-
-
 class Handler(RequestHandler):
-    """A handler that answers in JSON, errors included.
+    """A handler of one route: it runs the operation that the route has for the method, and answers as `answers` says.
 
-    `route` is what it is called in the metrics; `private`: whether its answers are for whoever sent the request alone,
-    not for others who are sent a link. `caching`: an answer is its caller's alone, whatever its status, so no cache
-    keeps it unless the handler says otherwise.
+    `private`: whether its answers are for the sender of the request alone, not for people who are sent a link.
+    `caching`: an answer is its caller's alone, whatever its status, so no cache keeps it unless the handler says
+    otherwise.
     """
 
-    services: Services
+    route: Route
     request_id: str
-    route: str = ""
     private = False
     caching: str = "private, no-store"
-    _methods: tuple[str, ...] = ()
+    _answers: Answers | None = None
 
-    def __init_subclass__(cls) -> None:
-        base = RequestHandler
-        methods = sorted(m for m in cls.SUPPORTED_METHODS if getattr(cls, m.lower()) is not getattr(base, m.lower()))
-        cls._methods = tuple(methods)
-        cls.route = cls.__name__.removesuffix("Handler").lower()
+    def initialize(self, route: Route) -> None:
+        self.route = route
+        self.services.active.add(self)
 
-    def initialize(self, services: Services) -> None:
-        self.services = services
-        services.active.add(self)
+    @property
+    def services(self) -> Services:
+        """What the application works with."""
+        services: Services = self.application.settings["services"]
+        return services
+
+    def run(self, *path: str) -> Any:
+        """Run the operation of the request's method."""
+        operation = self.route.operation(self.request.method)
+        assert operation, "prepare() lets no other method pass"
+        return operation.run(self, *path)
+
+    def _run(self, *path: str) -> Any:
+        return self.run(*path)
+
+    get = head = post = put = patch = delete = options = _run
+
+    @property
+    def answers(self) -> Answers:
+        """How this request is answered."""
+        self._answers = self._answers or self.choose_answers()
+        return self._answers
+
+    def choose_answers(self) -> Answers:
+        """Choose how this request is answered, by its head alone."""
+        return JSON
 
     def set_default_headers(self) -> None:
         self.request_id = getattr(self, "request_id", "") or new_request_id()  # an error clears the headers
@@ -132,10 +83,8 @@ class Handler(RequestHandler):
         self.set_header("X-Request-Id", self.request_id)
         self.set_header("Cache-Control", self.caching)
         self.set_header("X-Content-Type-Options", "nosniff")
-
-    async def identify(self) -> Caller:
-        """The caller by the Authorization header. Raises Fault: missing_key, invalid_key."""
-        return await self.services.accounts.identify(self.bearer_key())
+        for name, value in self.answers.headers.items():
+            self.set_header(name, value)
 
     def bearer_key(self) -> str | None:
         """What the Authorization header carries (RFC 6750, section 2.1)."""
@@ -147,8 +96,8 @@ class Handler(RequestHandler):
 
         `private`: whether nobody else sees it; by default, as the handler's answers are.
         """
-        if self.services.public_url:
-            return self.services.public_url
+        if self.services.http.public_url:
+            return self.services.http.public_url
         scheme = self.request.protocol
         if self._trusts(self._peer()):
             scheme = forwarding.scheme(self.request.headers) or scheme
@@ -163,15 +112,15 @@ class Handler(RequestHandler):
         A client may send X-Forwarded-Host itself, and some proxies pass it on: where no name is known to be ours, it
         counts in private answers only.
         """
-        hosts, own = self.services.hosts, self.request.host
-        told = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
+        hosts, own = self.services.http.hosts, self.request.host
+        forwarded = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
         if hosts:
-            return next((name for name in (told, own) if name.lower() in hosts), hosts[0])
-        return (told if private else "") or own
+            return next((name for name in (forwarded, own) if name.lower() in hosts), hosts[0])
+        return (forwarded if private else "") or own
 
     def client_address(self) -> str:
         """The address of the client, or of the first proxy on the way to it that we do not trust; "" where there is
-        none. A proxy that does not say for whom it asks stands for its clients."""
+        none. A proxy that names no client counts as the client."""
         hops, address = forwarding.hops(self.request.headers), self._peer()
         while hops and self._trusts(address) and parsed(hops[-1]):
             address = hops.pop()
@@ -192,7 +141,7 @@ class Handler(RequestHandler):
     def _trusts(self, address: str) -> bool:
         if self.exchange.context.address_family == socket.AF_UNIX and address == self._peer():
             return True
-        return self.services.trusts(address)
+        return self.services.http.trusts(address)
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         """Put an answer together, with its exact length, so that it can be flushed before the request has ended."""
@@ -205,25 +154,17 @@ class Handler(RequestHandler):
 
     def send_fault(self, fault: Fault) -> None:
         """Put a refusal together."""
-        self.describe_fault(fault)
-        self.send_json(replies.error(fault), self.get_status())
+        self.answers.refuse(self, fault)
 
     def describe_fault(self, fault: Fault) -> None:
         """Count a refusal, and set its status and headers."""
-        status = replies.STATUS[fault.code][0]
         self.services.metrics.refusal(fault.code)
-        self.set_status(status)
-        if status == 401:
-            key = fault.code in ("missing_key", "invalid_key")
-            self.set_header("WWW-Authenticate", "Bearer" if key else "X-Image-Password")
-        if status == 405:
+        self.set_status(faults.STATUS[fault.code][0])
+        for name, value in faults.headers(fault).items():
+            self.set_header(name, value)
+        if fault.code == "method_not_allowed":
             self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.set_header("Cache-Control", self.caching)
-        if fault.retry_after is not None:
-            self.set_header("Retry-After", fault.retry_after)
-        if fault.quota:
-            for name, value in replies.quota_headers(fault.quota).items():
-                self.set_header(name, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
@@ -237,8 +178,8 @@ class Handler(RequestHandler):
         self.finish()
 
     def allowed_methods(self) -> tuple[str, ...]:
-        """The methods that this handler answers."""
-        return self._methods
+        """The methods that are allowed here."""
+        return self.route.methods
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Tornado's hook: bugs with their request id and traceback, backends that are away with their cause."""
@@ -273,7 +214,7 @@ def log_request(handler: RequestHandler) -> None:
     """The one log line of a request: no query, no header, no secret, and the client's address only as a network."""
     request = handler.request
     if isinstance(handler, Handler):
-        handler.services.metrics.request(handler.route, handler.get_status())
+        handler.services.metrics.request(handler.route.name, handler.get_status())
     address = handler.client_address() if isinstance(handler, Handler) else request.remote_ip or ""
     access_log.info(
         "request",

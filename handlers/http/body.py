@@ -1,4 +1,4 @@
-"""The body of an upload: multipart/form-data (RFC 7578) taken apart while it arrives. No I/O, no await."""
+"""Streaming parser of an upload's multipart/form-data body (RFC 7578). No I/O, no await."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class UploadBody:
         self._sink: Callable[[bytes], object] = _ignore
 
     def feed(self, chunk: bytes) -> None:
-        """Take a portion of the body."""
+        """Parse a chunk of the body."""
         try:
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):

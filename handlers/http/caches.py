@@ -1,4 +1,4 @@
-"""What is remembered about texts that clients send: of short ones only, or strangers could fill the memory."""
+"""Memoization of functions of client-supplied text: short strings only, so that memory stays bounded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""CORS: what pages of other origins may read and send (Fetch standard, section 3.2).
+"""CORS headers: what pages of other origins may read and send (Fetch standard, section 3.2).
 
-Credentials are never allowed: keys and passwords travel in headers that the page itself sets, so a page reads no more
-than whoever runs it could fetch. A preflight allows any method, so that a 404 or 405 can be read as well.
+Credentials are never allowed: keys and passwords travel in headers that the page sets itself, so a page reads no more
+than its author could fetch. A preflight allows any method, so that scripts can read a 404 or 405 too.
 """
 
 from __future__ import annotations

@@ -25,8 +25,16 @@ class CrossOrigin(Receiving):
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Expose-Headers", EXPOSED)
 
-    def options(self, *path: str) -> Any:
-        """A preflight."""
+    def allowed_methods(self) -> tuple[str, ...]:
+        return tuple(sorted({*super().allowed_methods(), "OPTIONS"}))
+
+    def run(self, *path: str) -> Any:
+        """Answer a preflight, or run the operation."""
+        preflight = self.request.method == "OPTIONS" and not self.refused
+        return self.answer_preflight() if preflight else super().run(*path)
+
+    def answer_preflight(self) -> None:
+        """Say what pages of other origins may send."""
         self.set_status(204)
         asked = self.request.headers.get("Access-Control-Request-Headers")
         self.set_header("Access-Control-Allow-Methods", METHODS)

@@ -1,4 +1,4 @@
-"""Cross-site requests: what pages of others have a browser send here with its user's cookies, unasked."""
+"""CSRF protection: recognizes requests that a page of another site makes a browser send."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What proxies tell of a request that they pass on: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).
+"""What reverse proxies report about a request: X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239).
 
-Each proxy adds its word behind those of others, and the first of them may be the client's own, so lists are read from
-their end. Where there is any X-Forwarded-* header, Forwarded is not looked at: a proxy that writes the one passes the
-other on as the client has sent it.
+Each proxy appends to the list, and its first entries may be the client's own, so lists are read from the end. If any
+X-Forwarded-* header is present, Forwarded is ignored: a proxy that writes the former passes the latter on unchecked.
 """
 
 from __future__ import annotations
@@ -10,26 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MOST_HOPS = 32
-"""Proxies at most between a client and us; what stands before the words of so many is not looked at."""
+"""Hops that are read, from the end of the list; earlier ones are ignored."""
 X_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
 
 
 def hops(headers: Mapping[str, str]) -> list[str]:
-    """Who passed the request on to whom, the client first, as proxies have written it."""
+    """The addresses that proxies recorded, the client's first."""
     return _last_of(headers.get("X-Forwarded-For", "")) or _forwarded(headers, "for")
 
 
 def scheme(headers: Mapping[str, str]) -> str:
-    """What the first proxy was asked by; "" where none tells. A client that sends another deceives nobody but
+    """The scheme that the client used with the first proxy; "" if unknown. A client that forges it only misleads
     itself."""
-    told = headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
-    return (told or next(iter(_forwarded(headers, "proto")), "")).lower()
+    written = headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
+    return (written or next(iter(_forwarded(headers, "proto")), "")).lower()
 
 
 def host(headers: Mapping[str, str]) -> str:
-    """The name that the proxy nearest to us was called by; "" where it does not tell."""
-    told = headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip()
-    return told or next(reversed(_forwarded(headers, "host")), "")
+    """The host name that the nearest proxy was called by; "" if unknown."""
+    written = headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip()
+    return written or next(reversed(_forwarded(headers, "host")), "")
 
 
 def _forwarded(headers: Mapping[str, str], name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What header fields mean as clients write them: text, parameters, and file names in every dialect."""
+"""Parses header values as real clients write them: text, parameters, and file names in all their encodings."""
 
 from __future__ import annotations
 

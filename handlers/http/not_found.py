@@ -1,12 +1,12 @@
-"""Whatever has no route: 404 in JSON, whatever the method and the body."""
+"""404 in JSON for every path that has no route, whatever the method and body."""
 
 from __future__ import annotations
 
 from handlers.http.cross_origin import CrossOrigin
-from iuserver.errors import Fault
+from iuserver.errors import nothing_here
 
 OPEN = ("/api/", "/f/")
-"""Where a mistyped address is told to pages of other origins, too."""
+"""Where a 404 can be read by pages of other origins too."""
 
 
 class NotFound(CrossOrigin):
@@ -15,13 +15,13 @@ class NotFound(CrossOrigin):
     def allowed_origin(self) -> str | None:
         return "*" if f"{self.request.path}/".startswith(OPEN) else None
 
-    def allowed_methods(self) -> tuple[str, ...]:
-        return self.SUPPORTED_METHODS
+    def nothing(self, *path: str) -> None:
+        """There is nothing to do: `admit` has refused."""
 
     async def admit(self) -> None:
-        raise Fault("not_found", "There is nothing here")
+        raise nothing_here()
 
-    def options(self, *path: str) -> None:
+    def answer_preflight(self) -> None:
         if self.allowed_origin() is None or "Access-Control-Request-Method" not in self.request.headers:
-            raise Fault("not_found", "There is nothing here")
-        super().options()
+            raise nothing_here()
+        super().answer_preflight()

@@ -1,9 +1,9 @@
-"""How a request's body is received: a small one is kept, and a refused one drained while it is still arriving.
+"""Base class of handlers with a body: admission before the body, backpressure, deadlines, and draining after a refusal.
 
-Where little is still to come, it is read first, and the connection goes on. Else a refusal goes out at once, with its
-exact length, and announces that the connection ends; then the body is read and thrown away, for a bounded time and, of
-a stranger's, a bounded length; only then the request is finished. Raising in prepare() would reset the connection of a
-client that is sending, and behind a proxy turn the answer into a 502.
+If little of a refused body is left, it is read first and the connection stays open. Otherwise the response goes out at
+once, with its exact length and `Connection: close`. The rest is read and dropped within a time limit and, for anonymous
+clients, a size limit; only then is the request finished. Raising in prepare() would reset the connection of a client
+that is still sending, and a proxy would report a 502 in place of the response.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable
+from typing import Any
 
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
-from handlers.http.base import Handler, Services
+from handlers.http.base import Handler
+from handlers.http.routing import Route
 from iuserver.errors import Fault
 from iuserver.records import Caller
 
@@ -30,22 +32,22 @@ SMALL_BODY = 64 * 1024
 """What a request may have as its body; an upload has limits of its own. What is refused with no more to come is read
 before it is answered."""
 ENDING = ("overloaded", "timeout")
-"""Refusals that end the connection: what comes next on it could not be refused unheard, or would come too slowly."""
+"""Refusals that close the connection: its next request could not be shed unparsed, or would come too slowly."""
 
 
 @stream_request_body
 class Receiving(Handler):
-    """A handler that looks at a request before its body comes: `admit` says whether it may go on.
+    """A handler that admits a request by its head (`admit`), before its body arrives.
 
-    Every body has a deadline, whatever the method and whether a handler has a use for it. One that may be larger than
-    `largest` bytes has been measured by its handler, against the caller's plan.
+    Every body has a deadline, whatever the method and whether the handler uses it. `largest` is its limit in bytes; a
+    handler that raises it checks the size against the caller's plan itself.
     """
 
     largest = SMALL_BODY
-    caller: Caller
 
-    def initialize(self, services: Services) -> None:
-        super().initialize(services)
+    def initialize(self, route: Route) -> None:
+        super().initialize(route)
+        self._caller: Caller | None = None
         self.refused = False
         self.body = bytearray()
         self.received = 0
@@ -72,6 +74,28 @@ class Receiving(Handler):
     async def admit(self) -> None:
         """What must hold before the body is read. Raises Fault."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the caller is known."""
+        return self._caller is not None
+
+    @property
+    def caller(self) -> Caller:
+        """The caller, if known."""
+        assert self._caller, "admit() has found out who asks"
+        return self._caller
+
+    @caller.setter
+    def caller(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def run(self, *path: str) -> Any:
+        """Run the operation, or end a request that was refused: its body is here, its answer out or ready to go."""
+        if not self.refused:
+            return super().run(*path)
+        self.finish()  # not awaited: the client may have left
+        return None
+
     def _check_encoding(self) -> None:
         """Raises Fault("unsupported_type") for a body that is to be decompressed (RFC 9110, section 15.5.16)."""
         if self.is_encoded() and ("Transfer-Encoding" in self.request.headers or self.declared_size()):
@@ -87,12 +111,8 @@ class Receiving(Handler):
         return self._taken(chunk) or self._backpressure()
 
     def _backpressure(self) -> Awaitable[None] | None:
-        """What to wait for before more is read: who sends fast, or many, would keep the loop to themselves."""
-        return self.services.uploads.acquire_read(self.caller.account.id if self._is_known else "")
-
-    @property
-    def _is_known(self) -> bool:
-        return hasattr(self, "caller")
+        """What to await before the next chunk is read; without it, fast senders would keep the loop to themselves."""
+        return self.services.uploads.acquire_read(self._caller.account.id if self._caller else "")
 
     def _taken(self, chunk: bytes) -> Awaitable[None] | None:
         if self.refused:
@@ -107,7 +127,7 @@ class Receiving(Handler):
             return self.refuse(Fault("internal", "Internal server error"))
 
     def take(self, chunk: bytes) -> Awaitable[None] | None:
-        """Take a portion of the body. Raises Fault."""
+        """Take a chunk of the body. Raises Fault."""
         self.body += chunk
         if len(self.body) > self.largest:
             raise Fault("too_large", f"The body of this request may have {self.largest} bytes")
@@ -117,7 +137,7 @@ class Receiving(Handler):
         """From now on refuse a body of which too little has come since this looked the last time, or that takes too
         long in all."""
         loop = asyncio.get_running_loop()
-        slow = before is not None and self.received - before < self.services.min_rate * PACE_SECONDS
+        slow = before is not None and self.received - before < self.services.http.min_rate * PACE_SECONDS
         if slow or loop.time() > self._due():
             self._cutting_off = loop.create_task(self.refuse(Fault("timeout", "The body came too slowly")))
         else:
@@ -148,12 +168,11 @@ class Receiving(Handler):
         return fields.get(name, [b""])[-1].decode("utf-8", "replace")
 
     async def refuse(self, fault: Fault) -> None:
-        """Answer, and drain what is coming.
+        """Send a refusal, and drain the rest of the body.
 
-        A client that waits for "100 Continue" has not begun to send: it gets the answer and nothing else.
+        A client that waits for 100 Continue has not begun to send: there is nothing to drain.
         """
         self.refused = True
-        setattr(self, str(self.request.method).lower(), self._answered)  # in place of the method, when all is drained
         self.release()
         self.log_exception(Fault, fault, None)
         self.send_fault(fault)
@@ -161,36 +180,32 @@ class Receiving(Handler):
             self.set_header("Connection", "close")
         waits = self.exchange.request.expects_continue and not self.received
         if not waits:
-            self._timer = asyncio.get_running_loop().call_later(self.services.drain_seconds, self._give_up)
+            self._timer = asyncio.get_running_loop().call_later(self.services.http.drain_seconds, self._give_up)
             if fault.code not in ENDING and self._is_nearly_read():
                 return
         with contextlib.suppress(StreamClosedError):  # the client has left without waiting for its answer
             await (self.finish() if waits else self.flush())
 
     def discard(self, chunk: bytes) -> None:
-        """Throw a portion of a refused body away; a stranger may not go on for ever."""
+        """Discard a chunk of a refused body; an anonymous client may only send a limited number of bytes."""
         self._discarded += len(chunk)
-        if not self._is_known and self._discarded > self.services.drain_bytes:
+        if not self.is_known and self._discarded > self.services.http.drain_bytes:
             self._give_up()
 
     def _is_nearly_read(self) -> bool:
-        """Whether what is still to come of the body is known to be little."""
+        """Whether the rest of the body is known to be small."""
         chunked = "Transfer-Encoding" in self.request.headers
         return not chunked and (self.declared_size() or 0) - self.received <= SMALL_BODY
 
-    def _answered(self, *path: str) -> None:
-        """The body is here, and the answer out already, or ready to go."""
-        self.finish()
-
     def _give_up(self) -> None:
-        """End the connection of a body that does not come to its end; an answer that waited for it goes out first."""
+        """Close the connection of a body that does not end; a response that waited for it is sent first."""
         if self.refused and not self._headers_written:
             self.finish()
         else:
             self.exchange.close()
 
     def release(self) -> None:
-        """Let go of what the request held; safe to repeat. Handlers add their own."""
+        """Release what the request held; safe to repeat. Handlers add their own."""
         self.released = True
         self.stop_watching()
         if self._timer:

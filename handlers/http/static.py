@@ -1,10 +1,10 @@
-"""What every web site has: static files, robots.txt, favicon.ico."""
+"""Serves static files: /static/NAME, /robots.txt and /favicon.ico."""
 
 from __future__ import annotations
 
 from handlers.http.receiving import Receiving
 from handlers.http.static_files import FILES
-from iuserver.errors import Fault
+from iuserver.errors import nothing_here
 
 YEAR = 365 * 86400
 DAY = 86400
@@ -13,10 +13,11 @@ DAY = 86400
 class StaticHandler(Receiving):
     """A static file, at its own address or, for a few, at a well-known one."""
 
-    def get(self, name: str | None = None) -> None:
+    def show(self, name: str | None = None) -> None:
+        """The file, or 304."""
         file = FILES.get(name or self.request.path[1:])
         if file is None:
-            raise Fault("not_found", "There is nothing here")
+            raise nothing_here()
         current = self.get_query_argument("v", None) == file.version
         self.set_header("Cache-Control", f"public, max-age={YEAR}, immutable" if current else f"public, max-age={DAY}")
         self.set_header("Etag", f'"{file.version}"')
@@ -25,5 +26,3 @@ class StaticHandler(Receiving):
             return
         self.set_header("Content-Type", file.mime)
         self.finish(file.data)
-
-    head = get

@@ -1,4 +1,4 @@
-"""The files that pages need: read once, served from memory, at addresses that change with their contents."""
+"""Static files, read once and served from memory, with URLs that contain their content hash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIMES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file's bytes, its type, and what tells this version of it from others."""
+    """A file's bytes, its type, and the hash of this version."""
 
     data: bytes
     mime: str

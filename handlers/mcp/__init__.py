@@ -1,1 +1,1 @@
-"""The Model Context Protocol: the endpoint, its JSON-RPC, and the tools."""
+"""The Model Context Protocol: the endpoint, its JSON-RPC layer, and the tools."""

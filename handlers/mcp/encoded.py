@@ -1,5 +1,4 @@
-"""Messages that bring a picture along, as base64 inside or as a file beside, taken apart while they arrive. No I/O, no
-await."""
+"""Streaming parsers of MCP messages that carry a picture: base64 inside the JSON, or a file part. No I/O, no await."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ _SHORT_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f
 
 
 class Base64:
-    """Takes base64 in portions and gives bytes to `sink`: standard or URL-safe (RFC 4648), with or without padding,
+    """Decodes base64 chunk by chunk into `sink`: standard or URL-safe (RFC 4648), with or without padding,
     white space or the head of a data URL (RFC 2397).
 
     Every method raises Fault("bad_field") for what is none, and whatever `sink` raises.
@@ -56,7 +55,7 @@ class Base64:
         self._padded = False
 
     def feed(self, text: bytes) -> None:
-        """Take a portion."""
+        """Decode a chunk."""
         text = self._left + text
         if not self._begun:
             text = text.lstrip(_WHITE)  # what is left must stay short, or it would be looked through again and again
@@ -95,7 +94,7 @@ class Base64:
 
 
 def _without_head(text: bytes) -> bytes | None:
-    """What follows the head of a data URL, where there is one; None as long as that cannot be told."""
+    """What follows the head of a data URL, if there is one; None as long as that is unknown."""
     beginning = text[: len(_DATA_URL)].lower()
     if beginning != _DATA_URL:
         return None if _DATA_URL.startswith(beginning) else text
@@ -110,8 +109,8 @@ def _bad() -> Fault:
 
 
 class LongMessage:
-    """Takes JSON in portions. One string in it may be long: it is taken for base64 and decoded into `sink` while it
-    arrives; all else is kept, with `marker` in its place.
+    """Parses JSON chunk by chunk. One string in it may be long: it is decoded as base64 into `sink` while it arrives.
+    The rest is kept, with `marker` in place of that string.
 
     Every method raises Fault: too_large, bad_field, bad_body, and whatever `sink` raises.
     """
@@ -127,7 +126,7 @@ class LongMessage:
         self._had_picture = False
 
     def feed(self, data: bytes) -> None:
-        """Take a portion."""
+        """Parse a chunk."""
         data, position = self._carried + data, 0
         self._carried = b""
         while position < len(data) and not self._carried:

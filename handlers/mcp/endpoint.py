@@ -1,6 +1,6 @@
-"""/mcp: agents list, look, upload and delete, by the Model Context Protocol. Stateless: a request, a JSON answer.
+"""/mcp: the Model Context Protocol over streamable HTTP, stateless: one request, one JSON response.
 
-No event streams, no sessions, nothing offered but tools. Streamable HTTP of modelcontextprotocol.io, every revision.
+Only tools are offered; there are no event streams and no sessions. Source: modelcontextprotocol.io, every revision.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from base64 import b64encode
 from collections.abc import Awaitable
 from urllib.parse import SplitResult, urlsplit
 
+from handlers import callers
 from handlers.api.handler import ApiHandler
+from handlers.callers import Asker
 from handlers.http.addresses import parsed
-from handlers.http.base import Services
+from handlers.http.answers import JSON, Answers
+from handlers.http.base import Handler
 from handlers.http.receiving import NO_LIMIT, SMALL_BODY
+from handlers.http.routing import Route
 from handlers.mcp import rpc
 from handlers.mcp.encoded import LongMessage, MessageWithFile
 from handlers.mcp.tools import TOOLS, Call, Outcome
@@ -66,50 +70,66 @@ LINKS_SINCE = "2025-06-18"
 """The revision that has resource links in results."""
 
 
+class JsonRpcAnswers(Answers):
+    """JSON-RPC, where the id of the request can be known."""
+
+    def refuse(self, handler: Handler, fault: Fault) -> None:
+        assert isinstance(handler, McpHandler)
+        if handler.is_encoded():
+            super().refuse(handler, fault)
+            return
+        handler.describe_fault(fault)
+        status, body = handler.refusal(fault)
+        if status == 401:
+            handler.set_header("WWW-Authenticate", 'Bearer realm="iuserver"')
+        handler.send_json(body, status)
+
+
+JSON_RPC = JsonRpcAnswers()
+
+
 class McpHandler(ApiHandler):
     """The endpoint. Looking at it needs no key, calling a tool does."""
 
     surface: Surface = "mcp"
     private = False  # a model passes links on
 
-    def initialize(self, services: Services) -> None:
-        super().initialize(services)
-        self.share()
+    def initialize(self, route: Route) -> None:
+        super().initialize(route)
         self._request: rpc.Request | None = None
-        self._auth_fault: Fault | None = None
+        self._asker = Asker()
         self._session: UploadSession | None = None
         self._long: LongMessage | MessageWithFile | None = None
 
-    def allowed_methods(self) -> tuple[str, ...]:
-        return ("GET", "HEAD", "OPTIONS", "POST")
+    def choose_answers(self) -> Answers:
+        return JSON_RPC if self.request.method == "POST" else JSON
 
     # Before the body.
 
     def share(self) -> None:
         self.set_header("Vary", "Origin")
-        if hasattr(self, "services"):  # they say which origins are welcome; Tornado sets its first headers before them
-            super().share()
+        super().share()
 
     def allowed_origin(self) -> str | None:
         origin = self.request.headers.get("Origin")
         return origin if origin is not None and self._is_welcome(origin) else None
 
-    def options(self, *path: str) -> None:
+    def answer_preflight(self) -> None:
         self._check_origin()
-        super().options()
+        super().answer_preflight()
 
     async def admit(self) -> None:
         """Check where the call comes from, and the key if there is one.
 
-        What is wrong with the key is told when the request's id is known: without it some clients wait for ever.
+        A wrong key is reported once the request's id is known: without an id some clients wait for ever.
         """
         self._check_origin()
         try:
-            if "Authorization" in self.request.headers:
-                self.caller = await self.identify()
+            self._asker = await callers.asker_of(self)
         except Fault as fault:
-            if fault.code != "missing_key":
-                self._auth_fault = fault
+            self._asker = Asker(fault=fault)
+        if self._asker.caller:
+            self.caller = self._asker.caller
 
     def _check_origin(self) -> None:
         """Raises Fault("forbidden") for a web page that has no business here (against DNS rebinding)."""
@@ -121,7 +141,7 @@ class McpHandler(ApiHandler):
         """Our own pages, those of this machine, and those that the settings name."""
         if not ORIGIN.fullmatch(origin):
             return False
-        if origin in self.services.mcp_origins or "*" in self.services.mcp_origins:
+        if origin in self.services.http.mcp_origins or "*" in self.services.http.mcp_origins:
             return True
         try:
             page = urlsplit(origin)
@@ -130,7 +150,7 @@ class McpHandler(ApiHandler):
         address = parsed(page.hostname or "")
         if page.hostname == "localhost" or (address is not None and address.is_loopback):
             return True
-        named = bool(self.services.public_url or self.services.hosts) or address is not None
+        named = bool(self.services.http.public_url or self.services.http.hosts) or address is not None
         return named and self._is_own(page)
 
     def _is_own(self, page: SplitResult) -> bool:
@@ -152,7 +172,7 @@ class McpHandler(ApiHandler):
             self._long.feed(chunk)
             return None
         self.body += chunk
-        if not self._is_form() and len(self.body) <= (INLINE if self._is_known else SMALL_BODY):
+        if not self._is_form() and len(self.body) <= (INLINE if self.is_known else SMALL_BODY):
             return None
         return self._begin_long()
 
@@ -163,13 +183,13 @@ class McpHandler(ApiHandler):
         return self.request.headers.get("Content-Type", "")
 
     async def _begin_long(self) -> None:
-        """A body as large as this is a picture's: from here on it needs a place to send."""
+        """Treat a body of this size as an upload: from here on it needs a slot."""
         try:
             self._check_key("tools/call")
             self.count()
             check_encoded_size(self.declared_size() or 0, self.caller.plan)
             self.largest = NO_LIMIT
-            self.stop_watching()  # while it waits for its turn it cannot send
+            self.stop_watching()  # while it waits for its slot it cannot send
             self._session = await self.services.uploads.receive(self.caller, "mcp")
             if self.released:  # the client has left meanwhile
                 self._session.close()
@@ -183,15 +203,15 @@ class McpHandler(ApiHandler):
 
     # The answer.
 
-    def get(self) -> None:
+    def introduce(self) -> None:
+        """Describe the endpoint to whoever opens its address."""
         if "text/event-stream" in self.request.headers.get("Accept", ""):
             raise Fault("method_not_allowed", "There are no event streams here: POST a JSON-RPC request")
         about = {"protocol_versions": [*rpc.LEGACY, *rpc.MODERN], "tools": list(TOOLS), "instructions": INSTRUCTIONS}
         self.send_json({"name": SERVER["name"], "title": SERVER["title"], "version": __version__, **about})
 
-    head = get
-
-    async def post(self) -> None:
+    async def answer(self) -> None:
+        """Answer one JSON-RPC message."""
         try:
             request = self._read()
             if request is None:
@@ -215,20 +235,18 @@ class McpHandler(ApiHandler):
 
     def _check_key(self, method: str) -> None:
         """Raises Fault: whatever was wrong with the key, and missing_key where a tool is called without one."""
-        if self._auth_fault:
-            if self._auth_fault.code == "invalid_key":
-                self.count_anonymous()
-            raise self._auth_fault
-        if method == "tools/call" and not self._is_known:
-            self.count_anonymous()
-            raise Fault("missing_key", "Missing API key")
+        calls_without = method == "tools/call" and not self.is_known
+        if self._asker.has_wrong_key or (calls_without and not self._asker.fault):
+            callers.count_anonymous(self, self.surface)
+        if self._asker.fault or calls_without:
+            self._asker.known()
 
     def count(self) -> None:
         """Count a request. Raises Fault("rate_limited")."""
-        if self._is_known:
+        if self.is_known:
             self.count_call()
         else:
-            self.count_anonymous()
+            callers.count_anonymous(self, self.surface)
 
     async def _result(self, request: rpc.Request) -> rpc.Json:
         match request.method, request.modern:
@@ -271,19 +289,15 @@ class McpHandler(ApiHandler):
         outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, here, self._session))
         return _content(outcome, request)
 
-    def send_fault(self, fault: Fault) -> None:
-        if self.request.method != "POST" or self.is_encoded():  # nobody can tell the id of a request that is
-            super().send_fault(fault)
-            if fault.code == "method_not_allowed":
-                self.set_header("Allow", "POST")
-            return
-        self.describe_fault(fault)
+    def describe_fault(self, fault: Fault) -> None:
+        super().describe_fault(fault)
+        if fault.code == "method_not_allowed":
+            self.set_header("Allow", "POST")  # the rest is no part of the protocol
+
+    def refusal(self, fault: Fault) -> tuple[int, rpc.Json]:
+        """The HTTP status and the JSON-RPC error that a fault is answered with."""
         beginning = self._long.beginning() if self._long else bytes(self.body[:SMALL_BODY])
-        request = self._request or rpc.peek(beginning, self.request.headers)
-        status, body = rpc.refused(request, fault, SERVER)
-        if status == 401:
-            self.set_header("WWW-Authenticate", 'Bearer realm="iuserver"')
-        self.send_json(body, status)
+        return rpc.refused(self._request or rpc.peek(beginning, self.request.headers), fault, SERVER)
 
     def release(self) -> None:
         super().release()

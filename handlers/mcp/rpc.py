@@ -1,8 +1,8 @@
-"""JSON-RPC 2.0 as MCP speaks it, in both of its eras: requests read and judged, answers put together. No I/O.
+"""JSON-RPC 2.0 for both eras of MCP: validates requests, builds results and errors. No I/O.
 
-*Legacy* are the revisions with a handshake, *modern* is 2026-07-28, where every request says what it needs. An error of
-a tool is an error of JSON-RPC in the one (always under HTTP status 200: a 4xx ends a Python client's whole session),
-and a result that says so in the other. Source: modelcontextprotocol.io, "Transports" and "Lifecycle" of each revision.
+*Legacy* revisions have a handshake; in the *modern* one, 2026-07-28, each request states its version. A failed tool
+call is a JSON-RPC error in the former (always with HTTP status 200: a 4xx ends a Python client's whole session), and a
+result with `isError` in the latter. Source: modelcontextprotocol.io, "Transports" and "Lifecycle" of each revision.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from handlers.api import replies
+from handlers.http import faults
 from iuserver.errors import Code, Fault
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
@@ -111,7 +111,7 @@ def read(body: bytes, headers: Mapping[str, str]) -> Request | None:
 
 
 def peek(beginning: bytes, headers: Mapping[str, str]) -> Request | None:
-    """What can be told of a request whose end has not come: its id and its era. None where the id has not come."""
+    """The id and era of a request that has not arrived completely; None if its id has not arrived."""
     depth = 0
     for token in _TOKEN.finditer(beginning):
         if token["id"] and depth == 1:
@@ -126,9 +126,9 @@ def peek(beginning: bytes, headers: Mapping[str, str]) -> Request | None:
 
 def _request(id_: Id, method: str, params: Any, headers: Mapping[str, str], says_version: bool) -> Request:
     """Decide the era: never by Mcp-Method, which is sent on the legacy wire too."""
-    told = headers.get(VERSION_HEADER)
+    named = headers.get(VERSION_HEADER)
     return Request(
-        id_, method, params, says_version or (told or ASSUMED_VERSION) not in LEGACY, told or ASSUMED_VERSION
+        id_, method, params, says_version or (named or ASSUMED_VERSION) not in LEGACY, named or ASSUMED_VERSION
     )
 
 
@@ -195,13 +195,13 @@ def failure(id_: Id | None, code: int, message: str, data: Json | None = None) -
 
 def refused(request: Request | None, fault: Fault, server: Json) -> tuple[int, Json]:
     """The HTTP status and the body that a fault is answered with; `request` is None where it is not known."""
-    http_status, code = replies.STATUS[fault.code]
+    http_status, code = faults.STATUS[fault.code]
     message = _with_advice(fault)
     data = {"http_status": http_status, "reason": fault.code, "retryable": fault.code in RETRYABLE}
     if fault.retry_after is not None:
         data["retry_after"] = fault.retry_after
     if fault.quota:
-        data["quota"] = replies.error(fault)["quota"]
+        data["quota"] = faults.body(fault)["quota"]
     if fault.code in HTTP_STATUS_FAULTS:
         return http_status, failure(request.id if request else None, code, message, data)
     if request is None or not request.modern:

@@ -1,4 +1,4 @@
-"""The tools that agents are offered: what is told about each, and which use case it is. No JSON-RPC, no HTTP."""
+"""The MCP tools: name, description, schemas, and the use case each one calls. No JSON-RPC, no HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from handlers.api import replies, schemas
 from handlers.api.schemas import Schema
 from handlers.formatting import quoted, size_text, time_texts
-from handlers.http.base import Services
+from handlers.http.services import Services
 from handlers.mcp.encoded import Base64
 from iuserver import forms
 from iuserver.errors import Fault
@@ -93,7 +93,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool, as it is told and as it is run. `run` raises Fault."""
+    """A tool: how it is described, and what it runs. `run` raises Fault."""
 
     name: str
     title: str
@@ -232,8 +232,8 @@ async def create_folder(call: Call) -> Outcome:
 async def create_upload_ticket(call: Call) -> Outcome:
     """Make a link by which somebody else may send the picture."""
     fields = {name: text for name, text in forms.texts(call.arguments, TICKET_FIELDS).items() if text}
-    ticket, word = await call.services.tickets.issue(call.caller, fields)
-    data = replies.ticket(ticket.id, ticket.until, word, call.base_url)
+    ticket, token = await call.services.tickets.issue(call.caller, fields)
+    data = replies.ticket(ticket.id, ticket.until, token, call.base_url)
     text = (
         f"One picture can be uploaded until {_time(ticket.until)}, here: {data['upload_url']}\n"
         f"Or where the file is: {data['curl']}\nThen call get_image with slug {ticket.id} to get its links."
@@ -369,4 +369,4 @@ _ALL = [
     ),
 ]
 TOOLS = {tool.name: tool for tool in _ALL}
-"""By name, in the order in which they are told: one that needs no arguments first, as clients try it out."""
+"""By name, in the order of `tools/list`: one without arguments first, as clients try that one out."""

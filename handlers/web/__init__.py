@@ -1,1 +1,1 @@
-"""What people see: pages, pictures and their forms."""
+"""Web pages, image bytes and forms, for browsers."""

@@ -1,18 +1,15 @@
-"""GET and HEAD /f/SLUG.EXT: an image's bytes."""
+"""GET and HEAD /f/SLUG.EXT: an image's bytes, with caching, byte ranges and access checks."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
-from handlers.http.addresses import client_network
 from handlers.http.cross_origin import CrossOrigin
 from handlers.web.visitor import intent_of, password_of, set_unlock_cookies, visitor_of
-from iuserver.errors import Fault
-from iuserver.policy import answer_to
+from iuserver.errors import Fault, no_such_image
 from iuserver.records import Image
 from iuserver.viewing import Opened
 
@@ -20,15 +17,16 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
 
-class ImageHandler(CrossOrigin):
+class FileHandler(CrossOrigin):
     """Bytes that no browser will take for anything but a picture."""
 
     caching = "no-store"
 
-    async def get(self, slug: str, ext: str) -> None:
+    async def show(self, slug: str, ext: str) -> None:
+        """Send the picture, or redirect to its page."""
         image = await self.services.viewing.find(slug)
         if image.ext != ext:
-            raise Fault("not_found", "There is no such image")
+            raise no_such_image()
         if not image.gated and await self._redirected(image):
             return
         opened = await (self._open_gated(image) if image.gated else self.services.viewing.open(image))
@@ -41,41 +39,30 @@ class ImageHandler(CrossOrigin):
         finally:
             opened.blob.close()
 
-    head = get
-
     async def _open_gated(self, image: Image) -> Opened | None:
         """Open an image for who may see it; None: the client is sent to the share page."""
         self.set_header("Cache-Control", "private, no-store")
-        viewing, intent = self.services.viewing, intent_of(self)
-        visitor = await visitor_of(self, image.slug, page=False)
-        state = await viewing.state_of(image, visitor)
-        if state == "locked" and (password := password_of(self)):
-            visitor = replace(visitor, unlock=await self._unlock(image, password))
-            state = await viewing.state_of(image, visitor)
-        match answer_to(state, intent):
+        viewing, visitor = self.services.viewing, await visitor_of(self, image.slug, page=False)
+        decision = await viewing.decide(image, visitor, intent_of(self), password_of(self))
+        if decision.unlock:
+            set_unlock_cookies(self, image, decision.unlock)
+        match decision.answer:
             case "send" | "describe":
                 return await viewing.open(image)
             case "count":
-                return await viewing.open_counted(image, visitor)
-            case "page":
-                self.set_header("Referrer-Policy", "no-referrer")
-                self.redirect(f"../i/{image.slug}", status=303)
-                return None
+                return await viewing.open_counted(image, decision.visitor)
             case "ask":
                 raise Fault("password_required", "This image has a password; send it as X-Image-Password")
             case "refuse":
                 raise Fault("forbidden", "This image is shown to viewers only, not fetched ahead of them")
-        raise Fault("not_found", "There is no such image")
-
-    async def _unlock(self, image: Image, password: str) -> str:
-        token = await self.services.viewing.unlock(image, password, client_network(self.client_address()))
-        set_unlock_cookies(self, image, token)
-        return token
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.redirect(f"../i/{image.slug}", status=303)
+        return None
 
     async def _redirected(self, image: Image) -> bool:
-        """Whether whoever asks was sent to the store itself, where anybody may read the image for a while."""
+        """Redirect to a presigned URL of the store, if it has any; returns whether that was done."""
         store, left = self.services.presigns, self.services.viewing.seconds_left(image)
-        seconds = _least(self.services.presign_seconds, left)
+        seconds = _least(self.services.http.presign_seconds, left)
         if store is None or self.request.method != "GET" or not seconds:
             return False
         disposition, caching = _disposition(image.filename), self._caching(left)
@@ -130,7 +117,7 @@ class ImageHandler(CrossOrigin):
         self.set_header("Etag", f'"{image.blob}"')  # a blob never changes, so its key is a strong validator
 
     def _caching(self, seconds_left: int | None) -> str:
-        return f"public, max-age={_least(self.services.max_age, seconds_left)}"
+        return f"public, max-age={_least(self.services.http.max_age, seconds_left)}"
 
     def _wanted_part(self, size: int) -> tuple[int, int] | None:
         """The one byte range that is asked for (RFC 9110, section 14), or None for the whole."""

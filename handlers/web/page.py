@@ -1,4 +1,4 @@
-"""Pages for people: the headers and the frame they share, and refusals as pages."""
+"""Base classes of HTML pages: security headers, template namespace, and errors as pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from handlers.http import static_files
+from handlers.http.answers import Answers
+from handlers.http.base import Handler
 from handlers.http.cross_site import is_cross_site
 from handlers.http.receiving import Receiving
 from iuserver.errors import Fault
@@ -26,43 +28,34 @@ GONE_TEXT = (
 )
 
 
+class HtmlAnswers(Answers):
+    """Pages, refusals included."""
+
+    def refuse(self, handler: Handler, fault: Fault) -> None:
+        handler.describe_fault(fault)
+        title, text = (GONE, GONE_TEXT) if fault.code == "not_found" else ("This did not work", f"{fault.message}.")
+        page = handler.render_string("error.html", title=title, text=text)
+        handler.set_header("Content-Type", "text/html; charset=utf-8")
+        handler.set_header("Content-Length", len(page))
+        if handler.request.method != "HEAD":
+            handler.write(page)
+
+
+HTML = HtmlAnswers(HEADERS)
+FORMS = HtmlAnswers({**HEADERS, "Referrer-Policy": "same-origin"})
+"""With no-referrer, browsers send "Origin: null" with a form (Fetch standard, section 3.2.4)."""
+
+
 class Page(Receiving):
-    """A handler that answers in HTML, errors included."""
+    """A handler that answers in HTML, refusals included."""
 
     caching = "no-store"
 
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
+    def choose_answers(self) -> Answers:
+        return HTML
 
     def get_template_namespace(self) -> dict[str, Any]:
-        contact = self.services.abuse_contact
-        return {
-            **super().get_template_namespace(),
-            "static": lambda name: self.root() + static_files.path_of(name),
-            "site": self._site(),
-            "abuse_url": f"mailto:{contact}" if "@" in contact and ":" not in contact else contact,
-        }
-
-    def root(self) -> str:
-        """The way from this page to the server's root, which a proxy may have put anywhere."""
-        return "../" * (self.request.path.count("/") - 1)
-
-    def _site(self) -> str:
-        try:
-            return urlsplit(self.base_url()).netloc
-        except Fault:  # a page of refusal has a frame as well
-            return ""
-
-    def send_fault(self, fault: Fault) -> None:
-        self.describe_fault(fault)
-        title, text = (GONE, GONE_TEXT) if fault.code == "not_found" else ("This did not work", f"{fault.message}.")
-        page = self.render_string("error.html", title=title, text=text)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Length", len(page))
-        if self.request.method != "HEAD":
-            self.write(page)
+        return {**super().get_template_namespace(), **namespace(self)}
 
 
 class FormPage(Page):
@@ -71,12 +64,33 @@ class FormPage(Page):
     Nobody is identified by a cookie here: a cookie of ours shows that its holder knows the password of one image.
     """
 
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.set_header("Referrer-Policy", "same-origin")  # with no-referrer, browsers send "Origin: null" with a form
+    def choose_answers(self) -> Answers:
+        return FORMS
 
     async def admit(self) -> None:
         """Raises Fault("forbidden") for a form that a page of another site sends."""
         own_url = self.base_url(private=True)  # compared, and shown to nobody
         if self.request.method == "POST" and is_cross_site(self.request.headers, own_url, by_cookie=False):
             raise Fault("forbidden", "This can be done on our own pages only, not from another site")
+
+
+def namespace(handler: Handler) -> dict[str, Any]:
+    """What every template may use."""
+    contact = handler.services.http.abuse_contact
+    return {
+        "static": lambda name: root(handler) + static_files.path_of(name),
+        "site": _site(handler),
+        "abuse_url": f"mailto:{contact}" if "@" in contact and ":" not in contact else contact,
+    }
+
+
+def root(handler: Handler) -> str:
+    """The way from a page to the server's root, which a proxy may have put anywhere."""
+    return "../" * (handler.request.path.count("/") - 1)
+
+
+def _site(handler: Handler) -> str:
+    try:
+        return urlsplit(handler.base_url()).netloc
+    except Fault:  # a page of refusal has a frame as well
+        return ""

@@ -1,8 +1,7 @@
-"""Robots that fetch what people send each other: link previews, mail scanners, crawlers. They never use up a view.
+"""Detects robots by User-Agent: link previews, mail scanners, crawlers. They never use up a view.
 
-A robot is known by its User-Agent: by the names in a list that others keep (crawler-user-agents), by some that it
-lacks, and by the forms that robots' names customarily have. Scanners that pass themselves off as browsers cannot be
-told by anything they send: against those the share page helps, which shows nothing until somebody clicks.
+Known are the names of the crawler-user-agents list, a few that it lacks, and the usual forms of robots' names. Scanners
+that pose as browsers cannot be detected; for those, the share page shows nothing until somebody clicks.
 """
 
 from __future__ import annotations

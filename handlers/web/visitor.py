@@ -1,61 +1,44 @@
-"""Visits: who wants to see an image, and how, from what a request says."""
+"""Maps a request for an image to a visitor (who) and a view intent (how), and sets unlock cookies."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from handlers.callers import asker_of
 from handlers.http.addresses import client_network
 from handlers.http.base import Handler
 from handlers.http.header_values import header_text
 from handlers.web.robots import is_robot
-from iuserver.errors import Fault
 from iuserver.policy import UNLOCK_SECONDS
-from iuserver.records import Caller, Image, ViewIntent, Visitor
+from iuserver.records import Image, ViewIntent, Visitor
 
 PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-"""Where browsers say that nobody looks yet: Sec-Purpose is the Fetch standard's, the others went before it."""
+"""Headers that mark a prefetch: Sec-Purpose is the Fetch standard's, the others are its predecessors."""
 
 
 async def visitor_of(handler: Handler, slug: str, page: bool) -> Visitor:
     """Who makes a request for an image's page, or for its bytes."""
+    headers, network = handler.request.headers, client_network(handler.client_address())
     return Visitor(
         is_here=handler.is_client_here,
-        caller=await owner_of(handler),
-        client=_client(handler),
+        caller=(await asker_of(handler)).caller,  # an invalid key is ignored: public images are shown all the same
+        client="\0".join((network, headers.get("User-Agent", ""), headers.get("Accept-Language", ""))),
+        network=network,
         unlock=handler.get_cookie(_cookie("page" if page else "file", slug)),
         grant=None if page else handler.get_query_argument("grant", None),
     )
 
 
-async def owner_of(handler: Handler) -> Caller | None:
-    """Whose key was sent, if one was. A wrong one is nobody's: what anybody may see is shown all the same."""
-    try:
-        return await handler.identify() if "Authorization" in handler.request.headers else None
-    except Fault as fault:
-        if fault.code in ("missing_key", "invalid_key"):
-            return None
-        raise
-
-
-def _client(handler: Handler) -> str:
-    """What tells viewers apart. It is hashed for each image before it is kept."""
-    headers = handler.request.headers
-    words = (
-        client_network(handler.client_address()),
-        headers.get("User-Agent", ""),
-        headers.get("Accept-Language", ""),
-    )
-    return "\0".join(words)
-
-
-def intent_of(handler: Handler) -> ViewIntent:
-    """How a request looks at an image."""
+def intent_of(handler: Handler, page: bool = False) -> ViewIntent:
+    """How a request looks at an image: at its page, or at its bytes."""
     headers = handler.request.headers
     return ViewIntent(
         head=handler.request.method == "HEAD",
         navigation=_is_navigation(handler),
         robot=is_robot(headers.get("User-Agent", "")),
         prefetch=any(headers.get(name, "").lower().startswith(("prefetch", "preview")) for name in PURPOSES),
+        page=page,
+        reveal=handler.request.method == "POST",
     )
 
 

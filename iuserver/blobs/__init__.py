@@ -1,1 +1,1 @@
-"""Bytes by key: the implementations of the port BlobStore, each named after its technology."""
+"""Blob stores: the implementations of the port BlobStore, on disk and S3."""

@@ -1,11 +1,11 @@
-"""Blobs as files below one folder, in 256 shards by the first two characters of their key.
+"""Blobs as files below one folder, in 256 shards by the first two characters of the key.
 
-The shards are made and opened at start: 256 folders serve ten million blobs, and no upload has to make one. A blob
+The shards are created and opened at start: 256 folders serve ten million blobs, and no upload has to create one. A blob
 gets its name by link(2), which never overwrites, after its bytes have been synced; then the folder is synced, so that
-the name survives a crash as well.
+the name survives a crash too.
 
-A file is linked only once nobody can write to it any more, by whatever name or descriptor: its mode says so, and the
-kernel, asked for a lease, that nobody has it open for writing. Where that cannot be known, its bytes are copied.
+A file is linked only when nobody can write to it any more: its mode forbids new writers, and a read lease from the
+kernel proves that no writer has it open. Where leases are not supported, the bytes are copied.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from iuserver.errors import Fault, tampered
+from iuserver.errors import Fault, blobs_unavailable, no_such_image, tampered
 from iuserver.permissions import BLOB, FOLDER, share_file
 from iuserver.threads import Executor, Inline, WorkerThreads, perform_each
 
 CHUNK = 256 * 1024
 SYNC_THREADS = 8
-PORTION = 500
+BATCH = 500
 """So many files are listed at a time: a few milliseconds."""
 SHARDS = [f"{number:02x}" for number in range(256)]
 READABLE = 0o440
-"""The mode of a blob: who runs the server reads it, and nobody writes to it."""
+"""The mode of a blob: readable by its owner (and a shared group), writable by nobody."""
 LEASABLE = {0xEF53, 0x01021994, 0x58465342, 0x9123683E, 0xF2F52010}
-"""ext2 to ext4, tmpfs, XFS, btrfs and F2FS, as statfs(2) names them: file systems whose leases tell of every writer. On
-others they may not; on overlayfs, for one, who has mapped a file and closed it is overlooked."""
+"""ext2 to ext4, tmpfs, XFS, btrfs and F2FS, by their statfs(2) magic: file systems whose leases detect every writer. On
+others they may not; on overlayfs, for one, a file that is mapped but closed goes undetected."""
 REFUSED_LEASE = {errno.EAGAIN, errno.EWOULDBLOCK}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -69,9 +69,9 @@ class DiskBlobs:
             file = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._shards[key[:2]])
             return DiskBlob(file, self._in_thread)
         except FileNotFoundError:
-            raise Fault("not_found", "There is no such image") from None
+            raise no_such_image() from None
         except OSError as error:
-            raise _unavailable() from error
+            raise blobs_unavailable() from error
 
     async def size(self, key: str) -> int | None:
         try:
@@ -79,7 +79,7 @@ class DiskBlobs:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unavailable() from error
+            raise blobs_unavailable() from error
 
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -89,8 +89,8 @@ class DiskBlobs:
         for shard in SHARDS:
             files = _ShardListing(shard, self._shards[shard])
             try:
-                while portion := await self._in_thread(files.portion):
-                    for listed in portion:
+                while batch := await self._in_thread(files.batch):
+                    for listed in batch:
                         yield listed
             finally:
                 files.close()
@@ -106,7 +106,7 @@ class DiskBlobs:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise _unavailable() from error
+            raise blobs_unavailable() from error
 
     def _put(self, path: str, shard: int, key: str) -> int:
         # Not to wait, should it be a pipe; nor for a link to lead elsewhere.
@@ -138,7 +138,7 @@ class DiskBlobs:
         return True
 
     def _copy(self, file: int, shard: int, key: str) -> int:
-        """Make a copy of a file a blob, and tell its size."""
+        """Store a copy of a file as a blob; returns its size."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         temporary = f"{key}.tmp"
         try:
@@ -183,10 +183,10 @@ def _kind(file: int) -> int:
 
 
 def _frozen(file: int, mode: int) -> bool:
-    """Let nobody write to a file that is open here for reading. False where the file system cannot.
+    """Make a file that is open for reading immutable. False if the file system cannot guarantee that.
 
-    Nobody opens it for writing who may not change modes, as workers may not. Raises Tampered where somebody has it
-    open for writing, or has mapped it so: the kernel then grants no lease for reading (fcntl(2), F_SETLEASE).
+    Its mode stops new writers (workers cannot change modes). Raises Tampered if somebody has it open or mapped for
+    writing: the kernel then refuses a read lease (fcntl(2), F_SETLEASE).
     """
     os.fchmod(file, mode & READABLE)
     try:
@@ -209,11 +209,11 @@ class _ShardListing:
         self._folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
         self._entries = os.scandir(self._folder)
 
-    def portion(self) -> list[tuple[str, float]]:
+    def batch(self) -> list[tuple[str, float]]:
         """The next files; none once all have been listed, or the listing is closed."""
         with self._lock:
-            while entries := list(itertools.islice(self._entries, PORTION)):
-                if listed := [told for entry in entries if (told := self._told(entry))]:
+            while entries := list(itertools.islice(self._entries, BATCH)):
+                if listed := [found for entry in entries if (found := self._described(entry))]:
                     return listed
             return []
 
@@ -222,7 +222,7 @@ class _ShardListing:
             self._entries.close()
             os.close(self._folder)
 
-    def _told(self, entry: os.DirEntry[str]) -> tuple[str, float] | None:
+    def _described(self, entry: os.DirEntry[str]) -> tuple[str, float] | None:
         """Nothing of what is not ours, or has been deleted meanwhile."""
         if not entry.name.startswith(self._shard):
             return None
@@ -244,11 +244,11 @@ class DiskBlob:
         assert self._file is not None
         while start < stop:
             read = functools.partial(os.pread, self._file, min(CHUNK, stop - start), start)
-            # A small file is read in microseconds: to ask a thread would take longer.
+            # A small file is read in microseconds: a thread would take longer.
             try:
                 chunk = read() if self.size <= CHUNK else await self._in_thread(read)
             except OSError as error:
-                raise _unavailable() from error
+                raise blobs_unavailable() from error
             if not chunk:
                 raise Fault("storage_unavailable", "The image's bytes end too early")
             start += len(chunk)
@@ -258,7 +258,3 @@ class DiskBlob:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def _unavailable() -> Fault:
-    return Fault("storage_unavailable", "The image store is not available")

@@ -1,10 +1,10 @@
 """Blobs as objects of an S3 bucket, `PREFIX/KEY`, written once and never overwritten.
 
-Every object is sent with `If-None-Match: *` and the SHA-256 of its bytes, which S3 checks before it stores them. What
-is larger than a part is sent in parts, one after the other, and becomes an object all at once. Requests are few but
-each costs a millisecond or two of the loop's time, most of it to put it together and sign it.
+Every object is sent with `If-None-Match: *` and the SHA-256 of its bytes, which S3 checks before it stores them. Larger
+objects are multipart uploads, one part after the other, and appear all at once. Each request takes one or two
+milliseconds on the event loop, mostly to build and sign it, so there are few.
 
-The only home of aioboto3 and what it is made of: its errors end here.
+The only home of aioboto3 and its dependencies; their errors do not leave this module.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import parse_timestamp
 
-from iuserver.errors import Fault
+from iuserver.errors import Fault, blobs_unavailable, no_such_image
 from iuserver.records import MB
 
 CHUNK = 256 * 1024
 PART = 8 * MB
 """S3 wants at least 5 MiB. A part that fails is sent again alone."""
 PAGE = 200
-"""So many objects are listed at a time: to take a page apart costs the loop 20 µs for each, and a page has a price."""
+"""Objects listed per request: parsing takes 20 µs each on the event loop, and every request is billed."""
 CONNECTIONS = 128
 READERS = 96
 """Of these, so many are for pictures that are being looked at: slow viewers never hold up an upload."""
@@ -48,14 +48,14 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 8.0
 """From the end of what is sent to the answer, and between two pieces of it; S3 wants a second where it is slow."""
 ATTEMPTS = 3
-"""With botocore's waits in between (random, up to 1 s and 2 s): it outlives a restart, and is told within seconds."""
+"""With botocore's random waits of up to 1 s and 2 s: outlives a restart of S3, and still fails within seconds."""
 DEADLINE_SECONDS = 30.0
 """For one request with all its attempts: a part on a line of 300 KB/s gets through, what hangs is given up."""
 HALF_MADE = ".part"
 """What the uploads in parts of a key that were never finished are listed as."""
 _OURS = re.compile(r"[0-9a-f]{32}(\.[a-z]+)?")
 _MARK = "iuserver"
-"""The metadata that tells an object of ours from another under the same key; not every S3 tells checksums."""
+"""The metadata by which our object is recognized under its key; not every S3 returns checksums."""
 _DONE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"}
 """The answers to the second attempt at something whose first one was done, or is being done."""
 
@@ -102,7 +102,7 @@ class S3Blobs:
                 await self._put_whole(self._prefix + key, path, parts)
         except Fault as fault:
             if not (_code(fault) in _DONE_ALREADY and await self._holds(key, parts)):
-                raise _unavailable() from fault.__cause__
+                raise blobs_unavailable() from fault.__cause__
         return sum(part.size for part in parts)
 
     async def open(self, key: str) -> S3Blob:
@@ -164,7 +164,7 @@ class S3Blobs:
         except Fault as fault:
             if _code(fault) != "404":
                 raise
-        await self.check()  # an answer to HEAD has no body, which would tell a missing object from a missing bucket
+        await self.check()  # a HEAD response has no body that would distinguish a missing object from a missing bucket
         return None
 
     async def _holds(self, key: str, parts: list[Part]) -> bool:
@@ -250,8 +250,8 @@ class S3Blobs:
 class S3Blob:
     """An open blob: the port Blob. Its first bytes are on their way when it is opened, and so is the rest.
 
-    S3 goes on sending an object that is deleted meanwhile. Only what is not read from the beginning on, or with a
-    long pause, is asked for anew, and then it must still be there.
+    S3 goes on sending an object that is deleted meanwhile. Reads that do not start at 0, or that resume after a long
+    pause, need a new request, and the object must still exist.
     """
 
     size: int
@@ -308,7 +308,7 @@ class S3Blob:
         with _vendor_errors():
             chunk: bytes = await self._body.read(min(CHUNK, wanted))
         if not chunk:
-            raise _unavailable()
+            raise blobs_unavailable()
         self._at += len(chunk)
         if self._at == self._end:
             self._let_go()
@@ -440,17 +440,13 @@ def _vendor_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchKey":
-            raise Fault("not_found", "There is no such image") from error
-        raise _unavailable() from error
+            raise no_such_image() from error
+        raise blobs_unavailable() from error
     except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unavailable() from error
+        raise blobs_unavailable() from error
 
 
 def _code(fault: Fault) -> str | None:
-    """S3's own word for what is behind a Fault."""
+    """S3's error code behind a Fault."""
     error = fault.__cause__
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else None
-
-
-def _unavailable() -> Fault:
-    return Fault("storage_unavailable", "The image store is not available")

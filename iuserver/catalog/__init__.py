@@ -1,1 +1,1 @@
-"""Records by slug: the implementations of the port Catalog, each named after its technology."""
+"""Catalogs: the implementations of the port Catalog, on SQLite and MongoDB."""

@@ -1,7 +1,7 @@
-"""The catalog in MongoDB: a client with deadlines, and every method of the port over it.
+"""The MongoDB catalog: connection, deadlines, and the methods of the port.
 
-How a commit and a deletion are made atomic is told by mongo_commits.py, what the documents look like by
-mongo_documents.py. Motor is imported here and nowhere else: PyMongo's own asynchronous client shall take its place.
+mongo_commits.py makes commits and deletions atomic; mongo_documents.py defines the documents. Motor is imported only
+here, so that PyMongo's own asynchronous client can replace it.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ DATABASE = "iuserver"
 """Where the URL names none."""
 ANSWER_SECONDS = 5.0
 """A method answers within this time, whatever happens: an upload's client waits for it. All that it asks of the
-server shares it, waiting for a primary included; an election that takes longer is told as a 502."""
+server shares it, waiting for a primary included; an election that takes longer is answered with a 502."""
 LOOKUP_SECONDS = 2.0
 """What a lost answer was, is looked up within this time."""
 BULK_READ_SECONDS = 60.0
-"""For what reads or deletes many documents, which only the janitor and commands do; they ask first who is there."""
+"""Deadline of bulk reads and deletes, by the janitor and commands alone; they check for a reachable server first."""
 SELECT_MS = 2500
 CONNECT_MS = 2000
 """For the driver's own look at the servers: one that takes longer to accept a connection is away. Once connected,
@@ -93,14 +93,14 @@ def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Co
 
 
 def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """For a method that somebody waits for. A server that is away is a Fault, not the driver's error."""
+    """Decorator of methods that a client waits for: a short deadline; driver errors become a Fault."""
     return _within(ANSWER_SECONDS, method)
 
 
 def _bulk_read(
     method: Callable[Concatenate[MongoCatalog, P], Awaitable[T]],
 ) -> Callable[Concatenate[MongoCatalog, P], Coroutine[Any, Any, T]]:
-    """For a method that may have much to read."""
+    """Decorator of methods that may read a lot: a long deadline, after a check that the server is reachable."""
     bulk_reading = _within(BULK_READ_SECONDS, method)
 
     @functools.wraps(method)
@@ -473,7 +473,7 @@ class MongoCatalog:
         return documents
 
     def _forget(self, key_hash: bytes | None = None) -> None:
-        """Read an account anew the next time, or all: it has changed."""
+        """Drop an account, or all, from the cache: it has changed."""
         self._changes += 1
         if key_hash is None:
             self._known.clear()
@@ -511,8 +511,8 @@ async def _make_indexes(store: Store) -> None:
 
 
 async def _adopt_answers(store: Store) -> None:
-    """As the SQLite migration: let the answers that 0.1.0 has kept know their blobs, and forget those whose image is
-    gone, or that had a password, of which a fast hash was made. A day after the last 0.1.0 there are none."""
+    """Migrate answers stored by 0.1.0, as the SQLite migration does: add their blobs, and drop those whose image is
+    gone or had a password (hashed fast then). A day after the last 0.1.0 there are none."""
     with pymongo.timeout(BULK_READ_SECONDS):
         async for kept in store.keys.find({"blob": None, "answer": {"$exists": True}}):
             stored = idempotent_result(kept).stored

@@ -1,6 +1,6 @@
-"""How the Mongo catalog commits an upload, deletes an image and buries one: in transactions, or in steps.
+"""MongoDB: commits of uploads, deletions and burials, in transactions or, on a single server, in recoverable steps.
 
-Both are told step by step in docs/catalog.md, "On MongoDB".
+docs/catalog.md, "On MongoDB", lists the steps.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from iuserver.catalog.mongo_documents import (
     idempotent_result,
     image_document,
     image_of,
-    keeping,
     key_id,
     ledger_document,
     pending_entry,
     taking_back,
+    with_answer,
 )
 from iuserver.errors import Fault
 from iuserver.policy import LEASE_SECONDS, buried, charged, claim_lost
@@ -142,7 +142,7 @@ class Steps:
 
     The driver may repeat one whose answer was lost, to a server that does not remember it: none counts twice.
 
-    `clock` gives unix seconds: by them, what was left half done is told from what is under way.
+    `clock` gives unix seconds: by these, steps that a crash interrupted are distinguished from those under way.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
@@ -199,7 +199,7 @@ class Steps:
     async def finish_left(self, account_id: str, claim: Claim) -> IdempotentResult | None:
         """Finish the commit that died with this idempotency key before the key stood for it, if there is one.
 
-        The claim, which holds the key by now, takes the place of the one that died.
+        The claim, which holds the key by now, replaces the one that died.
         """
         document = await self._store.accounts.find_one({"_id": account_id, "pending.key": claim.key})
         for entry in document["pending"] if document else []:
@@ -209,7 +209,7 @@ class Steps:
         return None
 
     async def _finish_left(self, account: Document, entry: Document) -> IdempotentResult | None:
-        # Read again, now that the key knows the blob: from here on a deletion forgets the answer, too.
+        # Read again, now that the key knows the blob: from here on a deletion drops the answer too.
         stored = await record_of(self._store, entry["slug"], entry["blob"])
         which = {"_id": key_id(account["_id"], entry["key"])}
         if stored:
@@ -219,7 +219,7 @@ class Steps:
         return idempotent_result(await self._store.keys.find_one(which))
 
 
-# The steps, which both ways share or `settle` goes on with. Each does nothing where it has been done.
+# Steps that both ways share, or that `settle` resumes. Each is idempotent.
 
 
 async def finish_commit(store: Store, account: Account, entry: Document, image: Image) -> bool:
@@ -238,9 +238,9 @@ async def take_back(store: Store, account_id: str, entry: Document) -> None:
 
 
 async def finish_deletion(store: Store, record: Document, keep_slug_until: int) -> None:
-    """What follows once a record is going: give the bytes back, keep the slug. `settled` guards the bytes.
+    """The rest of a deletion: return the bytes to the account, reserve the slug. `settled` guards the bytes.
 
-    An entry that its commit has left pending goes as well: it has been told by its record, which will be no more. So
+    An entry that its commit has left pending goes as well: its record confirmed it, and is about to go. So
     does one that its burial has left.
     """
     slug, blob = record["_id"], record["blob"]
@@ -339,7 +339,7 @@ async def _due(store: Store, slug: str, blob: str, now: int, session: Any = None
 
 
 async def _put_stone(store: Store, image: Image, now: int, burial: Document | None = None, session: Any = None) -> bool:
-    """Put the tombstone in the place of a record; False where somebody else has done it."""
+    """Replace a record by its tombstone; False if it has been replaced already."""
     stone = buried(image, now)
     assert stone
     update = becoming(image, stone)
@@ -360,8 +360,8 @@ async def _hold(store: Store, account_id: str, claim: Claim, blob: str, lease_un
 async def _keep_answer(
     store: Store, claim: Claim, image: Image, account: Account, limit: int, session: Any = None
 ) -> bool:
-    """Let a key stand for an upload; False where its claim does not hold it any more."""
-    update = keeping(claim.fingerprint, answer(image, account, limit), image.blob)
+    """Store the result of a key; False if its claim was lost."""
+    update = with_answer(claim.fingerprint, answer(image, account, limit), image.blob)
     kept = await store.keys.update_one(claimed(account.id, claim), update, session=session)
     return bool(kept.matched_count)
 

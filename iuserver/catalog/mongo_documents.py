@@ -1,6 +1,6 @@
 """The documents of the Mongo catalog: records to documents and back, indexes, the rule of a charge as a filter.
 
-accounts  `_id` is the account's id; its folders stand inside it, so that one guarded update judges and adds one.
+accounts  `_id` is the account's id; its folders stand inside it, so that one conditional update checks and adds one.
           `shelves` has the number of its images by folder. `pending` has an entry for each commit that is under way,
           or was when a process died; `burying` one for each burial; `settled` one for each deletion whose bytes have
           been given back but whose record is still there. With transactions these three stay empty.
@@ -35,7 +35,7 @@ ACCOUNT_ONLY = {name: 1 for name in ACCOUNT_FIELDS if name != "id"}
 RECORD_ONLY = {"viewers": 0, "grants": 0}
 """A projection: the record without what grows in it."""
 ROOT = "root"
-"""The shelf of the images in no folder; no folder can have this slug."""
+"""The key of the count of images in no folder; no folder can have this slug."""
 OF_RECORDS = {"partialFilterExpression": {"account_id": {"$exists": True}}}
 """For an index of records alone that is asked for a field that some of them lack: a sparse one would not do."""
 
@@ -164,19 +164,19 @@ def claimed(account_id: str, claim: Claim) -> Document:
 def idempotent_result(document: Document) -> IdempotentResult:
     if "answer" not in document:
         return IdempotentResult(document["fingerprint"], None)
-    told = orjson.loads(document["answer"])
-    stored = Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True)
+    answer = orjson.loads(document["answer"])
+    stored = Stored(Image(**answer["image"]), Quota(**answer["quota"]), replayed=True)
     return IdempotentResult(document["fingerprint"], stored)
 
 
 def answer(image: Image, account: Account, uploads_limit: int) -> bytes:
-    """What an idempotency key stands for from now on."""
+    """The result that an idempotency key stores, as JSON."""
     return orjson.dumps(Stored(image, Quota(account.used, uploads_limit, account.plan)))
 
 
-def keeping(fingerprint: bytes, told: bytes, blob: str) -> Document:
-    """The update of a claimed key that stands for an upload from now on."""
-    return {"$set": {"fingerprint": fingerprint, "answer": told, "blob": blob}, "$unset": {"node": 1, "token": 1}}
+def with_answer(fingerprint: bytes, answer: bytes, blob: str) -> Document:
+    """The update that stores the result of a claimed key."""
+    return {"$set": {"fingerprint": fingerprint, "answer": answer, "blob": blob}, "$unset": {"node": 1, "token": 1}}
 
 
 FORGETTING: Document = {"$set": {"fingerprint": b"", "blob": ""}, "$unset": {"answer": 1, "node": 1, "token": 1}}

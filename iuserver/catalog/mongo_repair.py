@@ -1,9 +1,9 @@
-"""What is settled and repaired in the Mongo catalog: steps that died half way, and counts that are off."""
+"""MongoDB: finishes or rolls back steps that a crash interrupted, and corrects counts."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from iuserver.catalog.mongo_commits import (
@@ -28,12 +28,18 @@ class _True:
 
     stored_bytes: int
     used: int
-    shelves: dict[str, int]
+    folder_counts: dict[str, int]
+
+    def document(self) -> Document:
+        """The counts as an account's document has them."""
+        return {"stored_bytes": self.stored_bytes, "used": self.used, "shelves": self.folder_counts}
 
     def misplaced(self, account: Document) -> int:
         """By how many images the numbers that the account keeps for its folders are off."""
         kept = account.get("shelves", {})
-        return sum(abs(kept.get(name, 0) - self.shelves.get(name, 0)) for name in kept.keys() | self.shelves.keys())
+        return sum(
+            abs(kept.get(name, 0) - self.folder_counts.get(name, 0)) for name in kept.keys() | self.folder_counts.keys()
+        )
 
 
 class _Apart:
@@ -143,7 +149,7 @@ class Repair:
         await self._store.accounts.update_one({"_id": account["_id"]}, {"$pull": {"settled": entry}})
         return 1
 
-    # Counts. An account that has changed between two looks, or has something under way, is told as true: the next
+    # Counts. An account that has changed between two looks, or has something under way, counts as correct: the next
     # sweep sees it again. Two equal looks have nothing in between, as a commit always counts up and a deletion down.
 
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
@@ -151,15 +157,15 @@ class Repair:
         true = await self._true(page, month)
         again = {account["_id"]: account for account in await self._accounts({"_id": {"$in": list(true)}}, limit)}
         busy = await self._going(true)
-        told = []
+        counts = []
         for account in page:
             key, used = account["_id"], account["used"] if account["month"] >= month else 0
             kept = (account["stored_bytes"], used)
             still = key not in busy and again.get(key) == account and not _under_way(account)
             true_bytes, true_used = (true[key].stored_bytes, true[key].used) if still else kept
             misplaced = true[key].misplaced(account) if still else 0
-            told.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used, misplaced))
-        return told
+            counts.append(AccountCounts(key, account["email"], kept[0], true_bytes, used, true_used, misplaced))
+        return counts
 
     async def repair_counts(self, account_id: str, month: str) -> None:
         page = await self._accounts({"_id": account_id}, 1)
@@ -169,7 +175,7 @@ class Repair:
         unchanged = {name: page[0].get(name) for name in ("_id", "stored_bytes", "used", "month", "shelves")}
         unchanged |= {f"{name}.at": {"$exists": False} for name in ("pending", "burying")}
         unchanged["settled.blob"] = {"$exists": False}
-        repaired = asdict(true[account_id]) | {"month": max(page[0]["month"], month)}
+        repaired = true[account_id].document() | {"month": max(page[0]["month"], month)}
         await self._store.accounts.update_one(unchanged, {"$set": repaired})
 
     async def _accounts(self, which: Document, limit: int) -> list[Document]:
@@ -190,7 +196,7 @@ class Repair:
         true = {key: _True(0, counts.get((key, own), 0), {}) for key, own in months.items()}
         for row in sums:
             true[row["_id"]["a"]].stored_bytes += row["size"]
-            true[row["_id"]["a"]].shelves[row["_id"]["f"]] = row["n"]
+            true[row["_id"]["a"]].folder_counts[row["_id"]["f"]] = row["n"]
         return true
 
     async def _grouped(self, collection: Any, which: Document, by: Document, more: Document) -> list[Document]:

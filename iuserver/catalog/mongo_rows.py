@@ -1,4 +1,4 @@
-"""The rows of a Mongo catalog, as they are copied: what becomes of each kind's documents, there and back."""
+"""MongoDB: converts documents to the rows that `copy-catalog` copies, and back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Views in the Mongo catalog: who has seen an image and may fetch it stands in its record, so that one update counts.
+"""MongoDB: counts views and stores grants, both in the image's document, so that one update does it.
 
-The record is read, `policy.viewed` judges, and the update is made only if nobody has claimed a view in between.
+The record is read, `policy.viewed` decides, and the update is conditional on no view having been claimed in between.
 """
 
 from __future__ import annotations

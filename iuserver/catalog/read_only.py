@@ -1,4 +1,4 @@
-"""A catalog that is only read: whatever would change it is refused. For a server whose data are being copied."""
+"""A read-only catalog, for `server.read_only`: methods that change anything raise a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQLite schema as the list of its migrations; a database's `user_version` counts those it has had."""
+"""The SQLite schema: a list of migrations; `user_version` counts those that were applied."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ MIGRATIONS = [
     CREATE INDEX idempotency_keys_by_time ON idempotency_keys (claimed_at);
     CREATE INDEX kept_slugs_by_time ON kept_slugs (until);
     """,
-    # A slug may come twice in an account's month, a blob never: what is told by it can be copied and found again.
+    # A slug may come twice in an account's month, a blob never: rows with its key can be copied and found again.
     """
     CREATE TABLE ledger_by_blob (
         month      TEXT NOT NULL,

@@ -1,9 +1,8 @@
-"""The catalog in SQLite: one writer thread that groups commits, and a connection of its own for reading.
+"""The SQLite catalog: one writer that groups commits, and separate connections for reading.
 
-WAL with synchronous=FULL: a commit is on the disk when it is reported. The writer takes all the steps that wait and
-commits them as one, without those that are refused.
-Point reads take microseconds and stay on the event loop; reads of many rows have a thread and a connection of their
-own.
+WAL with synchronous=FULL: a reported commit is on the disk. The writer commits all waiting steps in one transaction,
+leaving out those that are refused. Point reads take microseconds and stay on the event loop; bulk reads have a thread
+and a connection of their own.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ SELECT_COUNTS = f"""
     SELECT id, email, stored_bytes, {TRUE_BYTES}, iif(month >= ?, used, 0), {TRUE_USED}
     FROM accounts WHERE id > ? ORDER BY id LIMIT ?
 """
-MEND_COUNTS = f"""
+REPAIR_COUNTS = f"""
     UPDATE accounts SET stored_bytes = {TRUE_BYTES}, used = {TRUE_USED}, month = max(month, ?) WHERE id = ?
 """
 SELECT_EXPIRED = f"SELECT {IMAGE_COLUMNS} FROM images WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
@@ -346,7 +345,7 @@ class SqliteCatalog:
         return [AccountCounts(*row) for row in await self._bulk_read(SELECT_COUNTS, month, month, after_id, limit)]
 
     async def repair_counts(self, account_id: str, month: str) -> None:
-        await self._writer.commit(lambda connection: connection.execute(MEND_COUNTS, (month, month, account_id)))
+        await self._writer.commit(lambda connection: connection.execute(REPAIR_COUNTS, (month, month, account_id)))
 
     async def unsettled(self, before: int) -> int:
         return 0  # a transaction leaves nothing half done
@@ -445,8 +444,8 @@ def _used(row: Any, now: int) -> IdempotentResult | None:
 def _idempotent_result(fingerprint: bytes, answer: bytes | None) -> IdempotentResult:
     if answer is None:
         return IdempotentResult(fingerprint, None)
-    told = orjson.loads(answer)
-    return IdempotentResult(fingerprint, Stored(Image(**told["image"]), Quota(**told["quota"]), replayed=True))
+    parsed = orjson.loads(answer)
+    return IdempotentResult(fingerprint, Stored(Image(**parsed["image"]), Quota(**parsed["quota"]), replayed=True))
 
 
 def _image_of_blob(connection: sqlite3.Connection, slug: str, blob: str) -> Image | None:

@@ -1,4 +1,4 @@
-"""The rows of a SQLite catalog, as they are copied: the SQL that reads and stores them, kind by kind."""
+"""SQLite: the SQL that reads and inserts the rows that `copy-catalog` copies, by kind."""
 
 from __future__ import annotations
 

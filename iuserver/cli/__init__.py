@@ -1,4 +1,4 @@
-"""The commands, one file each. `main` is the console script; a command's module is imported only when it is called."""
+"""The command line: one module per command, imported only when it runs. `main` is the console script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's address, as the clients take it from IMAGEUPLOAD_URL."""
+"""Parses IMAGEUPLOAD_URL, the server address that the client commands use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ADDRESS = re.compile(rf"(https?://)(?:[^/?#\s]*@)?({_HOST}(?::(\d{{1,5}}))?(?:/
 def server_address(variable: str | None) -> str | None:
     """The address in a variable's value, without a slash at its end; None where it is none.
 
-    It is without the user name and the password that may stand in front of its host: the account's key is sent in their
-    place, and what is told of the address must not show them.
+    It is without the user name and the password in front of its host: the account's key is sent in their
+    place, and messages about the address must not show them.
     """
     found = _ADDRESS.fullmatch(variable or DEFAULT)
     if found is None or int(found[3] or 0) > 65535:

@@ -1,4 +1,4 @@
-"""`iuserver block …`: the blocklist, also while the server runs."""
+"""`iuserver block …`: manages the blocklist, with or without a running server."""
 
 from __future__ import annotations
 

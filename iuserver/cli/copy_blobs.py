@@ -1,7 +1,7 @@
-"""`iuserver copy-blobs`: copies the bytes of all images from one blob store to another, and proves that they arrived.
+"""`iuserver copy-blobs`: copies all blobs from one store to another and verifies them.
 
-What is at its goal already is compared, not copied again, so that a copy that was interrupted is simply called once
-more. Each blob is read from both sides and must have the same SHA-256 there; at the end both sides are counted.
+Each blob is read from both sides and must have the same SHA-256; at the end both sides are counted. Blobs that the
+target already has are compared, not copied again, so an interrupted copy is resumed by running the command again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARALLEL = 8
 
 @dataclass(slots=True)
 class Result:
-    """What was done: blobs copied, blobs that were there already, problems that were told, and bytes copied."""
+    """What was done: blobs copied, blobs that were there already, problems that were reported, and bytes copied."""
 
     copied: int = 0
     present: int = 0
@@ -90,7 +90,7 @@ async def _opened(
 
 
 class Copier:
-    """One copy. `folder` is where a blob stands on its way, `bar` shows how many have been dealt with."""
+    """One copy. `folder` holds blobs in transit, `bar` is the progress bar."""
 
     def __init__(self, source: BlobStore, target: BlobStore, folder: Path, bar: tqdm[Any]) -> None:
         self._source = source

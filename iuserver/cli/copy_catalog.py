@@ -1,4 +1,4 @@
-"""`iuserver copy-catalog FROM TO`: copy all records to another catalog, and prove that both are the same."""
+"""`iuserver copy-catalog FROM TO`: copies all records to another catalog and verifies them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def run(options: argparse.Namespace) -> int:
     """Copy, compare, and print how many rows of each kind there are. 1 where they are not the same."""
     settings = settings_of(options)
     try:
-        told = asyncio.run(_copy(options.source, options.target, settings))
+        result = asyncio.run(_copy(options.source, options.target, settings))
     except (Fault, Differs) as error:
         return fail(str(error))
     except StartError as error:
         return fail(str(error), 2)
-    print(orjson.dumps(told).decode())
+    print(orjson.dumps(result).decode())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`iuserver fsck`: prove that records, bytes and counts are in step, or repair them; also while the server runs."""
+"""`iuserver fsck`: checks records, bytes and counts against each other; repairs them on request."""
 
 from __future__ import annotations
 

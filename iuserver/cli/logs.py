@@ -1,4 +1,4 @@
-"""What the log looks like: text for people, JSON for machines, one line per request, on standard error."""
+"""Log formatting: text or JSON, one line per request, on standard error."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def configure_logs(log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    # What it says of malformed requests quotes them, keys and addresses included.
+    # Its messages about malformed requests quote them, keys and addresses included.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)
-    # That the database is away, each request that notices tells with its id; the driver would add a page to it.
+    # Each request that finds the database away logs that with its id; the driver would add a page of text.
     logging.getLogger("pymongo").setLevel(logging.CRITICAL)
-    logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it tells where it has found its credentials
-    # Nothing in a log line tells threads, processes or places in the code, so they need not be found out for each.
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it logs where it found its credentials
+    # No log line shows thread, process or source line, so they need not be determined.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     vars(logging)["_srcfile"] = None  # as "Optimization" in Python's Logging HOWTO has it
 

@@ -1,8 +1,8 @@
-"""`iuserver mcp-stdio`: a bridge for agent hosts that speak MCP over pipes, to a server that speaks it over HTTP.
+"""`iuserver mcp-stdio`: a bridge from agent hosts that speak MCP over stdio to a server that speaks it over HTTP.
 
-One JSON message a line, on standard input and output; nothing else goes to standard output. Beside what the server
-offers, `upload_image` takes a `file_path`: the bridge sends that file beside the message, so no base64 is made. It
-knows the server by its wire alone, and the standard library is all it needs: a host that starts it is waiting.
+One JSON message a line on standard input and output; nothing else is printed there. It adds the argument `file_path` to
+`upload_image`: the bridge sends that file beside the message, without base64. It uses the server's HTTP API and the
+standard library alone, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ADVICE = {
     "invalid_key": "Invalid API key. The account's owner can make a new one; the user must set the variable "
     "IMAGEUPLOAD_API_KEY to it, where the command iuserver mcp-stdio is configured.",
 }
-"""What a model is told about a key, in place of what the server says to those who send headers themselves."""
+"""The advice to a model about a missing or wrong key; the server's is for clients that send headers themselves."""
 FILE_PATH = {
     "type": "string",
     "description": "Path of a PNG, JPEG, WebP, GIF or AVIF file on this computer, absolute or with ~. Preferred: give "
@@ -152,7 +152,7 @@ class Bridge:
             return self._upstream.send_with_file(changed, headers, picture)
 
     def _learn(self, message: Json, answer: Json) -> None:
-        """Note the revision that was agreed, and tell of file_path where the tools are told."""
+        """Note the negotiated revision, and add `file_path` to the list of tools."""
         result = answer.get("result")
         if not isinstance(result, dict):
             return
@@ -247,24 +247,24 @@ class Upstream:
         head, tail = part.encode(), f"\r\n--{boundary}--\r\n".encode()
         length = len(head) + picture.size + len(tail)
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return self._post(lambda: _portions(head, picture, tail), length, {**headers, **kind})
+        return self._post(lambda: _chunks(head, picture, tail), length, {**headers, **kind})
 
-    def _post(self, portions: Callable[[], Iterator[bytes]], length: int, headers: dict[str, str]) -> Any:
+    def _post(self, chunks: Callable[[], Iterator[bytes]], length: int, headers: dict[str, str]) -> Any:
         import http.client
 
         try:
-            return self._exchange(http.client, portions, {**self._headers, **headers, "Content-Length": str(length)})
+            return self._exchange(http.client, chunks, {**self._headers, **headers, "Content-Length": str(length)})
         except (OSError, http.client.HTTPException) as error:
-            told = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Unanswered(f"No answer from {self._url}: {told}") from error
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unanswered(f"No answer from {self._url}: {reason}") from error
 
-    def _exchange(self, http: Any, portions: Callable[[], Iterator[bytes]], headers: dict[str, str]) -> Any:
+    def _exchange(self, http: Any, chunks: Callable[[], Iterator[bytes]], headers: dict[str, str]) -> Any:
         connection = (http.HTTPSConnection if self._secure else http.HTTPConnection)(self._host, timeout=PATIENCE)
         try:
             with contextlib.suppress(
                 BrokenPipeError, ConnectionResetError
             ):  # refused in its middle: there is an answer
-                connection.request("POST", self._path, portions(), headers)
+                connection.request("POST", self._path, chunks(), headers)
             response = connection.getresponse()
             return self._judged(response.status, response.read())
         finally:
@@ -282,7 +282,7 @@ class Upstream:
         return answer
 
 
-def _portions(head: bytes, picture: Picture, tail: bytes) -> Iterator[bytes]:
+def _chunks(head: bytes, picture: Picture, tail: bytes) -> Iterator[bytes]:
     """The body of a form; a file that has shrunk since ends it early, one that has grown is cut."""
     yield head
     left = picture.size

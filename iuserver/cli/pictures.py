@@ -1,4 +1,4 @@
-"""Files that an agent may have sent: pictures, and nothing that only happens to have a path."""
+"""Opens files that an agent names by path: pictures only, below the permitted folders."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`iuserver seed`: fill a new data folder with accounts and records, for measurements. Not in the help.
+"""`iuserver seed`: fills a new data folder with accounts and records, for benchmarks. Hidden from the help.
 
-The bytes of the records are hard links to copies of one picture, so that a million of them fit on any disk.
+The blobs are hard links to copies of one picture, so that a million of them fit on any disk.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
     if (Path(settings.server.data) / "catalog.db").exists():
         return fail(f"server.data: {settings.server.data} has a catalog already", 2)
     try:
-        told = asyncio.run(_seed(settings, options))
+        result = asyncio.run(_seed(settings, options))
     except (Fault, StartError) as error:
         return fail(str(error))
-    print(orjson.dumps(told).decode())
+    print(orjson.dumps(result).decode())
     return 0
 
 

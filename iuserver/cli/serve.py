@@ -1,4 +1,4 @@
-"""`iuserver serve`: run the server until it is told to stop."""
+"""`iuserver serve`: runs the server until a signal stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`iuserver sweep`: what the server's janitor does in the background, once; also while the server runs."""
+"""`iuserver sweep`: runs the janitor once, with or without a running server."""
 
 from __future__ import annotations
 

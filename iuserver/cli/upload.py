@@ -1,6 +1,6 @@
-"""`iuserver upload`: a client that sends pictures to a server, several at a time, with a progress bar.
+"""`iuserver upload`: a client that uploads pictures, several at a time, with a progress bar and retries.
 
-It knows the server by its API alone, and works with any server that speaks it.
+It uses the public API alone and works with any server that implements it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TRIES = 8
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 LONGEST_ASKED = 600.0  # a busy server that asks for more is tried earlier: a wrong header must not stop a batch
-PATIENCE = 60.0  # a limit that lasts longer than this is told, not waited for
+PATIENCE = 60.0  # a limit that lasts longer than this is reported, not waited for
 TIMEOUT = httpx.Timeout(60, connect=10, read=120, pool=None)  # an answer waits for the queue and for a worker
 FIELDS = ("expiration", "view_limit", "password", "folder")
 
@@ -91,14 +91,16 @@ def _problem(key: str) -> str | None:
 
 
 async def _upload_all(options: argparse.Namespace, url: str, key: str) -> int:
-    """Send the files together, and tell of each as soon as those before it have been told of."""
+    """Upload the files concurrently, and report each as soon as those before it have been reported."""
     total = sum(_size(file) for file in options.files)
     with tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, disable=None, leave=False) as bar:
         async with _client(url, key) as client, asyncio.TaskGroup() as group:
             uploader = Uploader(client, _fields(options), key.encode(), bar, options)
             tasks = [group.create_task(uploader.upload(file)) for file in options.files]
-            told = [_tell(file, await task, options.json) for file, task in zip(options.files, tasks, strict=True)]
-    return max(told)
+            statuses = [
+                _report(file, await task, options.json) for file, task in zip(options.files, tasks, strict=True)
+            ]
+    return max(statuses)
 
 
 def _client(url: str, key: str) -> httpx.AsyncClient:
@@ -114,7 +116,7 @@ def _fields(options: argparse.Namespace) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value}
 
 
-def _tell(file: str, outcome: Answer | Refused, as_json: bool) -> int:
+def _report(file: str, outcome: Answer | Refused, as_json: bool) -> int:
     """Print a link, an answer or a refusal beside the bar, and return the exit status that it means."""
     if isinstance(outcome, Refused):
         tqdm.write(_line(f"{file}: {outcome}"), file=sys.stderr)
@@ -266,14 +268,14 @@ def _retry_after(response: httpx.Response) -> float | None:
 def _wait(attempt: int, asked: float) -> float:
     """How long to wait after a try: at least as asked, longer each time, and never twice the same.
 
-    It grows even where the server names a time: uploads that were all told the same would come back together.
+    It grows even if the server names a time: uploads with the same Retry-After would come back together.
     """
     backoff = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
     return max(min(asked, LONGEST_ASKED), backoff) * random.uniform(1, 1.5)  # noqa: S311  (no secret)
 
 
 def _size(path: str) -> int:
-    """A file's size, 0 where it cannot be told: why, is told when it is its turn."""
+    """A file's size; 0 if it cannot be read, which is reported when the file is uploaded."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""`iuserver user …`: make and manage accounts, also while the server runs."""
+"""`iuserver user …`: creates and manages accounts, with or without a running server."""
 
 from __future__ import annotations
 

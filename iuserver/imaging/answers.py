@@ -1,4 +1,4 @@
-"""What a worker may answer, and the check that it is that: whoever has taken a worker over chooses every byte of it."""
+"""Validates what a worker process answers: a compromised worker chooses every byte of it."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def ready_of(answer: dict[str, Any]) -> list[str]:
 def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Facts | Fault | WorkerCrash:
     """How a job ended whose clean file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
     _check(len(answer) == 1, "not one thing")
-    kind, told = next(iter(answer.items()))
+    kind, value = next(iter(answer.items()))
     if kind == "facts":
-        return _facts_of(told, target, limits)
+        return _facts_of(value, target, limits)
     if kind == "fault":
-        return _fault_of(told)
-    _check(kind == "crash" and isinstance(told, str) and len(told) <= TRACEBACK, "neither facts, fault nor crash")
-    return WorkerCrash("\n".join(f"  {ascii(line)[1:-1]}" for line in told.split("\n")))
+        return _fault_of(value)
+    _check(kind == "crash" and isinstance(value, str) and len(value) <= TRACEBACK, "neither facts, fault nor crash")
+    return WorkerCrash("\n".join(f"  {ascii(line)[1:-1]}" for line in value.split("\n")))
 
 
-def _facts_of(told: Any, target: str | None, limits: Limits) -> Facts:
+def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     """Facts that can be true: of one of the five types, within the limits, and of the size that the file has."""
-    _check(isinstance(told, dict) and told.keys() == FACTS, "no facts")
-    facts = Facts(**told)
+    _check(isinstance(value, dict) and value.keys() == FACTS, "no facts")
+    facts = Facts(**value)
     _check(isinstance(facts.mime, str) and TYPES.get(facts.mime) == facts.ext, "a type of its own")
     sides = type(facts.width) is type(facts.height) is int
     _check(sides and 0 < facts.width <= limits.max_side and 0 < facts.height <= limits.max_side, "an impossible side")
@@ -84,9 +84,9 @@ def _size_of(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _fault_of(told: Any) -> Fault:
-    _check(isinstance(told, list) and len(told) == 2 and all(map(_is_sentence, told)), "no fault")
-    code, message = told
+def _fault_of(value: Any) -> Fault:
+    _check(isinstance(value, list) and len(value) == 2 and all(map(_is_sentence, value)), "no fault")
+    code, message = value
     _check(code in FAULTS, "a fault that no picture has")
     return Fault(FAULTS[code], message)
 

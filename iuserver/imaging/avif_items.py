@@ -1,4 +1,4 @@
-"""AVIF: the image items of a meta box, and the meta box that tells of those alone that the main picture needs.
+"""AVIF: the image items of a meta box, and a meta box rewritten for those alone that the main picture needs.
 
 Source: ISO/IEC 14496-12 section 8.11 for the meta box, ISO/IEC 23008-12 (HEIF) sections 6.4 to 6.6 and 9.3 for
 image items, their references and properties, ISO 21496-1 annex C for the parameters of a tone map.

@@ -1,4 +1,4 @@
-"""AVIF: what a meta box says of its image items. It is read here and nothing more; what is kept is decided elsewhere.
+"""AVIF: parses the image items of a meta box. avif_items.py decides which are kept.
 
 Source: ISO/IEC 14496-12 section 8.11 for the meta box, ISO/IEC 23008-12 (HEIF) section 9.3 for item properties.
 """

@@ -1,4 +1,4 @@
-"""AVIF: what is told of an image item, or of the pictures of a sequence, in boxes that both know.
+"""AVIF: property boxes of an image item or of a sequence's pictures: which are kept, and checks of each.
 
 Source: ISO/IEC 23008-12 (HEIF) section 6.5 and ISO/IEC 14496-12 section 12.1 for the properties, "AV1 Image File
 Format" 2.2 and 2.3 and "AV1 Codec ISO Media File Format Binding" 2.3 for AV1's own.

@@ -1,4 +1,4 @@
-"""AVIF: the tracks of a sequence, and the movie box that tells of the picture's and its alpha plane's alone.
+"""AVIF: the tracks of a sequence, and a movie box rewritten for the picture and alpha tracks alone.
 
 Source: ISO/IEC 14496-12 section 8 for the boxes of a movie, ISO/IEC 23008-12 (HEIF) section 7 for image sequences,
 "AV1 Codec ISO Media File Format Binding" 2.2 for the sample entry.

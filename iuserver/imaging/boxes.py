@@ -1,9 +1,9 @@
-"""ISO base media files: boxes read out of untrusted bytes, boxes written anew, bytes packed closely.
+"""ISO base media files: reads boxes from untrusted bytes, and writes boxes.
 
 Source: ISO/IEC 14496-12, section 4.2 for boxes and full boxes.
 
-Whoever reads past the end of a box, finds a version that is not known, or counts more than is allowed, has a
-broken file. No number that a file tells makes a loop longer than the limits here, or reserves memory.
+Reading past the end of a box, an unknown version, or a count over a limit means a broken file. No number in a file
+makes a loop longer than the limits here, or allocates memory.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What only a decoder can tell of a JPEG that is in doubt: where its picture ends, and what damage looks like.
+"""Resolves doubts about a JPEG by decoding it: where its picture ends, and whether junk in it is visible.
 
-libjpeg is asked, as browsers are made of it: libvips loads a file of coded data alone, without metadata. A decoder that
-finds fewer bytes than it needs says so, and one that finds more does as soon as it reads on to the next marker. So the
-end is where the picture is whole, and is not with one byte less.
+libjpeg decides, as in browsers: libvips loads a file of coded data alone, without metadata. A decoder reports when it
+finds too few bytes, and too many as soon as it reads on to the next marker. So the end is where the picture is complete
+and is not with one byte less.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _end(source: Source, doubt: Doubt, scratch: str) -> int | None:
 
 
 def _first_whole(surplus: Callable[[int], int | None], too_short: int, whole: int) -> int | None:
-    """The first end at which the picture is whole, or None where that cannot be told."""
+    """The first end at which the picture is complete; None if that is uncertain."""
     if surplus(too_short) != SHORT or surplus(whole) != 0:
         return None
     while whole - too_short > 1:
@@ -83,8 +83,8 @@ def _surplus(source: Source, pieces: list[Piece], scratch: str) -> int | None:
     try:
         pyvips.Image.jpegload(scratch, revalidate=True, fail_on="warning", access="sequential").crop(0, 0, 1, 1).avg()
     except pyvips.Error as error:
-        told = TOO_MANY.search(str(error))
-        return int(told[1]) if told else SHORT if TOO_FEW in str(error) else None
+        match = TOO_MANY.search(str(error))
+        return int(match[1]) if match else SHORT if TOO_FEW in str(error) else None
     return 0
 
 

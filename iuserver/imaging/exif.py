@@ -1,10 +1,10 @@
-"""What is read from EXIF, the orientation, and the TIFF structure that keeps it as it stood with nothing beside it.
+"""EXIF: reads the orientation, and builds a minimal TIFF structure that keeps it and nothing else.
 
 Source: CIPA DC-008 (Exif 2.32), section 4.5 (TIFF 6.0 structure), tags 0x0112 and 0x8769.
 
-Decoders differ in what they heed: browsers a SHORT of count 1 alone, but in the Exif IFD as well as in IFD0; Pillow and
-libvips every type of number, but in IFD0 alone; of two tags one takes the first, another the last. So each orientation
-tag stays in its IFD with its type and its count, and every decoder does with the clean file what it did before.
+Decoders differ: browsers accept only a SHORT of count 1, but in the Exif IFD as well as in IFD0; Pillow and libvips
+accept every type of number, but in IFD0 alone; of two tags some take the first, others the last. So each orientation
+tag stays in its IFD with its type and count, and every decoder treats the clean file as it did the original.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""ICC profiles: whether bytes are one, and where it ends.
+"""ICC profiles: recognizes one, and finds its end.
 
 Source: ICC.1:2022, section 7.2 for the header (its own size at 0, the signature `acsp` at 36), 7.3 for the tag table.
 
-Browsers ignore a profile that tells a larger size than it has, and never look behind the size that it tells.
+Browsers ignore a profile that declares a larger size than it has, and never read beyond the size that it declares.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""JPEG, where the walk is not sure: what may stand behind a picture, and what a decoder is asked to find its end.
+"""JPEG: the cases in which the walk is uncertain where the picture ends, and what a decoder is asked then.
 
-Source: ITU-T T.81 annex G for progressive scans; for Samsung's trailer nothing better than files and exiftool.
+Source: ITU-T T.81 annex G for progressive scans; for Samsung's trailer only sample files and exiftool.
 """
 
 from __future__ import annotations

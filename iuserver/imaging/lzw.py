@@ -1,4 +1,4 @@
-"""The LZW codes of a GIF's image, read for how many pixels they stand for and nothing else.
+"""Counts the pixels of a GIF image by reading its LZW codes; it decodes nothing else.
 
 Source: CompuServe "Graphics Interchange Format, Version 89a", appendix F.
 """

@@ -1,4 +1,4 @@
-"""What a walk through a container yields: facts, and the list of pieces that make the clean file."""
+"""The result of walking a container: facts about the picture, and the ranges of its clean file."""
 
 from __future__ import annotations
 

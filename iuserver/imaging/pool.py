@@ -1,8 +1,8 @@
-"""The pool of worker processes: hands each one job at a time, and replaces one that hangs or dies.
+"""The pool of worker processes: hands each one job at a time, and replaces those that hang or die.
 
-Workers are separate programs (never forks: libvips does not survive them) that hold nothing of ours but one end of
-a socket pair. A worker leaves when the other end closes, so none outlives this process, even after kill -9. What they
-say is not believed unless it can be so: a worker that parses what strangers send may be a stranger's.
+Workers are separate programs (never forks: libvips does not survive them) that hold only one end of a socket pair. A
+worker exits when the other end closes, so none outlives the server, even after kill -9. Their answers are checked: a
+worker parses untrusted pictures and may have been compromised.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ class Pool:
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
 
-        In memory a picture may have SHARED_BUFFER_BYTES bytes. A file at `origin` may have been cut and be the same file as `target`
-        afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames, too_many_scans,
-        storage_unavailable; overloaded when two workers were killed under the job, or the pool is not healthy.
+        In memory a picture may have SHARED_BUFFER_BYTES. A file at `origin` may have been cut and be the same file as
+        `target` afterwards. Raises Fault: unsupported_type, broken_image, too_many_pixels, too_many_frames,
+        too_many_scans, storage_unavailable; overloaded when two workers were killed under the job, or the pool is not
+        healthy.
         """
         assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES
         if not self.healthy:
@@ -231,7 +232,7 @@ class Pool:
         self._waiting.clear()
 
     async def _recycle(self, worker: _Worker) -> None:
-        """Let a worker go after many jobs, once another has taken its place."""
+        """Retire a worker after many jobs, once another has replaced it."""
         await self._start_another()
         worker.expired = True
         if worker in self._idle:
@@ -344,11 +345,11 @@ class _Worker(asyncio.Protocol):
             answer = self._reader.feed(data)
             if answer is None:
                 return
-            told = self._judge(answer)
+            result = self._judge(answer)
         except (UnexpectedAnswer, ValueError) as error:
             self._distrust(error)
         else:
-            self._take(told)
+            self._take(result)
 
     def _judge(self, answer: dict[str, Any]) -> list[str] | Facts | Fault | WorkerCrash:
         """What an answer says, if it is one that is due. Raises UnexpectedAnswer."""
@@ -366,12 +367,12 @@ class _Worker(asyncio.Protocol):
         self._leave_line()
         self.kill()
 
-    def _take(self, told: list[str] | Facts | Fault | WorkerCrash) -> None:
-        if isinstance(told, list):
+    def _take(self, result: list[str] | Facts | Fault | WorkerCrash) -> None:
+        if isinstance(result, list):
             self.ready.set_result(None)
-            self.pool.worker_ready(self, told)
+            self.pool.worker_ready(self, result)
         else:
-            self._finish(told)
+            self._finish(result)
             self.pool.worker_done(self)
 
     def _finish(self, result: Facts | Fault | WorkerCrash) -> None:

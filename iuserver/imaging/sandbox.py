@@ -1,17 +1,16 @@
-"""Confinement: what a parser of untrusted bytes has no need of, a worker gives up for ever before its first job.
+"""The worker sandbox: before its first job, a worker permanently gives up all rights that a parser does not need.
 
-Linux offers four parts of this. Any process may ask for them, and none can take them back:
+Linux offers four mechanisms. Any process may ask for them, and none can be undone:
 
-- no_new_privs, prctl(2): nothing that is executed brings rights along. Landlock and seccomp presuppose it.
+- no_new_privs, prctl(2): nothing that is executed gains privileges. Landlock and seccomp require it.
 - capabilities(7): a worker of a server that runs as root is an ordinary user's process.
-- Landlock, landlock(7) and linux/landlock.h: no file is opened, made, linked, cut or removed but below one folder. Its
-  scopes: no signal reaches a process that is not confined with this one, nor does a connection to an abstract socket.
-- seccomp, seccomp(2), linux/seccomp.h and linux/filter.h: a small program judges every system call by its number.
+- Landlock, landlock(7) and linux/landlock.h: files can be opened, created, linked, truncated or removed below one
+  folder only. Its scopes stop signals, and connections to abstract sockets, from leaving the sandbox.
+- seccomp, seccomp(2), linux/seccomp.h and linux/filter.h: a small program filters every system call by its number.
 
-That program names what is refused, not what is allowed: Python, glibc and libvips call other things in each version,
-and one that was forgotten would fail every upload. Only of fcntl(2), which has a command for everything, the few are
-named that are allowed. All that is newer than Linux 5.0 is refused, as if it had not been
-invented yet; io_uring is in there, which has sockets of its own.
+The filter is a denylist: Python, glibc and libvips make other calls in each version, and one that was forgotten would
+fail every upload. Only for fcntl(2), which has a command for everything, there is an allowlist. Calls newer than Linux
+5.0 fail as if they did not exist; that includes io_uring, which could create sockets.
 """
 
 from __future__ import annotations

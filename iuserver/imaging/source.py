@@ -1,4 +1,4 @@
-"""Untrusted bytes, read in windows: whatever a file's size, only a few megabytes of it are ever in memory."""
+"""Reads untrusted files in windows, so that only a few megabytes are ever in memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A worker's standard error: a pipe that the server reads, so that no worker holds a descriptor of the log.
+"""Captures a worker's standard error through a pipe, so that no worker holds a descriptor of the log.
 
-What comes becomes lines of the log, without control characters. A worker may write as much as it likes: it is read in
-large portions with a pause after each, and of a minute's text only the beginning is logged.
+Its text becomes log lines without control characters. A worker may write as much as it likes: the pipe is read in large
+chunks with pauses, and only the beginning of each minute's text is logged.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Stderr(asyncio.Protocol):
         self._dropped += len(data) - len(taken)
         *lines, rest = (self._line + taken).split(b"\n")
         for line in lines:
-            self._tell(line)
+            self._log(line)
         self._line = rest[: LINE + 1]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -77,12 +77,12 @@ class Stderr(asyncio.Protocol):
 
     def _begin_minute(self) -> None:
         if self._line:
-            self._tell(self._line)
+            self._log(self._line)
         if self._dropped:
             log.warning("worker %d wrote %d bytes more, which are left out", self._pid, self._dropped)
         self._since, self._room, self._dropped, self._line = self._clock(), LOGGED, 0, b""
 
-    def _tell(self, line: bytes) -> None:
+    def _log(self, line: bytes) -> None:
         text = repr(line[:LINE])[2:-1] + ("…" if len(line) > LINE else "")
         log.warning("worker %d wrote: %s", self._pid, text)
 

@@ -1,4 +1,4 @@
-"""Which walker a file gets, decided by its first bytes alone."""
+"""Selects the walker (parser) for a file by its first bytes alone."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Between the pool and a worker: small messages over a socket pair, and one picture at a time in shared memory.
+"""The protocol between pool and workers: small messages over a socket pair, one picture at a time in shared memory.
 
-A message is a length and a JSON object. A picture that is not in a file goes through the buffer, memory that both sides
-map: a socket would copy it twice inside the kernel, which costs more than all the rest of handing over a job. The buffer
-is sealed, memfd_create(2): a worker can neither write to it nor make it shorter, which would end the server by SIGBUS.
+A message is a length and a JSON object. A picture that is not in a file goes through shared memory: a socket would copy
+it twice inside the kernel, which costs more than the rest of handing over a job. The memory is sealed,
+memfd_create(2): a worker can neither write to it nor shrink it, which would kill the server by SIGBUS.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def message(head: Any) -> bytes:
 
 
 class Reader:
-    """Puts messages together from whatever portions the socket delivers; what it holds is never more than LARGEST."""
+    """Reassembles messages from the chunks that the socket delivers; it never holds more than LARGEST bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -1,9 +1,8 @@
-"""What runs in a worker process: one job after the other, from untrusted bytes to a clean file and its facts.
+"""The worker process: takes one job at a time and turns an untrusted picture into a clean file and its facts.
 
-Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all that it
-reads or writes is in the folder. It shows libvips nothing but what has already been walked and cleaned. Pixels are
-decoded only where the setting `imaging.orientation` is "bake" and a picture is to be turned, or where a JPEG's end or
-structure is in doubt.
+Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all files
+that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Pixels are decoded in two
+cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or structure is in doubt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Putting and committing in a process of its own, where blobs or the catalog are on this machine.
+"""The writer process: puts blobs and commits records for the server, where these are on the local machine.
 
-On threads of the server each of their system calls would wait for the interpreter's lock, and the event loop for them.
+On threads of the server, each system call would wait for the interpreter lock, and the event loop with it.
 """

@@ -1,4 +1,4 @@
-"""The server's end: the catalog and the blob store as ever, but for what the writer process does in their place."""
+"""Client of the writer process: puts and commits go over a socket; reads stay in the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAM = "iuserver.writer.process"
 PACKAGE_ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 AGAIN_SECONDS = 0.5
-"""Between two attempts to start another one."""
+"""Pause between attempts to start a replacement."""
 END_SECONDS = 5.0
 
 
@@ -36,10 +36,10 @@ class WriterCrash(RuntimeError):
 
 
 class WriterProcess:
-    """A process that writes the catalog in a file and puts the blobs of a folder (None: it is not asked to).
+    """The writer process of a SQLite file and of a blob folder (None: it does not write that one).
 
-    One that ends is replaced. What it was at may or may not have been done: whoever asked is told storage_unavailable,
-    as when the answer of a database is lost.
+    A process that ends is replaced. The outcome of its pending requests is unknown: they fail with
+    Fault("storage_unavailable"), as when the response of a database is lost.
     """
 
     def __init__(self, catalog: Path | None, blobs: Path | None, sync: bool, group: int | None = None) -> None:
@@ -58,7 +58,7 @@ class WriterProcess:
         self._supervising = self._loop.create_task(self._supervise())
 
     async def close(self) -> None:
-        """Let the process end what it is at, and go."""
+        """Let the process finish its requests and exit."""
         self._closing = True
         if self._ready.is_set():
             self._close_connection()
@@ -101,7 +101,7 @@ class WriterProcess:
         try:
             with theirs:
                 self._process = await self._run_program(theirs.fileno())
-            await asyncio.wait_for(self._hear_ready(), START_SECONDS)
+            await asyncio.wait_for(self._receive_ready(), START_SECONDS)
         except BaseException:
             self._connection.close()  # which ends the process, too
             raise
@@ -118,7 +118,7 @@ class WriterProcess:
             start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
         )
 
-    async def _hear_ready(self) -> None:
+    async def _receive_ready(self) -> None:
         if await self._loop.sock_recv(self._connection, LARGEST) != READY:
             raise OSError("the writer process ended while it was starting")
 
@@ -176,23 +176,23 @@ class WriterProcess:
     def _read(self) -> None:
         try:
             while received := self._connection.recv(LARGEST):
-                number, kind, told = parts_of(received)
-                self._settle(self._asked.pop(number), kind, told)
+                number, kind, result = parts_of(received)
+                self._settle(self._asked.pop(number), kind, result)
         except BlockingIOError:
             return
         except ConnectionError:
             pass
         self._loop.remove_reader(self._connection)  # it has ended
 
-    def _settle(self, answer: asyncio.Future[Any], kind: str, told: Any) -> None:
+    def _settle(self, answer: asyncio.Future[Any], kind: str, result: Any) -> None:
         if answer.done():
             return
         if kind == "done":
-            answer.set_result(told)
+            answer.set_result(result)
         elif kind == "fault":
-            answer.set_exception(_caused(*told))
+            answer.set_exception(_caused(*result))
         else:
-            answer.set_exception(WriterCrash(told))
+            answer.set_exception(WriterCrash(result))
 
 
 class WriterBlobs(DiskBlobs):

@@ -1,8 +1,8 @@
-"""What runs in the writer process: threads that each take a question, do what it asks for and answer.
+"""Main program of the writer process: threads that each take a request, run it and send the result.
 
-Run as `python -m iuserver.writer.process CATALOG BLOBS SYNC GROUP` with the server's socket as standard input; CATALOG
-and BLOBS are paths, or nothing where the server has them elsewhere, GROUP is the number of the group that may read
-blobs, or nothing. It leaves when the server does, even after kill -9.
+Run as `python -m iuserver.writer.process CATALOG BLOBS SYNC GROUP` with the server's socket as standard input. CATALOG
+and BLOBS are paths, or empty where the server keeps them elsewhere; GROUP is the id of the group that may read blobs,
+or empty. It exits when the server does, even after kill -9.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Stores = dict[str, SqliteCatalog | DiskBlobs]
 
 
 def main(catalog: str, blobs: str, sync: str, group: str) -> None:
-    """Serve questions from standard input until the server closes its end, or dies and thereby closes it."""
+    """Serve requests from standard input until the server closes its end or dies."""
     connection = socket.socket(fileno=0)
     stores: Stores = {}
     if catalog:
@@ -44,7 +44,7 @@ def main(catalog: str, blobs: str, sync: str, group: str) -> None:
 
 
 def serve(connection: socket.socket, stores: Stores) -> None:
-    """Answer one question after the other; nobody is left to be answered when the server is gone."""
+    """Serve one request after the other, until the server is gone."""
     with contextlib.suppress(ConnectionError):
         while question := connection.recv(LARGEST):
             number, *asked = parts_of(question)
@@ -54,8 +54,8 @@ def serve(connection: socket.socket, stores: Stores) -> None:
 def answer(
     stores: Stores, owner: str, method: str, arguments: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[str, Any]:
-    """How something turned out: "done" with its result, "fault" with it and its cause, "error" with the traceback of a
-    bug of ours."""
+    """Run a request. Returns "done" with its result, "fault" with the fault and its cause, or "error" with a bug's
+    traceback."""
     try:
         return "done", _result(getattr(stores[owner], method)(*arguments, **named))
     except Fault as fault:
@@ -65,7 +65,7 @@ def answer(
 
 
 def _result(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run something to its end. There is no loop here: in place, nothing ever waits for one."""
+    """Run a coroutine without an event loop: the stores of this process never await anything."""
     try:
         work.send(None)
     except StopIteration as done:
@@ -75,7 +75,7 @@ def _result(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _end(arguments: threading.ExceptHookArgs) -> None:
-    """A bug in a thread ends the process, so that the server starts another and tells those who wait."""
+    """Exit on a bug in a thread, so that the server starts another process and fails the pending requests."""
     sys.__excepthook__(arguments.exc_type, arguments.exc_value or arguments.exc_type(), arguments.exc_traceback)
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Between the server and its writer process: one packet a question, one an answer, in whatever order they are done."""
+"""The protocol of the writer process: one packet per request and per response, in any order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 LARGEST = 128 * 1024
-"""Bytes of a packet. The largest question is about a record: a name, a slug, a hash, all of them bounded."""
+"""Bytes of a packet. The largest request carries a record: a name, a slug, a hash, all of them bounded."""
 READY = b"ready"
 
 

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import requests
 
-from handlers.api import replies
+from handlers.http import faults
 from iuserver.errors import Code
 from iuserver.records import MB
 from iuserver.server import moderation_of
@@ -144,7 +144,7 @@ def test_a_code_comes_with_its_status(server: RunningServer, code: Code) -> None
         response = CAUSES[code](server)
     finally:
         server.clock.advance(600)  # the next one begins with full buckets
-    assert (response.status_code, response.json()["code"]) == (replies.STATUS[code][0], code)
+    assert (response.status_code, response.json()["code"]) == (faults.STATUS[code][0], code)
     assert len(response.json()["error"]) > 8
     assert ("Retry-After" in response.headers) == (response.status_code in (429, 503))
     assert response.headers["X-Request-Id"]

@@ -98,7 +98,7 @@ class WaitingWithHead(Small):
 
 @stream_request_body
 class Taking(Small):
-    """Takes a body, and waits before each portion where it is told to."""
+    """Takes a body, and waits before each chunk_size where it is told to."""
 
     async def prepare(self) -> None:
         if self.get_query_argument("prepare", ""):
@@ -278,7 +278,7 @@ def test_an_upgrade_is_not_made(wire: Conversation, lines: str, body: bytes) -> 
 
 
 def test_a_body_comes_in_portions(wire: Conversation) -> None:
-    with Serving(portion=16) as serving, Conversation(serving) as wire:  # type: ignore[arg-type]
+    with Serving(chunk_size=16) as serving, Conversation(serving) as wire:  # type: ignore[arg-type]
         wire.send(post("/taking", b"x" * 50))
         assert wire.answer().body == b"50"
         assert max(serving.seen.portions) <= 16

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from handlers.api import replies
+from handlers.http import faults
 from handlers.mcp.tools import TOOLS
 from iuserver.policy import DAY
 from iuserver.records import MB
@@ -409,7 +409,7 @@ def scans(number: int) -> bytes:
 def test_a_fault_is_told_in_the_way_of_its_era(server: RunningServer, agent: Agent, reason: str) -> None:
     response = CAUSES[reason](server, agent)
     refused = agent.fault(response)
-    status, code = replies.STATUS[reason]  # type: ignore[index]
+    status, code = faults.STATUS[reason]  # type: ignore[index]
     assert (refused["reason"], refused["http_status"]) == (reason, status)
     assert (refused["status"], refused["code"]) == (200, None if agent.modern else code)
     assert len(refused["message"]) > 8
@@ -517,7 +517,7 @@ def agree(agent: Agent, rest: requests.Response, response: requests.Response) ->
     refused = agent.fault(response)
     assert (refused["reason"], refused["http_status"]) == (told["code"], rest.status_code)
     assert refused["message"].startswith(told["error"])
-    assert refused["code"] == (None if agent.modern else replies.STATUS[refused["reason"]][1])
+    assert refused["code"] == (None if agent.modern else faults.STATUS[refused["reason"]][1])
 
 
 # What only MCP asks for

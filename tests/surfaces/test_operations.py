@@ -17,7 +17,7 @@ import requests
 
 from handlers.api.upload import UploadHandler
 from handlers.http import receiving
-from iuserver.gate import CHUNKS_PER_TICK
+from iuserver.admission.queue import CHUNKS_PER_TICK
 from tests import pictures
 from tests.agents import Agent
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running

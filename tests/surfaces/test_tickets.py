@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import requests
 
-from iuserver import signing
 from tests import pictures
 from tests.agents import LEGACY, MODERN, Agent
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -276,12 +275,3 @@ def test_uploads_by_ticket_count_as_calls_and_wrong_ones_by_address(tmp_path: Pa
         assert send(urls[0]).status_code == 200
         assert send(urls[1]).json()["code"] == "rate_limited"
         assert [server.get("/u/tk_wrong").status_code for _ in range(4)] == [404, 404, 404, 429]
-
-
-def test_a_ticket_of_one_server_is_good_at_another_with_the_same_catalog() -> None:
-    """All that a node needs is the secret of the catalog."""
-    secret, name, content = b"s" * 32, b"n" * 12, b"x" * 100
-    word = signing.seal(secret, name, content)
-    assert signing.unseal(secret, word) == (name, content)
-    assert signing.unseal(b"t" * 32, word) is None
-    assert signing.unseal(secret, signing.seal(secret, name, b"")) == (name, b"")

@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from iuserver.writer.client import WriterCrash, WriterProcess
+from iuserver.writer.wire import LARGEST
 
 from iuserver.policy import LEASE_SECONDS
 from iuserver.records import Claim
 from iuserver.server import StartError
-from iuserver.writer.client import WriterCrash, WriterProcess
-from iuserver.writer.wire import LARGEST
 from tests import dying_writer, pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, Clock, RunningServer, bearer, eventually, running
@@ -26,7 +26,10 @@ from tests.surfaces.test_repair import fsck, sweep
 
 HOUR = 3600
 SECTIONS: dict[str, dict[str, Any]] = {"limits": {"api_per_minute": 0}, "imaging": {"workers": 1}}
-ENDED = r"^the writer process ended with -9; starting another$|: The server cannot store anything at the moment .*writer process"
+ENDED = (
+    r"^the writer process ended with -9; starting another$"
+    r"|: The server cannot store anything at the moment .*writer process"
+)
 PROGRAM = "iuserver.writer.client.PROGRAM"
 
 

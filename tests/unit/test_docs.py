@@ -9,7 +9,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, get_args
 
-from handlers.api import replies
+from handlers.http import faults
 from handlers.routes import ROUTES
 from iuserver import __version__, cli, errors
 from iuserver.settings import Settings, load
@@ -43,26 +43,44 @@ def test_every_setting_has_a_comment_where_it_stands_first() -> None:
 UNDERSTOOD = {"max_frames", "uploads_per_month", "storage_mb", "max_file_mb"}
 
 
-def documented_routes() -> list[str]:
-    return re.findall(r"^\| `(?:[A-Z]+) (/[^`]*)`", API, re.MULTILINE)
+def documented_routes() -> dict[str, set[str]]:
+    """The paths of the table, each with its methods."""
+    rows = re.findall(r"^\| `([A-Z]+) (/[^`]*)`((?:, `[A-Z]+`)*) \|", API, re.MULTILINE)
+    return {_shape(path): {first, *re.findall(r"[A-Z]+", others)} for first, path, others in rows}
 
 
-def test_every_route_is_documented_and_every_documented_route_is_there() -> None:
-    patterns = [pattern.removesuffix("/?") for pattern, _ in ROUTES]  # a slash at the end is no route of its own
-    shape = {re.sub(r"\\|\(.*?\)", lambda m: "" if m[0] == "\\" else "{}", pattern) for pattern in patterns}
-    assert {re.sub(r"\{.*?\}", "{}", path) for path in documented_routes()} == shape
+def _shape(path: str) -> str:
+    return re.sub(r"\{.*?\}", "{}", path)
+
+
+def test_every_route_is_documented_with_its_methods_and_every_documented_route_is_there() -> None:
+    parts = {r"\(.*?\)": "{}", r"/\?$": "", r"\\": ""}  # a slash at the end makes no difference
+    shapes = {}
+    for route in ROUTES:
+        shape = route.pattern
+        for part, plain in parts.items():
+            shape = re.sub(part, plain, shape)
+        shapes[shape] = set(route.methods)
+    assert documented_routes() == shapes
+
+
+def test_every_operation_tells_faults_that_there_are_and_every_fault_has_an_operation() -> None:
+    """Faults that any request may meet stand with none of them."""
+    told = {code for route in ROUTES for operation in route.operations for code in operation.faults}
+    general = {"missing_key", "invalid_key", "method_not_allowed", "not_implemented", "headers_too_large", "internal"}
+    assert told | general == set(get_args(errors.Code))
 
 
 def test_every_code_is_documented_with_its_status_and_number() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (-\d+) \|", API, re.MULTILINE)
-    assert {(code, (int(status), int(number))) for code, status, number in rows} == set(replies.STATUS.items())
-    assert set(replies.STATUS) == set(get_args(errors.Code))
+    assert {(code, (int(status), int(number))) for code, status, number in rows} == set(faults.STATUS.items())
+    assert set(faults.STATUS) == set(get_args(errors.Code))
 
 
 TROUBLES = {
     "more uploads at once than": "surfaces/test_upload.py::test_an_upload_that_finds_no_place_waits_for_its_turn",
-    "one account sends on many": "unit/test_gate.py::test_the_places_to_send_are_bounded_in_all_and_by_account",
-    "more work than can": "unit/test_gate.py::test_who_would_wait_too_long_for_a_worker_is_refused_before_sending",
+    "one account sends on many": "unit/test_admission.py::test_the_places_to_send_are_bounded_in_all_and_by_account",
+    "more work than can": "unit/test_admission.py::test_who_would_wait_too_long_for_a_worker_is_refused_before_sending",
     "a body that comes slower": "surfaces/test_upload.py::test_a_body_that_comes_too_slowly_is_answered_408",
     "so many uploads that to": "surfaces/test_operations.py::"
     "test_under_pressure_uploads_on_new_connections_are_refused_unheard_and_nothing_else",

@@ -135,15 +135,28 @@ def test_what_a_request_for_bytes_gets(state: policy.State, answers: list[policy
     assert [policy.answer_to(state, intent) for intent in (PLAIN, HEAD, CLICK, ROBOT, AHEAD)] == answers
 
 
+@pytest.mark.parametrize(
+    ("state", "answers"),
+    [  # looking at the page, a click on Reveal, a robot's, a browser's ahead of its user
+        ("gone", ["nothing", "nothing", "nothing", "nothing"]),
+        ("open", ["send", "send", "send", "send"]),
+        ("locked", ["ask", "ask", "ask", "ask"]),
+        ("sealed", ["offer", "count", "offer", "offer"]),
+    ],
+)
+def test_what_a_request_for_the_page_gets(state: policy.State, answers: list[policy.Answer]) -> None:
+    clicks = ({}, {"reveal": True}, {"reveal": True, "robot": True}, {"reveal": True, "prefetch": True})
+    assert [policy.answer_to(state, ViewIntent(page=True, **click)) for click in clicks] == answers
+
+
 def test_nothing_but_a_plain_request_or_a_click_is_counted() -> None:
-    for flags in product((False, True), repeat=4):
+    for flags in product((False, True), repeat=6):
         intent = ViewIntent(*flags)
         counted = policy.answer_to("sealed", intent) == "count"
-        assert counted == (intent == PLAIN)
-        assert policy.may_reveal("sealed", intent) == (not intent.robot and not intent.prefetch)
+        looks = intent.reveal if intent.page else not (intent.head or intent.navigation)
+        assert counted == (looks and not intent.robot and not intent.prefetch)
         for state in ("gone", "locked", "open"):
             assert policy.answer_to(state, intent) != "count"
-            assert not policy.may_reveal(state, intent)
 
 
 def test_views_are_counted_until_the_last_and_its_grant_keeps_the_bytes() -> None:

@@ -1,1 +1,1 @@
-"""HTTP/1.1 on connections of our own: what Tornado's handlers stand on in place of Tornado's server."""
+"""Our HTTP/1.1 server: Tornado's handlers run on it in place of Tornado's own connections."""

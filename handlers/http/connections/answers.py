@@ -1,7 +1,7 @@
-"""An answer's head as bytes, and answers that need no handler.
+"""Serializes response heads, and builds responses that need no handler.
 
-A handler's headers go out as they are; added is what the connection knows: how the body is delimited, and whether the
-connection stays (RFC 9112, sections 6.3 and 9.3).
+A handler's headers are sent unchanged; the connection adds how the body is delimited and whether it stays open (RFC
+9112, sections 6.3 and 9.3).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from http import HTTPStatus
 import orjson
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
-from handlers.api import replies
+from handlers.http import faults
 from handlers.http.connections.ids import new_request_id
 from handlers.http.cors import EXPOSED
 from iuserver.errors import Fault
@@ -42,9 +42,9 @@ def has_body(method: str, status: int) -> bool:
 
 
 def refusal(fault: Fault) -> bytes:
-    """The whole answer to a request that reaches no handler; the connection ends with it."""
-    status = replies.STATUS[fault.code][0]
-    body = orjson.dumps(replies.error(fault))
+    """The whole response to a request that reaches no handler; the connection closes after it."""
+    status = faults.STATUS[fault.code][0]
+    body = orjson.dumps(faults.body(fault))
     headers = HTTPHeaders(
         {
             "Server": "iuserver",

@@ -1,14 +1,13 @@
-"""A request's body as it comes, and where it ends (RFC 9112, sections 6 and 7.1).
+"""Body decoders: they find where a request's body ends (RFC 9112, sections 6 and 7.1).
 
-`take` splits what has come into the body's own bytes and the rest. httptools does not tell where in its input a body
-has ended, and what follows is the next request, which must not be looked at before its turn; hence a decoder of our own
-for chunks:
+`take` splits received bytes into the body's own and the rest. httptools does not report where in its input a body ends,
+and what follows is the next request, which must not be parsed yet; so chunked bodies have a decoder of our own:
 
     chunk       = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
     last-chunk  = 1*("0") [ chunk-ext ] CRLF trailer-section CRLF
 
-Extensions are ignored (section 7.1.1), trailers are checked and dropped: to merge them into the headers would let a
-body change what has been decided by its head (section 7.1.2). Every line ends with CRLF.
+Extensions are ignored (section 7.1.1). Trailers are validated and dropped: merged into the headers, they could change
+what was decided by the head (section 7.1.2). Every line ends with CRLF.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import re
 from iuserver.errors import Fault
 
 LONGEST_LINE = 1024
-"""Of a chunk's size with its extensions, and of a trailer."""
+"""Limit in bytes of a chunk-size line with its extensions, and of a trailer."""
 MOST_TRAILERS = 32
 CHUNKS_AT_A_TIME = 256
-"""So many are taken apart before others have their turn: half a millisecond."""
+"""Chunks that are decoded before other connections run: half a millisecond."""
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
@@ -71,7 +70,7 @@ class ChunkedBody:
         return b"".join(parts), data[position:]
 
     def ends_with(self, data: bytes) -> bool:
-        """Not known before it is taken apart."""
+        """Unknown until it is decoded."""
         return False
 
     def _data(self, data: bytes, position: int, parts: list[bytes]) -> int:

@@ -1,13 +1,12 @@
-"""A client's connection: its requests are read and answered one after the other (RFC 9112, section 9).
+"""A client's connection: reads and answers its requests one after the other (RFC 9112, section 9).
 
-- A request behind another is not looked at before that has been answered (pipelining, section 9.3.2); reading pauses
-  when something of it is there. So it does while a handler does not take more of a body, and while the client does not
-  take its answers.
-- Input that ends behind a request is no reason not to answer it: the client may have closed its side only. *Gone* is
-  who resets the connection, cannot be written to, or ends inside a request (section 9.5, RFC 9293, section 3.6).
-- The last answer is followed by the end of our side; what still comes is thrown away for a while, or the client would
-  see a reset before it has read the answer (section 9.6).
-- Waiting for a request, and for an answer to be taken, has a deadline; for a body, handlers set one.
+- Pipelined requests are not parsed before the previous one has been answered (section 9.3.2); reading pauses when part
+  of one has arrived. It also pauses while a handler takes no more of a body, or the client reads no responses.
+- Half-closed input after a request does not prevent a response. A client is *gone* when it resets the connection,
+  cannot be written to, or ends inside a request (section 9.5; RFC 9293, section 3.6).
+- After the last response our side is closed, and further input is discarded for a while: otherwise the client would see
+  a reset before it has read the response (section 9.6).
+- Waiting for a request, and for a response to be read, has a deadline; handlers set one for bodies.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("iuserver")
 
 TAKEN_SECONDS = 60
-"""For so long a client may take nothing of an answer that is more than the kernel and we keep for it."""
+"""How long a client may read nothing of a response that exceeds the kernel's buffer and ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a connection comes from, as Tornado's requests ask for it; `client` is who it counts for."""
+    """The origin of a connection, as Tornado's requests expect it; `client` is the address that limits count."""
 
     remote_ip: str
     address_family: socket.AddressFamily
@@ -76,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._input_due = Deadline(self._input_missed)
         self._output_due = Deadline(self.abort)
 
-    # What the transport tells.
+    # Callbacks of the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of that class
@@ -123,14 +122,14 @@ class Connection(asyncio.BufferedProtocol):
             self._drained.exception()
         self._server.closed(self)
         if self._awaited is None or self._awaited.done():
-            self._tell_gone()
-        elif self._body is None:  # a handler is told when it is prepared, or holds a portion no more
-            self._awaited.add_done_callback(lambda _: self._tell_gone())
+            self._notify_gone()
+        elif self._body is None:  # a handler is notified once it is prepared or has taken its chunk
+            self._awaited.add_done_callback(lambda _: self._notify_gone())
 
     # Reading.
 
     def _advance(self) -> None:
-        """Go on as far as input, handler and client let us."""
+        """Make progress as far as input, handler and client permit."""
         if self._lost or self._lingering or self._transport.is_closing():
             return
         try:
@@ -138,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin()
             elif self._awaited is None and self._body is not None:
                 self._deliver(self._exchange, self._body)
-        except Exception:  # a bug in a handler or here: nobody would answer or close
+        except Exception:  # a bug in a handler or here: the connection would hang
             log.exception("a connection failed")
             self.abort()
         self._read_or_pause()
@@ -148,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._advance)
 
     def _begin(self) -> None:
-        """Begin with the next request, when its head is here and the last answer on its way."""
+        """Start the next request, once its head has arrived and the last response is sent."""
         if self._drained:
             return
         try:
@@ -210,17 +209,17 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(answers.CONTINUE)
 
     def _deliver(self, exchange: Exchange, body: SizedBody | ChunkedBody) -> None:
-        """Hand over what is here of the body, until the handler wants to wait."""
+        """Pass on what has arrived of the body, until the handler asks to wait."""
         assert self._delegate
         while self._input and not body.complete:
             before = len(self._input)
             try:
-                portion, self._input = body.take(self._input)
+                chunk, self._input = body.take(self._input)
             except Fault as fault:
                 self._refuse(fault)
                 return
-            if portion and not exchange.finished:
-                waiting = self._delegate.data_received(portion)
+            if chunk and not exchange.finished:
+                waiting = self._delegate.data_received(chunk)
                 if waiting is not None:
                     self._wait(waiting, self._taken)
                     return
@@ -240,7 +239,7 @@ class Connection(asyncio.BufferedProtocol):
         """All of a request has been read."""
         delegate, self._body = self._delegate, None
         assert delegate
-        exchange.tell_read()
+        exchange.notify_read()
         if exchange.finished:
             delegate.on_connection_close()
             self._next(exchange)
@@ -259,7 +258,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         self._awaited = None
         if self._lost:
-            self._tell_gone()
+            self._notify_gone()
         elif failed:
             log.error("a handler failed at a request's body", exc_info=None if failed is True else failed)
             self.abort()
@@ -287,18 +286,18 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def exchange(self) -> Exchange | None:
-        """The request that is read or answered at present."""
+        """The request that is being read or answered."""
         return self._exchange
 
     def write(self, parts: Sequence[bytes]) -> asyncio.Future[None]:
-        """Send something of an answer, in one step; the future is done when there is room for more."""
+        """Send a part of a response at once; the future is done when there is room for more."""
         if self._lost or self._transport.is_closing():
             return self.closed_future()
         self._transport.writelines(part for part in parts if part)
         return self._drained or self._server.done
 
     def closed_future(self) -> asyncio.Future[None]:
-        """What a write comes to that has nobody to go to."""
+        """The result of a write after the client has gone."""
         future = self._loop.create_future()
         future.set_exception(StreamClosedError())
         future.exception()  # who wrote need not look
@@ -309,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._lost or self._transport.is_closing():
             return False
         poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket"), 0)  # errors and hang-ups are always told
+        poll.register(self._transport.get_extra_info("socket"), 0)  # errors and hang-ups are always reported
         return not poll.poll(0)
 
     def may_stay(self) -> bool:
@@ -337,7 +336,7 @@ class Connection(asyncio.BufferedProtocol):
             self._linger()
 
     def _refuse(self, fault: Fault) -> None:
-        """Answer a request that no handler gets, or that goes wrong half way; nothing behind it is looked at."""
+        """Answer a request that reaches no handler or fails half way; nothing after it is parsed."""
         self._server.count_refusal(fault.code)
         log.debug("malformed request from %s: %s", self.context, fault.message)
         begun = self._exchange is not None and self._exchange.begun
@@ -349,11 +348,11 @@ class Connection(asyncio.BufferedProtocol):
     # The end.
 
     def abort(self) -> None:
-        """Close at once, with whatever has not been taken."""
+        """Close at once, dropping unsent data."""
         self._transport.abort()
 
     def _linger(self) -> None:
-        """End our side, and wait for the client to end its own."""
+        """Close our side, and wait for the client to close its own."""
         self._lingering = True
         self._input = b""
         self._input_due.set(LINGER_SECONDS)
@@ -370,23 +369,23 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
 
     def _input_missed(self) -> None:
-        """Nothing has come in time."""
+        """The deadline for input has passed."""
         if self._lingering and self._transport.get_write_buffer_size():
             self._input_due.set(LINGER_SECONDS)
             return
         self.abort()
 
-    def _tell_gone(self) -> None:
-        """Tell the handler that its client has gone."""
+    def _notify_gone(self) -> None:
+        """Notify the handler that its client has gone."""
         exchange, read = self._exchange, self._body is None
         if exchange and read:
             self._forget()
-            exchange.tell_gone()
+            exchange.notify_gone()
         else:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Have a handler stop whose request will not be read to its end."""
+        """Stop a handler whose request will not be read to its end."""
         delegate = self._delegate
         self._forget()
         if delegate:

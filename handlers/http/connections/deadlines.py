@@ -1,4 +1,4 @@
-"""A deadline that is moved often and seldom met: its timer is set anew only where it would come too late."""
+"""A deadline that is moved often and rarely met; its timer is reset only if it would fire too late."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Calls `missed` at the time that was set last, unless it was cleared."""
+    """Calls `missed` at the time that was set last, unless it is cleared."""
 
     def __init__(self, missed: Callable[[], None]) -> None:
         self._missed = missed
@@ -17,7 +17,7 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
-        """So many seconds from now on."""
+        """Set the deadline, in seconds from now."""
         self._at = self._loop.time() + seconds
         if self._timer is not None:
             if self._timer.when() <= self._at:
@@ -26,11 +26,11 @@ class Deadline:
         self._timer = self._loop.call_later(seconds, self._look)
 
     def clear(self) -> None:
-        """No time is set any more."""
+        """Clear the deadline."""
         self._at = math.inf
 
     def cancel(self) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         self._at = math.inf
         if self._timer is not None:
             self._timer.cancel()

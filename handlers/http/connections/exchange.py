@@ -1,7 +1,7 @@
-"""One request and its answer: what a Tornado handler knows as `request.connection`.
+"""One request and its response: what Tornado's handlers use as `request.connection`.
 
-An answer that begins before its request has ended says `Connection: close`, and so does each that is the last for
-another reason: a client is never left with a connection that it takes for open (RFC 9112, sections 9.3 and 9.6).
+A response that begins before its request has ended says `Connection: close`, as does every last one: a client is never
+left with a connection that it believes to be open (RFC 9112, sections 9.3 and 9.6).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Exchange(HTTPConnection):
-    """The answer's side of a request."""
+    """The response side of a request."""
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self.context = connection.context
@@ -35,11 +35,11 @@ class Exchange(HTTPConnection):
         self._left: int | None = None
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Have something called when the client goes before its answer has ended."""
+        """Set a callback for a client that goes before its response has ended."""
         self._closed = callback
 
     def set_read_callback(self, callback: Callable[[], None]) -> None:
-        """Have something called when all of the request has been read."""
+        """Set a callback for the end of the request's body."""
         self._read = callback
 
     def write_headers(
@@ -64,7 +64,7 @@ class Exchange(HTTPConnection):
         return self._send(*self._framed(chunk))
 
     def finish(self) -> None:
-        """The answer is whole. Raises HTTPOutputError where it is shorter than it said."""
+        """End the response. Raises HTTPOutputError if it is shorter than its Content-Length."""
         if self._left and self._is_current:
             self._connection.abort()
             raise HTTPOutputError(f"The answer is {self._left} bytes shorter than its Content-Length")
@@ -80,7 +80,7 @@ class Exchange(HTTPConnection):
         return self._is_current and self._connection.is_client_here()
 
     def close(self) -> None:
-        """Give the client up, with whatever it has not taken yet."""
+        """Close the connection, dropping unsent data."""
         if self._is_current:
             self._connection.abort()
 
@@ -92,13 +92,13 @@ class Exchange(HTTPConnection):
     def _send(self, *parts: bytes) -> asyncio.Future[None]:
         return self._connection.write(parts) if self._is_current else self._connection.closed_future()
 
-    def tell_read(self) -> None:
+    def notify_read(self) -> None:
         """All of the request has been read."""
         callback, self._read = self._read, None
         if callback:
             callback()
 
-    def tell_gone(self) -> None:
+    def notify_gone(self) -> None:
         """The client has gone."""
         callback, self._closed = self._closed, None
         if callback:
@@ -124,7 +124,7 @@ class Exchange(HTTPConnection):
             headers["Connection"] = "keep-alive"
 
     def _framed(self, chunk: bytes) -> Sequence[bytes]:
-        """What a part of the body is on the wire."""
+        """Encode a part of the body for the wire."""
         if self._left is not None:
             self._left -= len(chunk)
             if self._left < 0:

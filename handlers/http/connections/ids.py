@@ -1,4 +1,4 @@
-"""What a request is called in answers and in the log."""
+"""Request ids, for responses and the log."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Refused connections that are still open: the client is to read its answer before its socket is closed.
+"""Lingering close of refused connections: the client can read its response before the socket is closed.
 
-What a client is still sending is thrown away, or it would see a reset in place of the answer (RFC 9112, section 9.6);
-one that reads while it sends has left before that begins. What a client has handed to its kernel comes even when it has
-left, so to throw all away at once would take more time than all else: connections take turns at it, and where that
-takes too long they are closed.
+What a client still sends is discarded, or it would see a reset instead of the response (RFC 9112, section 9.6); a
+client that reads while it sends has left before that begins. What a client has handed to its kernel arrives even after
+it has left, and discarding all of it at once would take most of the time: a limiter spreads it over ticks, and
+connections that take too long are closed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 import socket
 
-from iuserver.places import TickLimiter
+from iuserver.admission.fairness import TickLimiter
 
 DISCARDS_PER_TICK = 2
-"""Portions of refused bodies that are thrown away with each round of the event loop."""
+"""Chunks of refused bodies that are discarded per tick."""
 LINGER_PAUSE = 0.5
 LINGER_SECONDS = 1.5
 """Seconds that a refused client has to read its answer and leave, and seconds for which it may then go on sending."""
@@ -29,13 +29,13 @@ class Lingering:
 
     def __init__(self) -> None:
         self._refused: dict[_Refused, None] = {}
-        self._rounds = TickLimiter(DISCARDS_PER_TICK)
+        self._discards = TickLimiter(DISCARDS_PER_TICK)
 
     def __len__(self) -> int:
         return len(self._refused)
 
     def refuse(self, connection: socket.socket, answer: bytes) -> None:
-        """Give a connection its answer, and close it when the client has had time to read that."""
+        """Send a connection its response, and close it once the client has had time to read it."""
         if len(self._refused) >= MOST_LINGERING:
             next(iter(self._refused)).close()
         with contextlib.suppress(OSError):  # the client has left; for anybody else the kernel has room for so little
@@ -44,7 +44,7 @@ class Lingering:
         self._refused[_Refused(connection, self)] = None
 
     def close(self) -> None:
-        """Let all of them go."""
+        """Close all of them."""
         for refused in list(self._refused):
             refused.close()
 
@@ -54,11 +54,11 @@ class Lingering:
 
     @property
     def rounds(self) -> TickLimiter:
-        return self._rounds
+        return self._discards
 
 
 class _Refused:
-    """A connection that has had its answer."""
+    """A refused connection that has been sent its response."""
 
     def __init__(self, connection: socket.socket, lingering: Lingering) -> None:
         self._connection = connection
@@ -93,7 +93,7 @@ class _Refused:
         self._lingering.rounds.call(self._discard)
 
     def close(self) -> None:
-        """Let the client go."""
+        """Close the connection."""
         self._closed = True
         self._timer.cancel()
         self._loop.remove_reader(self._connection)

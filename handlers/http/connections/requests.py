@@ -1,11 +1,11 @@
-"""A request's head: from bytes to a request line, headers, and how long the body is.
+"""Parses a request's head: request line, headers, and the kind of body that follows.
 
 llhttp (httptools) parses the field lines and refuses bare LF, folded lines, spaces before colons, and a Content-Length
-that is doubled or no number (RFC 9112, sections 2.2, 5.1, 5.2, 6.3). What it lets through is refused here:
-- anything but the methods, versions and single spaces of a request line as we serve them (RFC 9112, section 3);
-- no Host or two of them in HTTP/1.1 (section 3.2);
+that is repeated or not a number (RFC 9112, sections 2.2, 5.1, 5.2, 6.3). The following is refused here:
+- request lines with other methods, versions or spacing than we serve (section 3);
+- HTTP/1.1 without a Host header, or with two (section 3.2);
 - any transfer coding but `chunked` alone, and any at all in HTTP/1.0 (section 6.1).
-Each of these is read differently by some proxy, and so is how requests are smuggled (section 11.2).
+Some proxy reads each of these differently, which enables request smuggling (section 11.2).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from iuserver.errors import Fault
 
 HEAD_BYTES = 16 * 1024
-"""Of a head, the request line included."""
+"""Limit of a head, request line included."""
 MOST_FIELDS = 100
 LONGEST_NAME = 128
-"""Of a field: what Tornado keeps by name must not be as long as a client likes."""
+"""Bytes of a field name: Tornado caches names, so their length is limited."""
 METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 HEAD_END = re.compile(rb"\n\r?\n")
 """Where a head ends; with a bare LF it is refused, not waited for."""
@@ -32,7 +32,7 @@ _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Request(NamedTuple):
-    """What a head says. `length` is the body's; None: it comes in chunks."""
+    """A parsed head. `length` is the body's; None: it is chunked."""
 
     start_line: RequestStartLine
     headers: HTTPHeaders
@@ -110,7 +110,7 @@ def _check_host(start_line: RequestStartLine, headers: HTTPHeaders) -> None:
 
 
 def _origin_form(start_line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
-    """A target in absolute form as what it means; its authority counts, not Host (RFC 9112, section 3.2.2)."""
+    """Resolve a target in absolute form; its authority replaces Host (RFC 9112, section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(start_line.path)
     if not match:
         return start_line  # nothing of ours

@@ -1,8 +1,7 @@
-"""Listening: connections are bounded, shed before anything is parsed, and let go when the server stops.
+"""Listening: limits connections in all and per address, sheds load before parsing, and closes connections at shutdown.
 
-One connection more than the server may have is told so and closed. While uploads are refused faster than the loop can
-afford, those that come on a new connection are told the same by the look of their first bytes. What is refused here has
-not been parsed, and so costs next to nothing.
+A connection over a limit gets an error and is closed. While uploads are shed, a new connection whose first bytes begin
+an upload gets a 503 before anything is parsed, which costs next to nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from handlers.http.addresses import client_network
 from handlers.http.connections import answers
 from handlers.http.connections.connection import Connection, Context
 from handlers.http.connections.lingering import Lingering
+from iuserver.admission.fairness import TickLimiter
 from iuserver.errors import Code, Fault
-from iuserver.places import TickLimiter
 
 log = logging.getLogger("iuserver")
 
 ACCEPTS_PER_TICK = 4
-"""New connections that are read from with each round of the event loop: were it all, a round would take so long that no
-upload under way came to its end."""
+"""New connections that are read from per tick: with all of them, a tick would take so long that no upload would ever
+finish."""
 ACCEPTED_A_ROUND = 128
 RETRY_SECONDS = 1
-"""When there are no descriptors left, so long nobody is accepted."""
+"""Pause before the next accept when the process is out of descriptors."""
 HEAD_CHUNK = 64 * 1024
 """Bytes that are read at a time until a body has begun: a request's headers, and what has come with them."""
 UPLOADS = (b"POST /api/upload ", b"POST /api/upload?")
@@ -40,16 +39,16 @@ BUSY = "Upload queue overloaded, retry shortly"
 
 
 class HttpServer:
-    """A Tornado application on sockets that listen, with at most `max_connections` (0 = any number), and `per_address`
-    of them from one address (an IPv6 /64 is one) that is not `is_trusted`.
+    """Serves a Tornado application on listening sockets, with at most `max_connections` (0 = any number), `per_address`
+    of them from one address (an IPv6 /64 counts as one) that is not `is_trusted`.
 
-    While `is_shedding`, uploads on new connections are not heard, and a connection ends with its answer, so that what is
-    next comes on a new one. `refuse` notes an upload that is not heard, and gives the seconds after which it should
-    come again; `count_refusal` gets the code of a refusal that no handler knows of. Bodies are read in portions of
-    `portion` bytes; `idle_seconds` is how long a connection may wait for a request, or take to send its headers.
+    While `is_shedding`, uploads on new connections are refused before they are parsed, and a connection ends with its
+    answer, so that the next request comes on a new one. `refuse` notes such a refusal and returns its Retry-After in
+    seconds; `count_refusal` gets the code of a refusal that no handler sees. Bodies are read in chunks of `portion`
+    bytes; `idle_seconds` is how long a connection may wait for a request, or take to send its headers.
     """
 
-    def __init__(self, application: Application, *, portion: int = HEAD_CHUNK, idle_seconds: float = 75) -> None:
+    def __init__(self, application: Application, *, chunk_size: int = HEAD_CHUNK, idle_seconds: float = 75) -> None:
         self.start_request: Callable[[object, HTTPConnection], HTTPMessageDelegate] = application.start_request
         self.idle_seconds = idle_seconds
         self.max_connections = 0
@@ -59,7 +58,7 @@ class HttpServer:
         self.is_trusted: Callable[[str], bool] = lambda address: True
         self.is_shedding: Callable[[], bool] = lambda: False
         self.refuse: Callable[[], int] = lambda: 1
-        self.body_buffer = memoryview(bytearray(portion))
+        self.body_buffer = memoryview(bytearray(chunk_size))
         self.count_refusal: Callable[[Code], None] = lambda code: None
         self.head_buffer = self.body_buffer[:HEAD_CHUNK]
         self._loop = asyncio.get_running_loop()
@@ -73,7 +72,7 @@ class HttpServer:
         self._emptied = asyncio.Event()
         self._opening: set[asyncio.Task[Any]] = set()
         self._lingering = Lingering()
-        self._rounds = TickLimiter(ACCEPTS_PER_TICK)
+        self._accepts = TickLimiter(ACCEPTS_PER_TICK)
 
     def listen(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections from now on."""
@@ -83,7 +82,7 @@ class HttpServer:
             self._loop.add_reader(listening, self._accept, listening)
 
     def drain(self) -> None:
-        """Accept nobody any more, and end each connection with its next answer; safe to repeat."""
+        """Accept no more connections, and close each one after its next response; safe to repeat."""
         self._draining = True
         for listening in self._listening:
             self._loop.remove_reader(listening)
@@ -147,11 +146,11 @@ class HttpServer:
             self._lingering.refuse(connection, answers.refusal(Fault("overloaded", BUSY, retry_after=retry_after)))
             return
         self._count(context.client, 1)
-        self._rounds.call(lambda: self._serve(connection, context))
+        self._accepts.call(lambda: self._serve(connection, context))
 
     def _context(self, connection: socket.socket, address: Any) -> Context:
-        """Where a connection comes from. One from a proxy counts for nobody, as that has those of many; so does one by
-        the file system, which has no address."""
+        """The origin of a connection. Trusted proxies (they carry many clients) and Unix sockets (they have no address)
+        count as no client."""
         if connection.family == socket.AF_UNIX:
             return Context("0.0.0.0", connection.family)  # noqa: S104
         ip = str(address[0])
@@ -164,7 +163,7 @@ class HttpServer:
             del self._held[client]
 
     def _refusal(self, connection: socket.socket, client: str) -> int | None:
-        """The seconds of Retry-After for a connection that is not to be heard."""
+        """The Retry-After, in seconds, of a connection to be refused unparsed; None: it is served."""
         if self.max_connections and self.connections >= self.max_connections:
             return 5
         if client and self.per_address and self._held[client] >= self.per_address:
@@ -190,7 +189,7 @@ class HttpServer:
 
 
 def _is_upload(connection: socket.socket) -> bool:
-    """Whether a client has begun to send an upload; who has sent nothing yet is heard."""
+    """Whether a client has begun to send an upload; one that has sent nothing yet is served."""
     with contextlib.suppress(OSError):
         return connection.recv(32, socket.MSG_PEEK).startswith(UPLOADS)
     return False

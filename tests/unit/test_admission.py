@@ -1,4 +1,4 @@
-"""Admission: buckets, places, months."""
+"""Admission: rate limits, the upload queue, quota reservations, fairness."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import Counter
 
 import pytest
 
-from iuserver.errors import Fault
-from iuserver.gate import (
+from iuserver.admission.attempts import AttemptLimiter
+from iuserver.admission.fairness import FairSemaphore, TickLimiter
+from iuserver.admission.queue import (
     MAX_RETRY_AFTER,
     RETRIES_PER_SECOND,
     START_BACKLOG_LIMIT,
     START_BACKLOG_LOW,
     STARTS_PER_TICK,
-    AttemptLimiter,
     Bounds,
-    QuotaReservations,
     Slot,
-    TokenBuckets,
     UploadQueue,
 )
-from iuserver.places import FairSemaphore, TickLimiter
+from iuserver.admission.quota import QuotaReservations
+from iuserver.admission.rate import TokenBuckets
+from iuserver.errors import Fault
 from iuserver.policy import check_rate
 from iuserver.records import MB, Quota
 
@@ -246,15 +246,15 @@ def test_accounts_take_turns_at_the_workers() -> None:
     async def work() -> None:
         queue, order = queue_of(worker_permits=1), []
 
-        async def upload(account: str) -> None:
-            slot = await queue.enter(account)
+        async def upload(account: str, slot: Slot) -> None:
             await slot.begin_work(1)
             order.append(account)
             await asyncio.sleep(0)
             slot.end_work()
             slot.release()
 
-        await asyncio.gather(*(upload(account) for account in ("a", "a", "a", "a", "b", "b", "c")))
+        sent = [(account, await queue.enter(account)) for account in ("a", "a", "a", "a", "b", "b", "c")]
+        await asyncio.gather(*(upload(*body) for body in sent))
         assert order == ["a", "a", "b", "c", "a", "b", "a"]
         assert queue.working == 0
 
@@ -284,7 +284,7 @@ def test_who_would_wait_too_long_for_a_worker_is_refused_before_sending() -> Non
 
 def test_a_turn_that_is_given_to_nobody_any_more_goes_on() -> None:
     async def work() -> None:
-        places = FairSemaphore(1, line=2)
+        places = FairSemaphore(1, backlog=2)
         assert await places.acquire("a")
         leaving, staying = (asyncio.ensure_future(places.acquire(name)) for name in ("b", "c"))
         await asyncio.sleep(0)
@@ -350,7 +350,7 @@ def test_where_many_wait_more_go_on_if_so_wished() -> None:
 
 def test_uploads_wait_to_be_heard_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        monkeypatch.setattr("iuserver.gate.START_BACKLOG_LIMIT", 3)
+        monkeypatch.setattr("iuserver.admission.queue.START_BACKLOG_LIMIT", 3)
         queue = queue_of()
         starts = [asyncio.ensure_future(queue.wait_to_start()) for _ in range(STARTS_PER_TICK + 4)]
         await asyncio.sleep(0)
