@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from iuserver.writer.client import WriterCrash, WriterProcess
-from iuserver.writer.wire import LARGEST
 
 from iuserver.policy import LEASE_SECONDS
 from iuserver.records import Claim
 from iuserver.server import StartError
+from iuserver.writer.client import WriterCrash, WriterProcess
+from iuserver.writer.wire import LARGEST
 from tests import dying_writer, pictures
 from tests.conftest import LogGuard
 from tests.running import DEADLINE, Clock, RunningServer, bearer, eventually, running
