@@ -137,6 +137,18 @@ class Lengths(Small):
         self._finished = True
 
 
+class Giving(Small):
+    """Says how long its answer is, and stops when its client has gone."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Length", LARGE)
+        with contextlib.suppress(StreamClosedError):
+            for _ in range(LARGE // 65536):
+                self.write(b"x" * 65536)
+                await self.flush()
+                await asyncio.sleep(0)
+
+
 class Header(Small):
     def get(self) -> None:
         connection: Any = self.request.connection
@@ -157,6 +169,7 @@ ROUTES = {
     "/head": WaitingWithHead,
     "/taking": Taking,
     "/lengths": Lengths,
+    "/giving": Giving,
     "/header": Header,
 }
 
@@ -423,6 +436,16 @@ def test_a_client_that_goes_while_its_answer_is_sent_is_noticed(serving: Serving
     wire.reset()
     eventually(lambda: serving.seen.events[-1] == "finished")
     assert {"closed", "gone"} <= set(serving.seen.events)
+
+
+def test_an_answer_that_its_client_has_left_is_no_bug(serving: Serving) -> None:
+    """Nothing is logged of it, whenever the connection is found to be gone."""
+    for number in range(50):
+        with Conversation(serving) as wire:  # type: ignore[arg-type]
+            wire.send(get("/giving"))
+            wire.socket.recv(1 + 4096 * number)
+            wire.reset()
+    eventually(lambda: serving.seen.events.count("finished") == 50)
 
 
 def test_an_answer_may_be_finished_when_its_client_has_gone(serving: Serving, wire: Conversation) -> None:

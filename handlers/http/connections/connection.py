@@ -130,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _advance(self) -> None:
         """Make progress as far as input, handler and client permit."""
-        if self._lost or self._lingering or self._transport.is_closing():
+        if self._lingering or not self.is_open:
             return
         try:
             if self._exchange is None:
@@ -266,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read_or_pause(self) -> None:
         wanted = self._may_read()
-        if wanted != self._reading and not self._lost and not self._transport.is_closing():
+        if wanted != self._reading and self.is_open:
             self._reading = wanted
             if wanted:
                 self._transport.resume_reading()
@@ -289,9 +289,14 @@ class Connection(asyncio.BufferedProtocol):
         """The request that is being read or answered."""
         return self._exchange
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is written may still reach the client, as far as we have been told."""
+        return not (self._lost or self._transport.is_closing())
+
     def write(self, parts: Sequence[bytes]) -> asyncio.Future[None]:
         """Send a part of a response at once; the future is done when there is room for more."""
-        if self._lost or self._transport.is_closing():
+        if not self.is_open:
             return self.closed_future()
         self._transport.writelines(part for part in parts if part)
         return self._drained or self._server.done
@@ -305,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_client_here(self) -> bool:
         """Whether the connection has not been reset: the kernel knows before anything has been read or written."""
-        if self._lost or self._transport.is_closing():
+        if not self.is_open:
             return False
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket"), 0)  # errors and hang-ups are always reported

@@ -65,7 +65,7 @@ class Exchange(HTTPConnection):
 
     def finish(self) -> None:
         """End the response. Raises HTTPOutputError if it is shorter than its Content-Length."""
-        if self._left and self._is_current:
+        if self._left and self._is_current and self._connection.is_open:
             self._connection.abort()
             raise HTTPOutputError(f"The answer is {self._left} bytes shorter than its Content-Length")
         if self._chunked:
