@@ -56,14 +56,13 @@ class Meta:
 
 
 def read(body: Reader) -> Meta | None:
-    """Read a meta box. None where it names no main picture. Raises Fault: broken_image."""
+    """Read a meta box. None where it names no main picture, or lacks what tells of it. Raises Fault: broken_image."""
     body.full(0)
     meta = Meta()
     parts = body.parts(*_PARTS)
-    if b"pitm" not in parts:
+    if not parts.keys() >= {b"pitm", b"iinf", b"iloc", b"iprp"}:
         return None
-    for kind in (b"hdlr", b"iinf", b"iloc", b"iprp"):
-        part(parts, kind)
+    part(parts, b"hdlr")
     for kind, inner in parts.items():
         _PARTS[kind](meta, inner)
     return meta

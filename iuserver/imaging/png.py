@@ -2,7 +2,7 @@
 
 Source: W3C "Portable Network Graphics (PNG) Specification (Third Edition)", sections 5 and 11; its CRC is ISO 3309's.
 
-Kept: IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT cICP mDCV cLLI bKGD hIST pHYs acTL fcTL fdAT. Of iCCP the
+Kept: IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT cICP mDCV cLLI bKGD pHYs acTL fcTL fdAT. Of iCCP the
 profile alone stays, under a name that is always the same. The orientation in the first eXIf stays in an eXIf of its
 own, before or behind the picture data, where it stood: browsers heed it before it only. Everything else goes: sPLT
 tEXt zTXt iTXt tIME, unknown chunks, repeated ones of which there may be one, ones of a length they cannot have, ones
@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from iuserver.imaging import icc
@@ -39,17 +39,28 @@ ONCE: dict[bytes, range] = {
     b"mDCV": range(24, 25),
     b"cLLI": range(8, 9),
     b"bKGD": range(1, 7),
-    b"hIST": range(2, 513, 2),
     b"pHYs": range(9, 10),
 }
+# How many bytes a colour takes in these depends on the picture's kind of colours.
+PALETTE = 3
+TRANSPARENT = {0: 2, 2: 6, PALETTE: 1}
+EXACT = {
+    b"sBIT": {0: 1, 2: 3, PALETTE: 3, 4: 2, 6: 4},
+    b"bKGD": {0: 2, 2: 6, PALETTE: 1, 4: 2, 6: 6},
+}
+WRONG: dict[bytes, Callable[[int], bool]] = {
+    b"gAMA": lambda value: not 0 < value < 1 << 31,
+    b"sRGB": lambda value: value > 3,
+}
+"""Values that one browser ignores, and then takes those of the next chunk of the kind. Another does not."""
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 MAX_CHUNK = (1 << 31) - 1
 MAX_EXIF = 1 << 20
 MAX_CHUNKS = 100_000  # encoders write 8 KiB and more into one; a file made of empty ones would only take time
 
 
-# What a wrong CRC in them damages cannot be left out: all other chunks can.
-NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"acTL", b"fcTL", b"fdAT"})
+# What a wrong CRC in them damages cannot be left out: all other chunks can. Without acTL browsers show a still.
+NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"fcTL", b"fdAT"})
 # The passes of an interlaced picture: the first column and row of each, and how far apart the others are.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -79,8 +90,8 @@ class _Chunk:
 
     @property
     def counts(self) -> bool:
-        """Whether another one of its kind comes too late. Browsers skip a damaged one, and one of a wrong length."""
-        return self.kind == b"IEND" or (self.intact and self.length in ONCE.get(self.kind, (self.length,)))
+        """Whether it is noted as seen as soon as it is intact. Those of ONCE are when they are kept."""
+        return self.kind == b"IEND" or (self.intact and self.kind not in ONCE)
 
 
 @dataclass
@@ -101,14 +112,19 @@ class _Walk:
     """What has been seen so far. `stream` is the last picture's compressed data, and `sides` are its width and height.
 
     `profiled` tells that Firefox has its colour profile, `settled` that Chromium has looked at the only one it will.
+    `palette` is the number of its colours.
     """
 
     size: tuple[int, int] = (0, 0)
+    depth: int = 0
+    colour: int = 0
+    palette: int = 0
     pixel_bits: int = 0
     interlaced: bool = False
     orientation: Orientation | None = None
     turned: int = 1
     kinds: set[bytes] = field(default_factory=set)
+    wrong: set[bytes] = field(default_factory=set)
     profiled: bool = False
     settled: bool = False
     ended_data: bool = False
@@ -173,6 +189,7 @@ def _ihdr(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
         broken("its header has no such colours")
     limits.check_frame(width, height)
     seen.size = seen.sides = (width, height)
+    seen.depth, seen.colour = depth, colour
     seen.pixel_bits, seen.interlaced = depth * CHANNELS[colour], bool(interlace)
     _keep(seen, chunk)
 
@@ -199,23 +216,26 @@ def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
             seen.turned = seen.orientation.shown
 
 
-# The colour profile. Chromium ignores an iCCP that is damaged and takes the next one, Firefox does not mind; Firefox
-# ignores one that is no profile and takes the next one, Chromium does not. What only Firefox applies stays with a wrong
-# CRC, so that both show the colours that they showed before.
+# The colour profile. Chromium ignores an iCCP with a wrong CRC and takes the next one, Firefox does not mind; Firefox
+# ignores one that is no profile or cannot be inflated and takes the next one, Chromium does not. What
+# only Firefox applies stays with a wrong CRC, so that both show the colours that they showed before.
 
 
 def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     head = source.at(chunk.data, LONGEST_NAME + 2)
     name, _, method = head.partition(b"\0")
-    if not name or method[:1] != b"\0" or b"IDAT" in seen.kinds:
+    if b"IDAT" in seen.kinds:
+        return
+    first = not seen.settled
+    seen.settled |= chunk.intact
+    if not name or method[:1] != b"\0":
         if len(name) > LONGEST_NAME:
             broken("the name of its colour profile is too long")
         return
     start = chunk.data + len(name) + 2
     packed = source.at(start, min(chunk.data + chunk.length - start, MAX_PROFILE))
     profile, whole = _inflated_profile(packed)
-    sound = whole and chunk.intact and not seen.settled
-    seen.settled |= whole and chunk.intact
+    sound = whole and chunk.intact and first
     if profile is not None and (sound or not seen.profiled):
         seen.profiled = True
         seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"iCCP", PROFILE_NAME + profile, sound)))
@@ -260,7 +280,8 @@ def _first_profile(packed: bytes) -> bytes | None:
 def _animation(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     animation = seen.animation
     declared, plays = int.from_bytes(source.at(chunk.data, 4), "big"), source.at(chunk.data + 4, 4)
-    if b"IDAT" in seen.kinds or animation.header is not None or chunk.length != 8 or not 0 < declared <= MAX_CHUNK:
+    late = b"IDAT" in seen.kinds or animation.header is not None
+    if late or not chunk.intact or chunk.length != 8 or not 0 < declared <= MAX_CHUNK:
         return
     animation.header, animation.declared, animation.plays = len(seen.pieces), declared, plays
     _keep(seen, chunk)
@@ -316,8 +337,51 @@ def _ancillary(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> No
     known = chunk.length in ONCE.get(chunk.kind, ())
     if not known and chunk.kind[0] & 0x20 == 0:
         broken("it has a critical chunk that no specification knows, or one of a wrong length")
-    if known and chunk.intact and chunk.kind not in seen.kinds and b"IDAT" not in seen.kinds:
-        _keep(seen, chunk)
+    if not _is_heeded(seen, chunk):
+        return
+    is_wrong = WRONG.get(chunk.kind)
+    if is_wrong and is_wrong(int.from_bytes(source.at(chunk.data, chunk.length), "big")):
+        if chunk.kind not in seen.wrong:
+            seen.wrong.add(chunk.kind)
+            _keep(seen, chunk)
+        return
+    seen.kinds.add(chunk.kind)
+    _keep(seen, chunk)
+
+
+def _is_heeded(seen: _Walk, chunk: _Chunk) -> bool:
+    """Whether it is the first right one of a kind that decoders know, and stands before the picture."""
+    return (
+        chunk.intact
+        and chunk.length in ONCE.get(chunk.kind, ())
+        and chunk.kind not in seen.kinds
+        and b"IDAT" not in seen.kinds
+        and chunk.length == EXACT.get(chunk.kind, {}).get(seen.colour, chunk.length)
+    )
+
+
+def _palette(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
+    """Of a palette those colours stay that a pixel can have. Of a picture without one nobody shows what it suggests."""
+    if chunk.length not in ONCE[b"PLTE"]:
+        broken("its palette has a wrong length")
+    if seen.colour != PALETTE or not _is_heeded(seen, chunk):
+        return
+    seen.kinds.add(b"PLTE")
+    seen.palette = min(chunk.length // 3, 1 << seen.depth)
+    colours = source.at(chunk.data, 3 * seen.palette)
+    seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"PLTE", colours)))
+
+
+def _transparency(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
+    """Where it is too long, Chromium heeds it and Firefox the next one, if any: it keeps its length, and zeros."""
+    least = TRANSPARENT.get(seen.colour, MAX_CHUNK)
+    if chunk.length < least or not _is_heeded(seen, chunk):
+        return
+    most = (seen.palette or 256) if seen.colour == PALETTE else least
+    if chunk.length <= most:
+        seen.kinds.add(b"tRNS")
+    values = source.at(chunk.data, min(chunk.length, most)).ljust(chunk.length, b"\0")
+    seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"tRNS", values)))
 
 
 _CHUNKS = {
@@ -325,6 +389,8 @@ _CHUNKS = {
     b"IDAT": _idat,
     b"IEND": _iend,
     b"eXIf": _exif,
+    b"PLTE": _palette,
+    b"tRNS": _transparency,
     b"iCCP": _profile,
     b"acTL": _animation,
     b"fcTL": _frame_control,

@@ -3,7 +3,8 @@
 Source: RFC 9649 for the container (sections 2.3 to 2.7) and for the header of VP8L (section 3.4), RFC 6386 section
 9.1 for that of VP8. Where the RFC leaves a malformed file open, libwebp's demuxer decides, as browsers use it.
 
-Kept: VP8 VP8L ALPH, and in an extended file VP8X ANIM ANMF and ICCP before the picture. What comes after the picture
+Kept: VP8 VP8L ALPH, and in an extended file VP8X ANIM ANMF and ICCP, which comes to stand before
+the picture: browsers heed it behind it, too. What comes after the picture
 of a simple file goes, as does ANIM in a still. VP8X stays even where nothing needs it any more; its flags are made
 right, except for the alpha flag, which stays as it is: decoders go by it, and with it the look would change.
 An EXIF orientation stays, alone in an EXIF chunk of its own; browsers do not turn a WebP by it. Everything else goes:
@@ -187,8 +188,8 @@ def _animation_frame(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk)
 def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.profile is None:
         length = icc.length(source.at(chunk.data, icc.HEADER), chunk.length)
-        heeded = seen.flags & ICC_FLAG and not seen.frames and not seen.still.alpha
-        seen.profile = _kept(source, _Chunk(chunk.kind, chunk.start, length)) if length and heeded else []
+        kept = length and seen.flags & ICC_FLAG
+        seen.profile = _kept(source, _Chunk(chunk.kind, chunk.start, length)) if kept else []
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:

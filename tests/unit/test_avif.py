@@ -781,8 +781,9 @@ def test_a_picture_track_may_have_any_handler(handler):
     assert strip(other) == strip(data)
 
 
-def test_a_sequence_whose_meta_box_names_no_picture_is_kept_without_it():
-    data = sequence("RGB").replace(b"pitm", b"free")
+@pytest.mark.parametrize("lacking", [b"pitm", b"iloc", b"iinf", b"iprp"])
+def test_a_sequence_whose_meta_box_tells_of_no_picture_is_kept_without_it(lacking):
+    data = sequence("RGB").replace(lacking, b"free")
     clean = strip(data)
     assert [path for path in paths(clean) if "/" not in path] == ["ftyp", "moov", "mdat"]
     assert b"avif" not in clean[:40]

@@ -224,6 +224,57 @@ def test_a_suggested_palette_goes() -> None:
 # The orientation.
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+def test_of_a_picture_without_a_palette_a_palette_goes(mode: str) -> None:
+    plain = pictures.png(pictures.noise(mode=mode))
+    for part in (chunk(b"PLTE", SECRET + b"!"), chunk(b"hIST", SECRET)):
+        assert clean(with_chunk(plain, part)) == plain
+
+
+def test_colours_of_a_palette_that_no_pixel_can_have_go() -> None:
+    plain = pictures.png(pictures.noise().quantize(16))
+    size = int.from_bytes(plain[33:37], "big")
+    assert (plain[37:41], plain[24], size) == (b"PLTE", 4, 48)
+    longer = plain[:33] + chunk(b"PLTE", plain[41:89] + SECRET + b"!") + plain[93:]
+    assert clean(longer) == plain
+
+
+COLOUR = bytes([0, 1, 0, 2, 0, 3])
+
+
+@pytest.mark.parametrize("part", [b"\0", b"\0\1"])
+def test_transparency_that_is_too_short_does_not_stand_in_the_way_of_the_right_one(part: bytes) -> None:
+    wanted = with_chunk(pictures.png(), chunk(b"tRNS", COLOUR))
+    assert clean(with_chunk(wanted, chunk(b"tRNS", part), b"tRNS")) == wanted
+
+
+def test_of_transparency_that_is_too_long_nothing_stays_but_its_length() -> None:
+    plain, right = pictures.png(), chunk(b"tRNS", COLOUR)
+    wanted = chunk(b"tRNS", COLOUR + bytes(len(SECRET)))
+    for following in (b"", right):
+        data = with_chunk(plain, chunk(b"tRNS", COLOUR + SECRET) + following)
+        assert clean(data) == with_chunk(plain, wanted + following)
+
+
+def test_transparency_of_a_picture_that_has_an_alpha_channel_goes() -> None:
+    plain = pictures.png(pictures.noise(mode="RGBA"))
+    assert clean(with_chunk(plain, chunk(b"tRNS", COLOUR))) == plain
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (chunk(b"gAMA", bytes(4)), chunk(b"gAMA", struct.pack(">I", 100_000))),
+        (chunk(b"gAMA", b"\xff" * 4), chunk(b"gAMA", struct.pack(">I", 100_000))),
+        (chunk(b"sRGB", b"\x09"), chunk(b"sRGB", b"\0")),
+    ],
+)
+def test_a_value_that_one_browser_ignores_and_another_does_not_stays_with_the_next(first: bytes, second: bytes) -> None:
+    data = with_chunk(pictures.png(), first + second)
+    assert clean(data) == data
+    assert clean(with_chunk(data, first)) == data
+
+
 def turned_chunk(orientation: int) -> bytes:
     return chunk(b"eXIf", orientation_tiff(orientation))
 
@@ -366,6 +417,8 @@ TWO = animation(declaring(2), FIRST, SECOND)
         ([FIRST, declaring(3), SECOND, THIRD], STILL),
         ([FIRST[1], declaring(2), frame(0, 2), frame(2, 3)], STILL),
         ([FIRST, SECOND, THIRD], STILL),
+        ([damaged(declaring(3)), FIRST, SECOND, THIRD], STILL),
+        ([damaged(declaring(3)), declaring(3), FIRST, SECOND, THIRD], THREE),
     ],
 )
 def test_those_frames_stay_that_browsers_play(parts: list[bytes | list[bytes]], wanted: bytes) -> None:
@@ -388,7 +441,6 @@ def test_a_header_of_an_animation_may_stand_behind_the_first_frame_s_control() -
         [declaring(3), FIRST, SECOND, THIRD[0]],
         [declaring(3), FIRST, SECOND[0], frame(2, 3)],
         [declaring(3), FIRST, frame(0, 2)[1], frame(2, 3)],
-        [damaged(declaring(3)), FIRST, SECOND, THIRD],
         [declaring(3), FIRST, damaged(SECOND[0]), SECOND[1], THIRD],
         [declaring(3), FIRST, SECOND[0], damaged(SECOND[1]), THIRD],
     ],

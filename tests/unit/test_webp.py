@@ -324,11 +324,11 @@ def planted() -> dict[str, tuple[bytes, bytes]]:
         ),
         "a colour profile behind": (
             riff(vp8x(ALPHA | ICC), alpha, under, chunk(b"ICCP", profile() + MARK)),
-            still,
+            riff(vp8x(ALPHA | ICC), icc, alpha, under),
         ),
         "a colour profile in the picture": (
             riff(vp8x(ALPHA | ICC), alpha, chunk(b"ICCP", profile() + MARK), under),
-            still,
+            riff(vp8x(ALPHA | ICC), icc, alpha, under),
         ),
         "a second colour profile": (
             riff(vp8x(ALPHA | ICC), icc, chunk(b"ICCP", profile() + MARK), alpha, under),
