@@ -41,6 +41,8 @@ MAX_EXTENSIONS = 10_000
 # Where the data of an application extension begins, and how much of it is looked into.
 APPLICATION_DATA = 14
 APPLICATION_HEAD = 1024
+BUFFERING = b"\x05\x02\0\0\0\0"
+"""The sub-block that asks to buffer 0 bytes."""
 MAX_PROFILE = 8 * 1024 * 1024
 # Of an image that is cut off its codes are read, at three megabytes a second.
 MAX_CUT = 1024 * 1024
@@ -187,16 +189,23 @@ def _application(source: Source, seen: _Walk, extension: Range) -> None:
 
 
 def _loop(source: Source, seen: _Walk, extension: Range) -> None:
-    """Of its sub-blocks only the one with the loop count stays, not those that tell how much to buffer."""
-    counts = [block for block in _sub_blocks(source, extension, APPLICATION_HEAD) if len(block) == 3 and block[0] == 1]
+    """Of its sub-blocks only the first one with the loop count stays.
+
+    Where others precede it, an empty one of those stands in their place: Firefox reads on, Chromium does not.
+    """
+    blocks = list(_sub_blocks(source, extension, APPLICATION_HEAD))
+    counts = [block for block in blocks if len(block) == 3 and block[0] == 1]
     if not counts:
         return
+    before = b"" if blocks[0] == counts[0] else BUFFERING
     if seen.loop is not None:
         seen.pieces[seen.loop] = None
     seen.loop = len(seen.pieces)
     start, stop = extension
     alone = stop - start == APPLICATION_DATA + 5
-    seen.pieces.append(extension if alone else source.at(start, APPLICATION_DATA) + b"\x03" + counts[0] + b"\0")
+    seen.pieces.append(
+        extension if alone else source.at(start, APPLICATION_DATA) + before + b"\x03" + counts[0] + b"\0"
+    )
 
 
 def _icc(source: Source, seen: _Walk, extension: Range) -> None:

@@ -188,8 +188,8 @@ def _animation_frame(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk)
 def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.profile is None:
         length = icc.length(source.at(chunk.data, icc.HEADER), chunk.length)
-        kept = length and seen.flags & ICC_FLAG
-        seen.profile = _kept(source, _Chunk(chunk.kind, chunk.start, length)) if kept else []
+        heeded = seen.flags & ICC_FLAG
+        seen.profile = _kept(source, _Chunk(chunk.kind, chunk.start, length)) if length and heeded else []
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:

@@ -336,13 +336,17 @@ def test_a_looping_extension_that_has_no_loop_count_goes_and_does_not_stand_in_t
     assert strip(data) == screen(4, 4) + loop(4) + image(0, 0, 4, 4) + TRAILER
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [(b"\1\4\0", MARKER), (MARKER, b"\1\4\0"), (b"\2" + MARKER, b"\1\4\0", b"\1\5\0")],
-)
-def test_of_a_looping_extension_only_the_loop_count_stays_wherever_it_stands(parts):
-    data = screen(4, 4) + application(b"NETSCAPE2.0", *parts) + image(0, 0, 4, 4) + TRAILER
+def test_of_a_looping_extension_only_the_loop_count_stays():
+    data = screen(4, 4) + application(b"NETSCAPE2.0", b"\1\4\0", MARKER) + image(0, 0, 4, 4) + TRAILER
     assert strip(data) == screen(4, 4) + loop(4) + image(0, 0, 4, 4) + TRAILER
+
+
+@pytest.mark.parametrize("parts", [(MARKER, b"\1\4\0"), (b"\2" + MARKER, b"\1\4\0", b"\1\5\0")])
+def test_a_loop_count_that_chromium_does_not_heed_stays_behind_another_sub_block(parts):
+    data = screen(4, 4) + application(b"NETSCAPE2.0", *parts) + image(0, 0, 4, 4) + TRAILER
+    late = application(b"NETSCAPE2.0", b"\2" + bytes(4), b"\1\4\0")
+    assert strip(data) == screen(4, 4) + late + image(0, 0, 4, 4) + TRAILER
+    assert strip(strip(data)) == strip(data)
 
 
 def test_an_application_name_of_another_length_is_not_known():
