@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from handlers.http.connections.connection import Connection
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually
 
@@ -128,6 +129,23 @@ def test_a_reader_who_leaves_early_harms_nobody(server: RunningServer, link: str
         with requests.get(link, stream=True, timeout=DEADLINE) as response:
             next(response.iter_content(100))
     assert server.get(link).content == BIG
+
+
+def test_a_write_that_fails_ends_its_request_and_is_no_bug(
+    server: RunningServer, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a reader leaves: the transport closes first, and the connection is told only then."""
+    write = Connection.write
+
+    def failing(connection: Connection, parts: Sequence[bytes]) -> asyncio.Future[None]:
+        connection.abort()
+        return write(connection, parts)
+
+    monkeypatch.setattr(Connection, "write", failing)
+    with socket.create_connection(server.address, DEADLINE) as reader, contextlib.suppress(ConnectionResetError):
+        reader.sendall(f"GET {urlsplit(link).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert reader.recv(1) == b""
+    eventually(lambda: not server.server._services.active._requests)
 
 
 def test_a_reader_who_takes_nothing_for_long_loses_the_connection(

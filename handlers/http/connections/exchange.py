@@ -65,7 +65,7 @@ class Exchange(HTTPConnection):
 
     def finish(self) -> None:
         """End the response. Raises HTTPOutputError if it is shorter than its Content-Length."""
-        if self._left and self._is_current and self._connection.is_open:
+        if self._left and self._is_current:
             self._connection.abort()
             raise HTTPOutputError(f"The answer is {self._left} bytes shorter than its Content-Length")
         if self._chunked:
@@ -87,7 +87,7 @@ class Exchange(HTTPConnection):
     @property
     def _is_current(self) -> bool:
         """Whether the connection still waits for this answer."""
-        return self._connection.exchange is self
+        return self._connection.exchange is self and self._connection.is_open
 
     def _send(self, *parts: bytes) -> asyncio.Future[None]:
         return self._connection.write(parts) if self._is_current else self._connection.closed_future()
