@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import time
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import pytest
@@ -166,6 +169,27 @@ def test_a_reader_who_takes_nothing_for_long_loses_the_connection(
             while portion := reader.recv(1 << 20):
                 taken += len(portion)
     assert taken < len(larger_than_buffers)
+
+
+def test_a_slow_reader_who_goes_on_taking_gets_all(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the kernel's buffer, which reports no room until a third of it is free."""
+    monkeypatch.setattr("handlers.http.connections.connection.TAKEN_SECONDS", 0.2)
+    larger_than_buffers = pictures.png(pictures.noise(2400, 2000), compress_level=0)
+    answer = server.upload(server.new_key("pro"), larger_than_buffers).json()
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        reader.settimeout(DEADLINE)
+        reader.connect(server.address)
+        reader.sendall(f"GET {urlsplit(answer['direct_url']).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        began, taken = time.monotonic(), 0
+        while server.server._services.active._requests or not taken:
+            taken += len(reader.recv(32768))
+            slow = began + taken / 1_500_000 - time.monotonic()
+            if time.monotonic() < began + 2:
+                time.sleep(max(0.0, slow))
+        while taken < answer["size"] and (portion := reader.recv(1 << 20)):
+            taken += len(portion)
+    assert taken >= answer["size"]
 
 
 def test_the_quota_is_told(server: RunningServer) -> None:

@@ -12,9 +12,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import select
 import socket
+import struct
+import termios
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("iuserver")
 
 TAKEN_SECONDS = 60
-"""How long a client may read nothing of a response that exceeds the kernel's buffer and ours."""
+"""How long a client may take to read TAKEN_BYTES of a response that exceeds the kernel's buffer and ours."""
+TAKEN_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class Connection(asyncio.BufferedProtocol):
         self._discarded = 0
         self._drained: asyncio.Future[None] | None = None
         self._input_due = Deadline(self._input_missed)
-        self._output_due = Deadline(self.abort)
+        self._output_due = Deadline(self._output_missed)
+        self._to_be_taken = 0
 
     # Callbacks of the transport.
 
@@ -103,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()
-        self._output_due.set(TAKEN_SECONDS)
+        self._await_taking()
 
     def resume_writing(self) -> None:
         drained, self._drained = self._drained, None
@@ -361,7 +366,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lingering = True
         self._input = b""
         self._input_due.set(LINGER_SECONDS)
-        self._output_due.set(TAKEN_SECONDS)
+        self._await_taking()
         if self._ended:
             self._transport.close()
         elif not self._transport.is_closing():
@@ -379,6 +384,23 @@ class Connection(asyncio.BufferedProtocol):
             self._input_due.set(LINGER_SECONDS)
             return
         self.abort()
+
+    def _await_taking(self) -> None:
+        """Give the client time to read what is on its way."""
+        self._to_be_taken = self._unacknowledged()
+        self._output_due.set(TAKEN_SECONDS)
+
+    def _output_missed(self) -> None:
+        """There is no room yet: from one buffer to the next a slow reader takes longer than the deadline."""
+        if self._to_be_taken - self._unacknowledged() < TAKEN_BYTES:
+            self.abort()
+        else:
+            self._await_taking()
+
+    def _unacknowledged(self) -> int:
+        """Bytes that the client's machine has not received, here and in the kernel's buffer (tcp(7), SIOCOUTQ)."""
+        queued = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int(struct.unpack("i", queued)[0])
 
     def _notify_gone(self) -> None:
         """Notify the handler that its client has gone."""
