@@ -6,6 +6,7 @@ Only tools are offered; there are no event streams and no sessions. Source: mode
 from __future__ import annotations
 
 import re
+import reprlib
 from base64 import b64encode
 from collections.abc import Awaitable
 from urllib.parse import SplitResult, urlsplit
@@ -275,7 +276,9 @@ class McpHandler(ApiHandler):
         }
 
     async def _call_tool(self, request: rpc.Request) -> rpc.Json:
-        tool = TOOLS.get(name := str(request.params.get("name")))
+        name = request.params.get("name")
+        name = name if isinstance(name, str) else reprlib.repr(name)  # str() fails at what is nested deeply
+        tool = TOOLS.get(name)
         if tool is None:
             raise request.refusal(rpc.INVALID_PARAMS, f"Unknown tool: {name[:100]}")
         arguments = request.params.get("arguments")

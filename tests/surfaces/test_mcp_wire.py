@@ -141,6 +141,14 @@ def test_a_compressed_message_is_refused_for_that(server: RunningServer) -> None
     assert post(server, ping(), **{"Content-Encoding": "identity"}).status_code == 200
 
 
+def test_a_tools_name_that_is_none_at_all(server: RunningServer) -> None:
+    """Nested as deeply as JSON may be, which Python's own repr does not take."""
+    for name in ("[" * 1010 + "]" * 1010, '{"a":' * 1010 + "1" + "}" * 1010, "[]"):
+        body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":' + name + "}}"
+        response = post(server, body, server.new_key())
+        assert (response.status_code, response.json()["error"]["code"]) == (200, -32602)
+
+
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH"])
 def test_other_methods_are_not_allowed(server: RunningServer, method: str) -> None:
     response = requests.request(method, f"{server.url}/mcp", timeout=DEADLINE)
