@@ -26,6 +26,7 @@ class ShareHandler(FormPage):
         await self._decide(slug, password=self.form_field("password"))
 
     async def _decide(self, slug: str, password: str | None) -> None:
+        self.base_url()  # raises Fault where the page could not name its own links, before a view is used up
         image = await self.services.viewing.find(slug)
         visitor = await visitor_of(self, slug, page=True)
         try:

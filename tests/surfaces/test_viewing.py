@@ -467,3 +467,12 @@ def test_what_has_been_seen_stays_in_the_list_without_its_name(server: RunningSe
     gone = requests.delete(f"{server.url}/api/images/{image['slug']}", headers=bearer(image["key"]), timeout=DEADLINE)
     assert gone.json() == {"ok": True, "slug": image["slug"]}
     assert server.get("/api/images", image["key"]).json()["total"] == 0
+
+
+def test_a_page_that_could_not_name_its_links_uses_nothing_up(server: RunningServer) -> None:
+    """A proxy tells what it was called, and calls us by no name."""
+    image = burn(server)
+    headers = {"Host": "", "X-Forwarded-Host": "pictures.example"}
+    refused = requests.post(f"{server.url}/i/{image['slug']}", headers=headers, timeout=DEADLINE)
+    assert refused.status_code == 400
+    assert server.get(f"/f/{image['slug']}.{image['ext']}").content == PICTURE
