@@ -170,8 +170,11 @@ class Receiving(Handler):
     async def refuse(self, fault: Fault) -> None:
         """Send a refusal, and drain the rest of the body.
 
-        A client that waits for 100 Continue has not begun to send: there is nothing to drain.
+        A client that waits for 100 Continue has not begun to send: there is nothing to drain. Of two refusals in one
+        iteration of the event loop, such as a deadline's beside a chunk's, the first stands.
         """
+        if self.refused:
+            return
         self.refused = True
         self.release()
         self.log_exception(Fault, fault, None)
