@@ -7,17 +7,19 @@ Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its 
 An EXIF orientation stays as it stood, alone in an EXIF block of its own. Everything else goes, also between scans:
 EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, and every byte after EOI.
 
-Entropy-coded data is not decoded here, so in four cases the walk cannot be sure of what it found: EOI is missing; bytes
+Entropy-coded data is not decoded here, so in five cases the walk cannot be sure of what it found: EOI is missing; bytes
 of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
-be; or junk stands between scans. Then the plan has a Doubt, for a decoder to settle.
+be; junk stands between scans; or a scan follows those that make the whole picture. Then the plan has a Doubt, for a
+decoder to settle.
 
-What this cannot see: bytes that a decoder would skip inside the data of a scan.
+What this cannot see: bytes that a decoder would skip inside the data of a scan, and a scan that a later one draws over.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iuserver.errors import Fault
@@ -78,6 +80,7 @@ class _Walk:
     coded: Coded = field(default_factory=Coded)
     odd: bool = False
     ended: bool = False
+    eoi: Piece = b"\xff\xd9"
     app1: int = 0
     exif: _Exif | None = None
     jfif: Piece | None = None
@@ -108,13 +111,16 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if seen.coded.data:
             seen.odd |= marker not in BETWEEN_SCANS or _is_junk(source, position, start)
         if marker == EOI:
-            seen.coded.pieces.append((start, start + 2))
+            seen.eoi = (start, start + 2)
             seen.ended = ends_at(source, start + 2)
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
             continue
         stop = _segment_end(source, marker, start)
+        if marker == SOS and seen.coded.data and seen.coded.complete:
+            seen.coded.redrawn = not seen.coded.one_scan
+            return
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
@@ -185,8 +191,7 @@ def _frame(source: Source, seen: _Walk, segment: Range) -> None:
     if not (width and height):
         broken("it has no size")
     seen.frame = (width, height)
-    seen.coded.frame_header = segment
-    seen.coded.pieces.append(segment)
+    seen.coded.begin_frame(source, segment)
 
 
 def _scan(source: Source, seen: _Walk, segment: Range) -> None:
@@ -195,8 +200,7 @@ def _scan(source: Source, seen: _Walk, segment: Range) -> None:
         broken("a scan comes before its frame header")
     if not body or len(body) != 4 + 2 * body[0]:
         broken("a scan header has a wrong length")
-    seen.coded.scans.append(segment)
-    seen.coded.pieces.append(segment)
+    seen.coded.begin_scan(segment, body)
 
 
 def _quantization(source: Source, seen: _Walk, segment: Range) -> None:
@@ -289,7 +293,16 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     shown = seen.exif.orientation.shown if seen.exif else 1
     colours = [(0, 2), seen.jfif, seen.adobe]
     doubt = None if seen.ended and not seen.odd else doubt_of(source, seen.coded, metadata, colours, seen.ended)
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, joined([*metadata, *seen.coded.pieces]), doubt)
+    pieces = joined([*metadata, *_needed(source, seen.coded), seen.eoi])
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, pieces, doubt)
+
+
+def _needed(source: Source, coded: Coded) -> Iterator[Range]:
+    """The pieces without tables behind the last scan, which nobody reads. DNL has its place there (T.81, B.2.5)."""
+    assert coded.data
+    for piece in coded.pieces:
+        if piece[0] <= coded.data[0] or source.at(piece[0] + 1, 1)[0] == DNL:
+            yield piece
 
 
 def _exif_segments(exif: _Exif | None) -> bytes | None:
