@@ -71,13 +71,15 @@ class _Exif:
 class _Walk:
     """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan.
 
-    `odd` is set where something stands behind the first scan that has no place there.
+    `odd` is set where something stands behind the first scan that has no place there. `whole` is the picture before a
+    scan that draws over it.
     """
 
     segments: int = 0
     frame: tuple[int, int] | None = None
     restart_interval: int = 0
     coded: Coded = field(default_factory=Coded)
+    whole: Coded | None = None
     odd: bool = False
     ended: bool = False
     eoi: Piece = b"\xff\xd9"
@@ -119,8 +121,9 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
             continue
         stop = _segment_end(source, marker, start)
         if marker == SOS and seen.coded.data and seen.coded.complete:
-            seen.coded.redrawn = not seen.coded.one_scan
-            return
+            if seen.coded.one_scan:
+                return
+            seen.whole = seen.whole or seen.coded.before_it_is_redrawn()
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
@@ -292,8 +295,10 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
     shown = seen.exif.orientation.shown if seen.exif else 1
     colours = [(0, 2), seen.jfif, seen.adobe]
-    doubt = None if seen.ended and not seen.odd else doubt_of(source, seen.coded, metadata, colours, seen.ended)
-    pieces = joined([*metadata, *_needed(source, seen.coded), seen.eoi])
+    coded = seen.whole or seen.coded
+    sound = seen.ended and not seen.odd and not seen.whole
+    doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
+    pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
     return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, pieces, doubt)
 
 

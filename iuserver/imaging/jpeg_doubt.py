@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iuserver.imaging.plan import Doubt, Piece, Range, broken_image, joined
 from iuserver.imaging.source import Source
@@ -29,8 +29,8 @@ DAMAGED = "its picture data is damaged, or it cannot be told where it ends"
 class Coded:
     """The picture itself: tables, the frame header, of each scan its header and its data. `data` is the last scan's.
 
-    `missing` tells of each component's coefficients whether any bit is to come, `redrawn` that a scan follows though
-    none is, which decoders draw over the whole picture.
+    `missing` tells of each component's coefficients whether any bit is to come. `redrawn` is set where decoders draw a
+    further scan over this whole picture.
     """
 
     frame_header: Range = (0, 0)
@@ -59,6 +59,10 @@ class Coded:
         self.in_first_scan = self.in_first_scan or body[0]
         self.scans.append(header)
         self.pieces.append(header)
+
+    def before_it_is_redrawn(self) -> Coded:
+        """What there is by now, as the whole picture."""
+        return replace(self, scans=[*self.scans], pieces=[*self.pieces], redrawn=True)
 
     @property
     def complete(self) -> bool:
@@ -96,7 +100,7 @@ def doubt_of(
         data=(start, stop),
         before=joined([*metadata, *before]),
         bare=joined(_bare(source, coded, before)) if _end_can_be_found(source, coded) else None,
-        raw=joined(raw) if ended or coded.redrawn else None,
+        raw=joined(raw) if ended else None,
         fault=broken_image(CUT_SHORT if stop == source.size else DAMAGED),
     )
 
