@@ -4,8 +4,9 @@ Source: ITU-T T.81 (ISO/IEC 10918-1) annex B for the markers, T.871 for JFIF, T.
 ICC.1:2022 annex B.4 for APP2 ICC_PROFILE. Where a file contradicts T.81, libjpeg decides, as browsers use it.
 
 Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its thumbnail, APP2 ICC, APP14 Adobe.
-An EXIF orientation stays as it stood, alone in an EXIF block of its own. Everything else goes, also between scans:
-EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, and every byte after EOI.
+An EXIF orientation stays as it stood, and beside it a density that browsers lay the picture out by, alone in an EXIF
+block of their own. Everything else goes, also between scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill
+bytes, tables behind the last scan, and every byte after EOI.
 
 Entropy-coded data is not decoded here, so in five cases the walk cannot be sure of what it found: EOI is missing; bytes
 of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 
 from iuserver.errors import Fault
 from iuserver.imaging import icc
-from iuserver.imaging.exif import Orientation, read_orientation
+from iuserver.imaging.exif import read_layout
 from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -60,11 +61,11 @@ NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, slots=True)
 class _Exif:
-    """The EXIF block that counts, the first: whether it is the first APP1, and what it tells."""
+    """The EXIF block that counts, the first: whether it is the first APP1, and the TIFF structure in it."""
 
     first_app1: bool
     regular: bool
-    orientation: Orientation
+    tiff: bytes
 
 
 @dataclass
@@ -100,7 +101,7 @@ def walk(source: Source, limits: Limits) -> Plan:
             raise  # else the picture may be whole, and what is behind it a trailer
     if not seen.frame or not seen.coded.data:
         broken("it has no picture in it")
-    return _plan(source, seen)
+    return _plan(source, limits, seen)
 
 
 def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
@@ -254,7 +255,7 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
-        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, read_orientation(body[TIFF:]))
+        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
     seen.app1 += 1
 
 
@@ -289,17 +290,18 @@ _SEGMENTS = {
 # The pieces of the clean file.
 
 
-def _plan(source: Source, seen: _Walk) -> Plan:
+def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     assert seen.frame
-    exif = _exif_segments(seen.exif)
+    layout = read_layout(seen.exif.tiff if seen.exif else b"", seen.frame)
+    limits.check_frame(*layout.sides)
+    exif = _exif_segments(seen.exif, layout.tiff)
     metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
-    shown = seen.exif.orientation.shown if seen.exif else 1
     colours = [(0, 2), seen.jfif, seen.adobe]
     coded = seen.whole or seen.coded
     sound = seen.ended and not seen.odd and not seen.whole
     doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
     pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, pieces, doubt)
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides)
 
 
 def _needed(source: Source, coded: Coded) -> Iterator[Range]:
@@ -310,11 +312,11 @@ def _needed(source: Source, coded: Coded) -> Iterator[Range]:
             yield piece
 
 
-def _exif_segments(exif: _Exif | None) -> bytes | None:
-    """The EXIF block with the orientation alone. Firefox heeds the first APP1 alone: an empty one stays first."""
-    if not exif or not exif.orientation.tiff:
+def _exif_segments(exif: _Exif | None, tiff: bytes) -> bytes | None:
+    """The EXIF block with this in it alone. Firefox heeds the first APP1 alone: an empty one stays first."""
+    if not exif or not tiff:
         return None
-    body = EXIF + (b"\0" if exif.regular else b"\xff") + exif.orientation.tiff
+    body = EXIF + (b"\0" if exif.regular else b"\xff") + tiff
     return (b"" if exif.first_app1 else _segment(APP1, b"")) + _segment(APP1, body)
 
 

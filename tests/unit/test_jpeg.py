@@ -17,7 +17,7 @@ from iuserver.imaging import jpeg
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from tests import pictures
-from tests.pictures import SECRET, orientation_tiff, segment
+from tests.pictures import SECRET, density_tiff, orientation_tiff, segment
 from tests.walking import LIMITS, clean_by, refusal_by, settled_by
 
 
@@ -432,6 +432,28 @@ def test_an_app1_before_the_exif_block_leaves_an_empty_one_as_firefox_looks_at_t
     assert SECRET not in once
     assert clean(once) == once
     assert segment(0xE1, b"") not in clean(plain[:2] + turned + xmp + plain[2:])
+
+
+# The density.
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_answer_says_the_sides_that_browsers_take_from_exif(orientation: int) -> None:
+    plain = pictures.jpeg(pictures.striped())
+    dirty = plain[:2] + exif(density_tiff(orientation=orientation, beside=SECRET)) + plain[2:]
+    plan = walk(dirty)
+    assert (plan.width, plan.height) == (64, 32)
+    assert plan.shown == ((32, 16) if orientation < 5 else (16, 32))
+    kept = exif(density_tiff(orientation=orientation if orientation > 1 else None))
+    assert walk(clean(dirty)).shown == plan.shown
+    assert SECRET not in clean(dirty)
+    assert len(clean(dirty)) == len(plain) + len(kept) + 8  # each resolution has numbers of its own
+    assert clean(clean(dirty)) == clean(dirty)
+
+
+def test_a_density_that_makes_the_picture_larger_than_a_side_may_be_is_refused() -> None:
+    plain = pictures.jpeg(pictures.striped())
+    assert refusal(plain[:2] + exif(density_tiff((1, 10), (46080, 23040))) + plain[2:]) == "too_many_pixels"
 
 
 # Contradictions and limits.
