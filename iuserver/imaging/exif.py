@@ -183,9 +183,14 @@ def _density(tiff: bytes, sides: tuple[int, int]) -> _Density | None:
 
 
 def _laid_out(side: int, resolution: tuple[int, ...]) -> int:
-    """The side divided by how many times 72 dpi the resolution is, rounded."""
+    """The side divided by how many times 72 dpi the resolution is, rounded as Chromium does it."""
     number, divisor = resolution
-    return (2 * side * ONE_TO_ONE * divisor + number) // (2 * number)
+    return int(_single(side * ONE_TO_ONE / _single(number / divisor)) + 0.5)
+
+
+def _single(number: float) -> float:
+    """The number in single precision (IEEE 754)."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 def _density_tags(tiff: bytes) -> _Density:

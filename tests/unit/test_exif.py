@@ -128,6 +128,7 @@ def test_a_density_that_explains_the_sides_told_stays_beside_the_orientation(
         density_tiff((144, 0)),
         density_tiff((0, 1)),
         density_tiff((1_000_000, 1), (0, 0)),
+        density_tiff((9216, 63), (32, 16)),  # half a pixel is less than that in single precision
         density_tiff().replace(b"\1\x28\0\3", b"\1\x28\0\4"),
         density_tiff().replace(b"\1\x1a\0\5", b"\1\x1a\0\x0a"),
         density_tiff().replace(b"\xa0\2\0\4", b"\xa0\2\0\x09"),
