@@ -25,7 +25,12 @@ from tests import pictures
 from tests.walking import clean_by
 
 SEEDS = {
-    "jpeg": [pictures.phone_jpeg(), pictures.jpeg(progressive=True), pictures.jpeg(pictures.noise(mode="CMYK"))],
+    "jpeg": [
+        pictures.phone_jpeg(),
+        pictures.jpeg(progressive=True),
+        pictures.jpeg(pictures.noise(mode="CMYK")),
+        pictures.jpeg(pictures.noise(64, 32), exif=b"Exif\0\0" + pictures.density_tiff(orientation=6)),
+    ],
     "png": [pictures.phone_png(), pictures.apng()],
     "gif": [pictures.phone_gif()],
     "webp": [pictures.phone_webp(), pictures.phone_webp(frames=3)],

@@ -48,6 +48,30 @@ def orientation_tiff(value: int, kind: int = 3, count: int = 1) -> bytes:
     return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
 
 
+def density_tiff(
+    resolution: tuple[int, int] = (144, 1),
+    sides: tuple[int, int] = (32, 16),
+    unit: int = 2,
+    orientation: int | None = None,
+    beside: bytes = b"",
+) -> bytes:
+    """A TIFF structure with a resolution in IFD0, and in the Exif IFD the sides that a picture is to have at 72 dpi.
+
+    `beside` is what stands in IFD0 as ImageDescription.
+    """
+    entries = [(0x010E, 2, len(beside), 0)] if beside else []
+    entries += [] if orientation is None else [(ORIENTATION, 3, 1, orientation << 16)]
+    entries += [(0x011A, 5, 1, 0), (0x011B, 5, 1, 0), (0x0128, 3, 1, unit << 16), (0x8769, 4, 1, 0)]
+    behind = 8 + 2 + 12 * len(entries) + 4
+    places = {0x011A: behind, 0x011B: behind, 0x8769: behind + 8, 0x010E: behind + 8 + 30}
+    ifd = b"".join(
+        struct.pack(">HHII", tag, kind, count, places.get(tag, value)) for tag, kind, count, value in entries
+    )
+    exif_ifd = struct.pack(">HHHIIHHII", 2, 0xA002, 4, 1, sides[0], 0xA003, 4, 1, sides[1]) + bytes(4)
+    head = b"MM\0*" + struct.pack(">IH", 8, len(entries))
+    return head + ifd + bytes(4) + struct.pack(">II", *resolution) + exif_ifd + beside
+
+
 def jpeg(image: Image.Image | None = None, **options: object) -> bytes:
     """A JPEG as Pillow writes it."""
     buffer = io.BytesIO()

@@ -4,25 +4,28 @@ Source: ITU-T T.81 (ISO/IEC 10918-1) annex B for the markers, T.871 for JFIF, T.
 ICC.1:2022 annex B.4 for APP2 ICC_PROFILE. Where a file contradicts T.81, libjpeg decides, as browsers use it.
 
 Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its thumbnail, APP2 ICC, APP14 Adobe.
-An EXIF orientation stays as it stood, alone in an EXIF block of its own. Everything else goes, also between scans:
-EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, and every byte after EOI.
+An EXIF orientation stays as it stood, and beside it a density that browsers lay the picture out by, alone in an EXIF
+block of their own. Everything else goes, also between scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill
+bytes, tables behind the last scan, and every byte after EOI.
 
-Entropy-coded data is not decoded here, so in four cases the walk cannot be sure of what it found: EOI is missing; bytes
+Entropy-coded data is not decoded here, so in five cases the walk cannot be sure of what it found: EOI is missing; bytes
 of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
-be; or junk stands between scans. Then the plan has a Doubt, for a decoder to settle.
+be; junk stands between scans; or a scan follows those that make the whole picture. Then the plan has a Doubt, for a
+decoder to settle.
 
-What this cannot see: bytes that a decoder would skip inside the data of a scan.
+What this cannot see: bytes that a decoder would skip inside the data of a scan, and a scan that a later one draws over.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iuserver.errors import Fault
 from iuserver.imaging import icc
-from iuserver.imaging.exif import Orientation, read_orientation
+from iuserver.imaging.exif import read_layout
 from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -58,26 +61,29 @@ NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, slots=True)
 class _Exif:
-    """The EXIF block that counts, the first: whether it is the first APP1, and what it tells."""
+    """The EXIF block that counts, the first: whether it is the first APP1, and the TIFF structure in it."""
 
     first_app1: bool
     regular: bool
-    orientation: Orientation
+    tiff: bytes
 
 
 @dataclass
 class _Walk:
     """What has been seen so far. The JFIF and Adobe segments that count are the last ones before the first scan.
 
-    `odd` is set where something stands behind the first scan that has no place there.
+    `odd` is set where something stands behind the first scan that has no place there. `whole` is the picture before a
+    scan that draws over it.
     """
 
     segments: int = 0
     frame: tuple[int, int] | None = None
     restart_interval: int = 0
     coded: Coded = field(default_factory=Coded)
+    whole: Coded | None = None
     odd: bool = False
     ended: bool = False
+    eoi: Piece = b"\xff\xd9"
     app1: int = 0
     exif: _Exif | None = None
     jfif: Piece | None = None
@@ -95,7 +101,7 @@ def walk(source: Source, limits: Limits) -> Plan:
             raise  # else the picture may be whole, and what is behind it a trailer
     if not seen.frame or not seen.coded.data:
         broken("it has no picture in it")
-    return _plan(source, seen)
+    return _plan(source, limits, seen)
 
 
 def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
@@ -108,13 +114,17 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if seen.coded.data:
             seen.odd |= marker not in BETWEEN_SCANS or _is_junk(source, position, start)
         if marker == EOI:
-            seen.coded.pieces.append((start, start + 2))
+            seen.eoi = (start, start + 2)
             seen.ended = ends_at(source, start + 2)
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
             continue
         stop = _segment_end(source, marker, start)
+        if marker == SOS and seen.coded.data and seen.coded.complete:
+            if seen.coded.one_scan:
+                return
+            seen.whole = seen.whole or seen.coded.before_it_is_redrawn()
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
@@ -185,8 +195,7 @@ def _frame(source: Source, seen: _Walk, segment: Range) -> None:
     if not (width and height):
         broken("it has no size")
     seen.frame = (width, height)
-    seen.coded.frame_header = segment
-    seen.coded.pieces.append(segment)
+    seen.coded.begin_frame(source, segment)
 
 
 def _scan(source: Source, seen: _Walk, segment: Range) -> None:
@@ -195,8 +204,7 @@ def _scan(source: Source, seen: _Walk, segment: Range) -> None:
         broken("a scan comes before its frame header")
     if not body or len(body) != 4 + 2 * body[0]:
         broken("a scan header has a wrong length")
-    seen.coded.scans.append(segment)
-    seen.coded.pieces.append(segment)
+    seen.coded.begin_scan(segment, body)
 
 
 def _quantization(source: Source, seen: _Walk, segment: Range) -> None:
@@ -247,7 +255,7 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
-        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, read_orientation(body[TIFF:]))
+        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
     seen.app1 += 1
 
 
@@ -282,21 +290,33 @@ _SEGMENTS = {
 # The pieces of the clean file.
 
 
-def _plan(source: Source, seen: _Walk) -> Plan:
+def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     assert seen.frame
-    exif = _exif_segments(seen.exif)
+    layout = read_layout(seen.exif.tiff if seen.exif else b"", seen.frame)
+    limits.check_frame(*layout.sides)
+    exif = _exif_segments(seen.exif, layout.tiff)
     metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
-    shown = seen.exif.orientation.shown if seen.exif else 1
     colours = [(0, 2), seen.jfif, seen.adobe]
-    doubt = None if seen.ended and not seen.odd else doubt_of(source, seen.coded, metadata, colours, seen.ended)
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, shown, joined([*metadata, *seen.coded.pieces]), doubt)
+    coded = seen.whole or seen.coded
+    sound = seen.ended and not seen.odd and not seen.whole
+    doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
+    pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides)
 
 
-def _exif_segments(exif: _Exif | None) -> bytes | None:
-    """The EXIF block with the orientation alone. Firefox heeds the first APP1 alone: an empty one stays first."""
-    if not exif or not exif.orientation.tiff:
+def _needed(source: Source, coded: Coded) -> Iterator[Range]:
+    """The pieces without tables behind the last scan, which nobody reads. DNL has its place there (T.81, B.2.5)."""
+    assert coded.data
+    for piece in coded.pieces:
+        if piece[0] <= coded.data[0] or source.at(piece[0] + 1, 1)[0] == DNL:
+            yield piece
+
+
+def _exif_segments(exif: _Exif | None, tiff: bytes) -> bytes | None:
+    """The EXIF block with this in it alone. Firefox heeds the first APP1 alone: an empty one stays first."""
+    if not exif or not tiff:
         return None
-    body = EXIF + (b"\0" if exif.regular else b"\xff") + exif.orientation.tiff
+    body = EXIF + (b"\0" if exif.regular else b"\xff") + tiff
     return (b"" if exif.first_app1 else _segment(APP1, b"")) + _segment(APP1, body)
 
 

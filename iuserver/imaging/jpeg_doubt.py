@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iuserver.imaging.plan import Doubt, Piece, Range, broken_image, joined
 from iuserver.imaging.source import Source
 
 BASELINE, EXTENDED, PROGRESSIVE = b"\xc0", b"\xc1", b"\xc2"
+SPECTRAL_SELECTION = frozenset({PROGRESSIVE, b"\xc6", b"\xca", b"\xce"})
+"""The frames whose scans bring a part of the coefficients, or of their bits: all that are progressive."""
 COEFFICIENTS = 64
 MAX_DIRECTORY = MAX_PADDING = 64 * 1024
 PADDING = b"\0\t\n\r "
@@ -25,12 +27,52 @@ DAMAGED = "its picture data is damaged, or it cannot be told where it ends"
 
 @dataclass
 class Coded:
-    """The picture itself: tables, the frame header, of each scan its header and its data. `data` is the last scan's."""
+    """The picture itself: tables, the frame header, of each scan its header and its data. `data` is the last scan's.
+
+    `missing` tells of each component's coefficients whether any bit is to come. `redrawn` is set where decoders draw a
+    further scan over this whole picture.
+    """
 
     frame_header: Range = (0, 0)
+    progressive: bool = False
     scans: list[Range] = field(default_factory=list)
     data: Range | None = None
     pieces: list[Range] = field(default_factory=list)
+    missing: dict[int, bytearray] = field(default_factory=dict)
+    in_first_scan: int = 0
+    redrawn: bool = False
+
+    def begin_frame(self, source: Source, header: Range) -> None:
+        """Note the frame header, whose length is right."""
+        self.frame_header = header
+        self.progressive = source.at(header[0] + 1, 1) in SPECTRAL_SELECTION
+        components = source.at(header[0] + 10, header[1] - header[0] - 10)[::3]
+        self.missing = {component: bytearray(b"\1" * COEFFICIENTS) for component in components}
+        self.pieces.append(header)
+
+    def begin_scan(self, header: Range, body: bytes) -> None:
+        """Note a scan header, whose length is right, and what of the coefficients the scan brings (T.81, G.1.1.1)."""
+        first, last, approximation = body[-3:] if self.progressive else (0, COEFFICIENTS - 1, 0)
+        count = max(0, min(last, COEFFICIENTS - 1) + 1 - first)
+        for component in body[1:-3:2]:
+            self.missing.get(component, bytearray())[first : first + count] = bytes([approximation & 15]) * count
+        self.in_first_scan = self.in_first_scan or body[0]
+        self.scans.append(header)
+        self.pieces.append(header)
+
+    def before_it_is_redrawn(self) -> Coded:
+        """What there is by now, as the whole picture."""
+        return replace(self, scans=[*self.scans], pieces=[*self.pieces], redrawn=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the scans bring every bit of every coefficient of all components."""
+        return not any(map(any, self.missing.values()))
+
+    @property
+    def one_scan(self) -> bool:
+        """Whether decoders need the first scan alone, so that they look at no other (jdinput.c, initial_setup)."""
+        return not self.progressive and self.in_first_scan == (self.frame_header[1] - self.frame_header[0] - 10) // 3
 
 
 def ends_at(source: Source, position: int) -> bool:
@@ -57,7 +99,7 @@ def doubt_of(
     return Doubt(
         data=(start, stop),
         before=joined([*metadata, *before]),
-        bare=joined(_bare(source, coded, before)) if _has_all_scans(source, coded) else None,
+        bare=joined(_bare(source, coded, before)) if _end_can_be_found(source, coded) else None,
         raw=joined(raw) if ended else None,
         fault=broken_image(CUT_SHORT if stop == source.size else DAMAGED),
     )
@@ -69,12 +111,11 @@ def _bare(source: Source, coded: Coded, before: list[Range]) -> Iterator[Piece]:
     libjpeg looks for what follows the only scan once it has shown all lines, when libvips does not listen any more.
     With a component that is in no scan it reads on to EOI first (jdinput.c, initial_setup).
     """
-    progressive = source.at(coded.frame_header[0] + 1, 1) == PROGRESSIVE
     yield (0, 2)
     for piece in before:
-        if piece == coded.frame_header and not progressive:
+        if piece == coded.frame_header and not coded.progressive:
             yield _with_idle_components(source.at(piece[0], piece[1] - piece[0]))
-        elif piece in coded.scans and not progressive:
+        elif piece in coded.scans and not coded.progressive:
             yield source.at(piece[0], piece[1] - piece[0] - 3) + b"\0\x3f\0"  # some cameras write other limits there
         else:
             yield piece
@@ -89,19 +130,10 @@ def _with_idle_components(header: bytes) -> bytes:
     return header[:2] + (len(body) + 2).to_bytes(2, "big") + body
 
 
-def _has_all_scans(source: Source, coded: Coded) -> bool:
-    """Whether the scans bring every bit of every coefficient of all components (T.81, G.1.1.1)."""
-    header = source.at(coded.frame_header[0], coded.frame_header[1] - coded.frame_header[0])
-    if header[1:2] not in (BASELINE, EXTENDED, PROGRESSIVE):
-        return False
-    missing = {component: [1] * COEFFICIENTS for component in header[10::3]}
-    for scan in coded.scans:
-        body = source.at(scan[0] + 4, scan[1] - scan[0] - 4)
-        first, last, approximation = body[-3:] if header[1:2] == PROGRESSIVE else (0, 63, 0)
-        for component in body[1:-3:2]:
-            for coefficient in range(first, min(last, COEFFICIENTS - 1) + 1):
-                missing.get(component, [0] * COEFFICIENTS)[coefficient] = approximation & 15
-    return not any(any(bits) for bits in missing.values())
+def _end_can_be_found(source: Source, coded: Coded) -> bool:
+    """Whether libjpeg reports what the last scan lacks, and nothing behind that scan changes the picture."""
+    kind = source.at(coded.frame_header[0] + 1, 1)
+    return kind in (BASELINE, EXTENDED, PROGRESSIVE) and coded.complete and not coded.redrawn
 
 
 def _samsung_trailer(source: Source) -> int | None:

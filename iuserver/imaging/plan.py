@@ -81,7 +81,10 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece."""
+    """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece.
+
+    `laid_out` are the sides before it is turned that browsers give it, where these are others than the stored size.
+    """
 
     mime: str
     ext: str
@@ -91,6 +94,7 @@ class Plan:
     orientation: int
     pieces: tuple[Piece, ...]
     doubt: Doubt | None = None
+    laid_out: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -100,7 +104,8 @@ class Plan:
     @property
     def shown(self) -> tuple[int, int]:
         """Width and height as browsers show them: orientations 5 to 8 lie on their side."""
-        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        width, height = self.laid_out or (self.width, self.height)
+        return (height, width) if self.orientation >= 5 else (width, height)
 
     @property
     def prefix(self) -> int | None:

@@ -17,7 +17,7 @@ from iuserver.imaging import jpeg
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from tests import pictures
-from tests.pictures import SECRET, orientation_tiff, segment
+from tests.pictures import SECRET, density_tiff, orientation_tiff, segment
 from tests.walking import LIMITS, clean_by, refusal_by, settled_by
 
 
@@ -228,6 +228,68 @@ def test_the_owner_is_told_what_is_wrong() -> None:
         assert caught.value.message == words
 
 
+# A scan that follows the whole picture.
+
+
+def in_three_scans() -> bytes:
+    """A sequential JPEG of which each component has a scan of its own."""
+    greys = [pictures.jpeg(pictures.noise(mode="L", seed=seed)) for seed in (1, 2, 3)]
+    frame, scan = greys[0].index(b"\xff\xc0"), greys[0].index(b"\xff\xda")
+    size = greys[0][frame + 4 : frame + 9]
+    header = segment(0xC0, size + b"\3" + b"".join(bytes([name, 0x11, 0]) for name in (1, 2, 3)))
+    tables = greys[0][2:frame] + header + greys[0][frame + 13 : scan]
+    scans = [surplus_scan([name], grey[scan + 10 : -2]) for name, grey in zip((1, 2, 3), greys, strict=True)]
+    return b"\xff\xd8" + tables + b"".join(scans) + b"\xff\xd9"
+
+
+def surplus_scan(components: list[int], data: bytes = SECRET * 20, limits: bytes = b"\0\x3f\0") -> bytes:
+    selected = b"".join(bytes([component, 0]) for component in components)
+    return segment(0xDA, bytes([len(components)]) + selected + limits) + data
+
+
+@pytest.mark.parametrize("kind", ["baseline", "restarts", "optimized"])
+@pytest.mark.parametrize("components", [[1], [1, 2, 3], [9]])
+def test_a_scan_behind_the_only_one_goes_as_no_decoder_looks_at_it(kind: str, components: list[int]) -> None:
+    whole, surplus = pictures.jpeg(**KINDS[kind]), surplus_scan(components) + b"\xff\xd9"
+    for before in (b"", SECRET, segment(0xDB, b"\3" + (SECRET * 5)[:64]), segment(0xFE, SECRET)):
+        assert clean(whole[:-2] + before + surplus) == whole
+    assert clean(whole + surplus) == whole
+    assert clean(whole[:-2] + surplus + surplus[:-2]) == whole
+
+
+@pytest.mark.parametrize("limits", [b"\0\x3f\0", b"\0\0\0", b"\x01\x3f\0", b"\x3f\x3f\x10"])
+def test_a_scan_that_decoders_draw_over_the_whole_picture_is_refused(limits: bytes) -> None:
+    for whole in (pictures.jpeg(progressive=True), in_three_scans()):
+        surplus = surplus_scan([1], limits=limits) + b"\xff\xd9"
+        assert refusal(whole[:-2] + surplus) == "broken_image"
+        assert clean(whole + surplus) == whole
+
+
+def test_a_scan_that_changes_nothing_goes() -> None:
+    whole = in_three_scans()
+    again = whole[whole.rindex(b"\xff\xda") :]
+    assert clean(whole[:-2] + again) == whole
+
+
+def test_where_the_end_cannot_be_looked_for_a_scan_behind_the_picture_is_refused() -> None:
+    arithmetic = pictures.jpeg().replace(b"\xff\xc0", b"\xff\xc9", 1)
+    assert walk(arithmetic).prefix == len(arithmetic)
+    assert refusal(arithmetic[:-2] + surplus_scan([1]) + b"\xff\xd9") == "broken_image"
+
+
+@pytest.mark.parametrize("whole", [pictures.jpeg(), pictures.jpeg(progressive=True), in_three_scans()])
+def test_scans_that_the_picture_needs_are_kept_without_a_decoder(whole: bytes) -> None:
+    plan = walk(whole)
+    assert plan.doubt is None
+    assert plan.prefix == len(whole)
+
+
+def test_tables_behind_the_last_scan_go_as_nobody_reads_them() -> None:
+    hidden = segment(0xDB, b"\3" + (SECRET * 5)[:64]) + segment(0xC4, b"\0\x0e" + bytes(15) + SECRET)
+    for whole in (pictures.jpeg(), pictures.jpeg(progressive=True), in_three_scans()):
+        assert clean(whole[:-2] + hidden + b"\xff\xd9") == whole
+
+
 # Damage.
 
 
@@ -370,6 +432,28 @@ def test_an_app1_before_the_exif_block_leaves_an_empty_one_as_firefox_looks_at_t
     assert SECRET not in once
     assert clean(once) == once
     assert segment(0xE1, b"") not in clean(plain[:2] + turned + xmp + plain[2:])
+
+
+# The density.
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_answer_says_the_sides_that_browsers_take_from_exif(orientation: int) -> None:
+    plain = pictures.jpeg(pictures.striped())
+    dirty = plain[:2] + exif(density_tiff(orientation=orientation, beside=SECRET)) + plain[2:]
+    plan = walk(dirty)
+    assert (plan.width, plan.height) == (64, 32)
+    assert plan.shown == ((32, 16) if orientation < 5 else (16, 32))
+    kept = exif(density_tiff(orientation=orientation if orientation > 1 else None))
+    assert walk(clean(dirty)).shown == plan.shown
+    assert SECRET not in clean(dirty)
+    assert len(clean(dirty)) == len(plain) + len(kept) + 8  # each resolution has numbers of its own
+    assert clean(clean(dirty)) == clean(dirty)
+
+
+def test_a_density_that_makes_the_picture_larger_than_a_side_may_be_is_refused() -> None:
+    plain = pictures.jpeg(pictures.striped())
+    assert refusal(plain[:2] + exif(density_tiff((1, 10), (46080, 23040))) + plain[2:]) == "too_many_pixels"
 
 
 # Contradictions and limits.

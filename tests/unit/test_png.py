@@ -360,6 +360,32 @@ def test_of_two_profiles_the_first_counts() -> None:
     assert clean(with_profiles(nothing, SOUND)) == with_profiles(SOUND[:-4] + crc)
 
 
+UNUSABLE = {
+    "no profile": profile_chunk(zlib.compress(SECRET * 30)),
+    "cut": profile_chunk(PACKED[: len(PACKED) // 2]),
+    "not compressed": profile_chunk(SECRET),
+    "empty": profile_chunk(b""),
+    "no name": profile_chunk(PACKED, b""),
+    "another method": profile_chunk(PACKED, method=b"\1"),
+    "no name and no end of it": chunk(b"iCCP", SECRET),
+}
+
+
+@pytest.mark.parametrize("first", UNUSABLE.values(), ids=UNUSABLE)
+def test_behind_a_profile_that_cannot_be_used_the_next_stays_for_firefox_alone(first: bytes) -> None:
+    """Chromium looks at the first iCCP with a right CRC, and at no other."""
+    for_firefox = with_profiles(SOUND[:-4] + bytes(255 - byte for byte in SOUND[-4:]))
+    assert clean(with_profiles(first, SOUND)) == for_firefox
+    assert clean(with_profiles(damaged(first), SOUND)) == with_profiles(SOUND)
+
+
+def test_a_damaged_profile_stays_for_firefox_and_the_next_for_chromium() -> None:
+    other = profile_chunk(zlib.compress(PROFILE[:64] + bytes(4) + PROFILE[68:]))
+    both = with_profiles(other[:-4] + bytes(255 - byte for byte in other[-4:]), SOUND)
+    assert clean(with_profiles(damaged(other), SOUND)) == both
+    assert clean(both) == both
+
+
 def test_a_profile_that_inflates_without_end_is_refused() -> None:
     bomb = profile_chunk(zlib.compress(PROFILE + bytes(100 << 20), 9))
     assert refusal(with_profiles(bomb)) == "broken_image"

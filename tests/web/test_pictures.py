@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pyvips
 
 from tests import pictures
 from tests.conftest import cases, cases_folder, corpus, corpus_folder
-from tests.pictures import SECRET, chunk, orientation_tiff, segment
+from tests.pictures import SECRET, chunk, density_tiff, orientation_tiff, segment
 from tests.running import RunningServer
 from tests.web.looks import look_at, open_page
 
@@ -191,13 +192,13 @@ def turning(name: str) -> bytes:
     }[name]()
 
 
-def rows_of_the_table() -> list[tuple[str, str]]:
-    text = FORMATS.read_text().split("### What turns, by format", 1)[1].split("\n#", 1)[0]
+def rows_of_the_table(heading: str) -> list[tuple[str, str]]:
+    text = FORMATS.read_text().split(f"### {heading}, by format", 1)[1].split("\n#", 1)[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return [(row[0], row[1]) for row in rows[1:]]
 
 
-@pytest.mark.parametrize(("name", "turned"), rows_of_the_table())
+@pytest.mark.parametrize(("name", "turned"), rows_of_the_table("What turns"))
 def test_what_the_table_says_turns_does_in_chromium(
     check: Callable[..., None], page: Any, name: str, turned: str
 ) -> None:
@@ -206,6 +207,50 @@ def test_what_the_table_says_turns_does_in_chromium(
     look, _, _ = look_at(page, data, data, MIMES[suffix])
     assert look["size"] == ([32, 64] if turned == "yes" else [64, 32])
     check(f"turned{suffix}", data)
+
+
+def dense(name: str) -> bytes:
+    """A picture of 64 x 32 with what stands in a row of the table of densities, which asks for 32 x 16."""
+    block = segment(0xE1, b"Exif\0\0" + density_tiff(beside=SECRET))
+    webp = io.BytesIO()
+    pictures.striped().save(webp, "WEBP", exif=density_tiff())
+    return {
+        "JPEG: the first EXIF block, and the resolution explains both sides": with_segments(block),
+        "JPEG: sides that the resolution does not explain": with_segments(
+            segment(0xE1, b"Exif\0\0" + density_tiff(sides=(32, 17)))
+        ),
+        "JPEG: another unit than the inch": with_segments(segment(0xE1, b"Exif\0\0" + density_tiff(unit=3))),
+        "JPEG: a later EXIF block": with_segments(exif(1), block),
+        "JPEG: JFIF": pictures.jpeg(pictures.striped(), dpi=(144, 144)),
+        "PNG: eXIf": with_chunk(chunk(b"eXIf", density_tiff())),
+        "WebP": webp.getvalue(),
+    }[name]
+
+
+@pytest.mark.parametrize(("name", "applied"), rows_of_the_table("What changes the sides"))
+def test_what_the_table_says_changes_the_sides_does_in_chromium(
+    check: Callable[..., None], page: Any, name: str, applied: str
+) -> None:
+    data = dense(name)
+    suffix = f".{name.split(':')[0].lower()}".replace("jpeg", "jpg")
+    look, _, _ = look_at(page, data, data, MIMES[suffix])
+    assert look["size"] == ([32, 16] if applied == "yes" else [64, 32])
+    check(f"dense{suffix}", data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_of_a_density_is_turned_as_before(check: Callable[..., None], orientation: int) -> None:
+    check("dense.jpg", with_segments(segment(0xE1, b"Exif\0\0" + density_tiff(orientation=orientation))))
+
+
+@pytest.mark.parametrize(
+    ("resolution", "sides"),
+    [((36, 1), (128, 64)), ((300, 1), (15, 8)), ((1440001, 10000), (32, 16)), ((9216, 63), (32, 16))],
+)
+def test_sides_are_rounded_as_in_chromium(
+    check: Callable[..., None], resolution: tuple[int, int], sides: tuple[int, int]
+) -> None:
+    check("dense.jpg", with_segments(segment(0xE1, b"Exif\0\0" + density_tiff(resolution, sides))))
 
 
 # JPEG: what is damaged, or ends without its marker.
