@@ -9,6 +9,8 @@ SERVICES := $(VENV)/services
 MOTO := $(VENV)/moto
 # The measurements' own: matplotlib asks for pillow, which would replace Pillow-SIMD.
 BENCH := $(VENV)/bench
+# Most tests wait for servers: three processes keep two cores busy. A file's tests stay together, as they share servers.
+PARALLEL := -n 3 --dist loadfile
 SCENARIO ?= upload
 BENCH_ARGS ?=
 # Agents made of the official SDKs, each with its own libraries: the newest for Python, the one before, and Node's.
@@ -30,13 +32,13 @@ run: setup   ## the server with the embedded defaults, all of it under ./var
 	@exec $(BIN)/python run.py serve --config conf/iuserver.toml --demo
 
 test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five minutes
-	$(BIN)/pytest -m "not slow and not chaos"
+	$(BIN)/pytest -m "not slow and not chaos" $(PARALLEL)
 
 test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready
 	$(BIN)/pytest -m slow
-	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded"
+	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded" $(PARALLEL)
 
 check: setup   ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -291,7 +291,7 @@ async def listed(blobs: BlobStore) -> dict[str, float]:
 def test_the_listing_tells_every_key_and_when_it_was_written(
     on_blobs: Callable[[Work], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "PORTION", 3)
+    monkeypatch.setattr(disk, "BATCH", 3)
     monkeypatch.setattr(s3, "PAGE", 3)
     keys = [f"{number % 2:02x}{number:030x}" for number in range(20)]
 

@@ -25,7 +25,7 @@ STOPPED = {
     "Landlock": {"EACCES", "EXDEV"},
     "Landlock's scopes": {"EPERM"},
     "seccomp": {"EPERM", "ENOSYS"},
-    "slot": {"EPERM", "EBADF", "EINVAL", "EACCES"},
+    "buffer": {"EPERM", "EBADF", "EINVAL", "EACCES"},
     "blob": {"EACCES", "EPERM"},
 }
 OLD_KERNEL = [sys.executable, "-m", "tests.old_kernel", "Landlock,seccomp"]

@@ -31,8 +31,8 @@ def two_servers(tmp_path: Path, mongo_database: str) -> Iterator[tuple[RunningSe
     sections = {"catalog": {"url": mongo_database}, "limits": {"api_per_minute": 0}, "imaging": {"workers": 1}}
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
-        folder.mkdir()
-    (folders[0] / "blobs").mkdir()
+        folder.mkdir(0o700)
+    (folders[0] / "blobs").mkdir(0o700)
     (folders[1] / "blobs").symlink_to(folders[0] / "blobs")
     with running(folders[0], **sections) as one, running(folders[1], **sections) as two:
         yield one, two
