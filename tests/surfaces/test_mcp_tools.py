@@ -399,9 +399,9 @@ CAUSES: dict[str, Callable[[RunningServer, Agent], requests.Response]] = {
 
 
 def scans(number: int) -> bytes:
-    """A JPEG that says its one scan again and again."""
-    plain = pictures.jpeg()
-    start = plain.index(b"\xff\xda")
+    """A progressive JPEG that repeats its last scan again and again."""
+    plain = pictures.jpeg(progressive=True)
+    start = plain.rindex(b"\xff\xda")
     return plain[:start] + plain[start:-2] * number + plain[-2:]
 
 
