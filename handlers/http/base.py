@@ -177,6 +177,10 @@ class Handler(RequestHandler):
         self.send_fault(fault)
         self.finish()
 
+    def allows(self, method: str | None) -> bool:
+        """Whether a method is allowed here."""
+        return self.route.operation(method) is not None
+
     def allowed_methods(self) -> tuple[str, ...]:
         """The methods that are allowed here."""
         return self.route.methods

@@ -25,6 +25,9 @@ class CrossOrigin(Receiving):
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Expose-Headers", EXPOSED)
 
+    def allows(self, method: str | None) -> bool:
+        return method == "OPTIONS" or super().allows(method)
+
     def allowed_methods(self) -> tuple[str, ...]:
         return tuple(sorted({*super().allowed_methods(), "OPTIONS"}))
 

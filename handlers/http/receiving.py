@@ -59,7 +59,7 @@ class Receiving(Handler):
 
     async def prepare(self) -> None:
         try:
-            if self.request.method not in self.allowed_methods():
+            if not self.allows(self.request.method):
                 raise Fault("method_not_allowed", "This method is not allowed here")
             if self.request.method != "OPTIONS":  # a preflight comes without a key
                 await self.admit()

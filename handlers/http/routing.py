@@ -38,11 +38,17 @@ class Route:
     handler: type
     operations: tuple[Operation, ...]
 
+    by_method: Mapping[str | None, Operation] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {method: operation for operation in self.operations for method in operation.methods}
+        object.__setattr__(self, "by_method", found)
+
     def operation(self, method: str | None) -> Operation | None:
-        """The operation of a method; None if it is not allowed."""
-        return next((operation for operation in self.operations if method in operation.methods), None)
+        """What a method does here; None where it is not allowed."""
+        return self.by_method.get(method)
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """All allowed methods, as in the header Allow."""
+        """All methods that are allowed, as Allow tells them."""
         return tuple(sorted(method for operation in self.operations for method in operation.methods))
