@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+from functools import cached_property
 from typing import Any, cast
 
 import orjson
@@ -44,13 +45,12 @@ class Handler(RequestHandler):
     request_id: str
     private = False
     caching: str = "private, no-store"
-    _answers: Answers | None = None
 
     def initialize(self, route: Route) -> None:
         self.route = route
         self.services.active.add(self)
 
-    @property
+    @cached_property
     def services(self) -> Services:
         """What the application works with."""
         services: Services = self.application.settings["services"]
@@ -67,11 +67,10 @@ class Handler(RequestHandler):
 
     get = head = post = put = patch = delete = options = _run
 
-    @property
+    @cached_property
     def answers(self) -> Answers:
         """How this request is answered."""
-        self._answers = self._answers or self.choose_answers()
-        return self._answers
+        return self.choose_answers()
 
     def choose_answers(self) -> Answers:
         """Choose how this request is answered, by its head alone."""
