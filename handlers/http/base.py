@@ -9,6 +9,7 @@ import re
 import socket
 from functools import cached_property
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
@@ -97,13 +98,22 @@ class Handler(RequestHandler):
         """
         if self.services.http.public_url:
             return self.services.http.public_url
-        scheme = self.request.protocol
-        if self._trusts(self._peer()):
-            scheme = forwarding.scheme(self.request.headers) or scheme
+        scheme = self.scheme()
         host = self._host(self.private if private is None else private)
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
+
+    def scheme(self) -> str:
+        """What the client speaks with us, or with the proxy before us: "https" or "http"."""
+        if self.services.http.public_url:
+            return self.services.http.public_url.partition(":")[0]
+        told = forwarding.scheme(self.request.headers) if self._trusts(self._peer()) else ""
+        return told or self.request.protocol
+
+    def path_to(self, path: str) -> str:
+        """A path of ours, below the one that the settings say a proxy has put us at."""
+        return urlsplit(self.services.http.public_url).path + path
 
     def _host(self, private: bool) -> str:
         """What we are called, of the names that the settings allow where they name any.
