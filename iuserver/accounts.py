@@ -12,7 +12,7 @@ from string import ascii_letters, digits
 from iuserver.admission.rate import TokenBuckets
 from iuserver.errors import Fault
 from iuserver.ports import Catalog
-from iuserver.records import Account, Allowance, Caller, Plan, Surface, Via
+from iuserver.records import Account, Allowance, Caller, Plan, SignInLink, Surface, Via
 
 KEY_PREFIX = "iu_live_"
 KEY_CHARACTERS = 38
@@ -26,6 +26,15 @@ class NewKey:
 
     account: Account
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A one-time sign-in link with its token in the clear: the one time that it can be shown."""
+
+    token: str
+    link: SignInLink
+    account: Account
 
 
 class Accounts:
@@ -42,6 +51,11 @@ class Accounts:
         self._plans = plans
         self._buckets = buckets
         self._clock = clock
+
+    @property
+    def plans(self) -> Mapping[str, Plan]:
+        """The plans by name, in the order of the settings."""
+        return self._plans
 
     def set_rules(self, plans: Mapping[str, Plan], per_minute: Mapping[Surface, int]) -> None:
         """Go by other plans and limits from now on."""

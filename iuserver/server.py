@@ -25,12 +25,14 @@ from handlers.http.connections.server import HttpServer
 from handlers.http.services import HttpOptions, Services
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
+from iuserver.admin import Admin
 from iuserver.admission.attempts import AttemptLimiter
 from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
 from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
 from iuserver.errors import Fault
+from iuserver.history import History
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
@@ -42,6 +44,8 @@ from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
+from iuserver.sign_in import SignIn
+from iuserver.sign_up import SignUp
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -168,6 +172,8 @@ def http_options(settings: Settings) -> HttpOptions:
         max_age=settings.delivery.max_age,
         presign_seconds=settings.delivery.presign,
         metrics_token=settings.metrics.token,
+        files_url=server.files_url,
+        upgrade_contact=settings.accounts.upgrade_contact,
     )
 
 
@@ -258,6 +264,10 @@ class Server:
             http=http_options(settings),
             clock=self._clock,
             ready=self._ready,
+            sign_in=SignIn(),
+            sign_up=SignUp(),
+            admin=Admin(),
+            history=History(),
             presigns=presigns_of(blobs, settings),
         )
 

@@ -576,7 +576,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _account(row: Any) -> Account:
     values = dict(zip(ACCOUNT_FIELDS, row, strict=True))
-    return Account(**{**values, "disabled": bool(values["disabled"])})
+    return Account(**{**values, "disabled": bool(values["disabled"]), "admin": bool(values["admin"])})
 
 
 def _unavailable() -> Fault:

@@ -63,7 +63,7 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
     """What a SELECT has found, as a row."""
     row = dict(zip(COLUMNS[kind], found, strict=False))
     if kind == "accounts":
-        row["disabled"] = bool(row["disabled"])
+        row["disabled"], row["admin"] = bool(row["disabled"]), bool(row["admin"])
         row["folders"] = sorted(json.loads(found[-2]), key=lambda folder: folder["slug"])
         row["shelves"] = json.loads(found[-1])
     if kind == "images":
