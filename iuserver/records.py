@@ -10,7 +10,7 @@ Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
 Via = Literal["key", "ticket", "session"]
 Role = Literal["user", "admin"]
-Surface = Literal["api", "mcp"]
+Surface = Literal["api", "mcp", "web"]
 """By which interface a call comes; each has a rate of its own."""
 
 MB = 1024 * 1024

@@ -148,7 +148,8 @@ def is_served(data: Path) -> bool:
 
 def per_minute(settings: Settings) -> dict[Surface, int]:
     """The calls a minute that an account has on each surface."""
-    return {"api": settings.limits.api_per_minute, "mcp": settings.limits.mcp_per_minute}
+    limits = settings.limits
+    return {"api": limits.api_per_minute, "mcp": limits.mcp_per_minute, "web": limits.web_per_minute}
 
 
 def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:

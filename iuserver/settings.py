@@ -162,6 +162,7 @@ class AccountsSettings:
 class LimitsSettings:
     api_per_minute: int = _number(60)
     mcp_per_minute: int = _number(120)
+    web_per_minute: int = _number(600)
 
 
 @dataclass(frozen=True)

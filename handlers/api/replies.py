@@ -9,7 +9,7 @@ from typing import Any
 
 from iuserver.forms import ListForm
 from iuserver.policy import month_end
-from iuserver.records import Caller, Folder, Image, Quota
+from iuserver.records import Caller, Folder, Image, Quota, Session
 
 _MARKDOWN = re.compile(r"([\\\[\]`*<>&])")
 
@@ -34,6 +34,18 @@ def account(caller: Caller, of: Quota, now: float) -> dict[str, Any]:
 def folder(of: Folder, count: int) -> dict[str, Any]:
     """A folder, with the number of its images."""
     return {"slug": of.slug, "name": of.name, "count": count, "created_at": of.created_at}
+
+
+def session(of: Session, current: Session | None) -> dict[str, Any]:
+    """A browser that is signed in; whether it is the one that asks."""
+    return {
+        "id": of.id,
+        "browser": of.browser,
+        "network": of.network,
+        "created_at": of.created_at,
+        "seen_at": of.seen_at,
+        "current": current is not None and of.id == current.id,
+    }
 
 
 def uploaded(image: Image, of: Quota, base_url: str, delete_token: str) -> dict[str, Any]:

@@ -30,9 +30,7 @@ def clear(handler: Handler) -> None:
 
 def _set(handler: Handler, token: str, max_age: int) -> None:
     secure = handler.scheme() == "https"
-    handler.set_cookie(
-        _name(handler), token, path="/", max_age=max_age, httponly=True, secure=secure, samesite="Lax"
-    )
+    handler.set_cookie(_name(handler), token, path="/", max_age=max_age, httponly=True, secure=secure, samesite="Lax")
 
 
 def _name(handler: Handler) -> str:

@@ -1,0 +1,120 @@
+"""/login, /login/TOKEN, /logout, /signup and /signup/INVITE: how one gets in and out."""
+
+from __future__ import annotations
+
+import re
+
+from handlers.clients import client_of
+from handlers.http import faults, session_cookie
+from handlers.http.base import Handler
+from handlers.web.signed_in import Front
+from iuserver.errors import Fault
+from iuserver.sign_in import SignedIn
+
+DASHBOARD = "/dashboard"
+TO_SET_ONE = "/dashboard/profile#password"
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,500}")
+"""A path on this host, as browsers read it: what begins with two slashes is another host's (WHATWG URL, 4.4)."""
+ASKED_AGAIN = ("wrong_password", "bad_field", "name_taken", "rate_limited", "overloaded", "read_only")
+"""Refusals that leave the form to be filled in once more."""
+
+
+def own_path(next_path: str) -> str:
+    """Where to go after signing in: the path that was asked for if it is one of ours, else the dashboard."""
+    return next_path if _OWN_PATH.fullmatch(next_path) and ".." not in next_path else DASHBOARD
+
+
+async def begin_session(handler: Handler, signed_in: SignedIn) -> None:
+    """Give the browser a new session, and end the one that it came with: nobody can have planted it."""
+    earlier = session_cookie.token_in(handler)
+    if earlier:
+        await handler.services.sign_in.sign_out(earlier)
+    session_cookie.set_token(handler, signed_in.token, handler.services.sign_in.cookie_seconds)
+
+
+class GatePage(Front):
+    """A form at the front door."""
+
+    def ask_again(self, fault: Fault, template: str, **values: object) -> None:
+        """Show the form once more, with what was wrong. Raises the fault where that would not help."""
+        if fault.code not in ASKED_AGAIN:
+            raise fault
+        self.services.metrics.refusal(fault.code)
+        self.set_status(faults.STATUS[fault.code][0])
+        if fault.retry_after is not None:
+            self.set_header("Retry-After", fault.retry_after)
+        self.render(template, problem=f"{fault.message}.", **values)
+
+    def go_to(self, path: str) -> None:
+        """Send the browser to a page of ours."""
+        self.redirect(self.path_to(path), status=303)
+
+
+class LoginHandler(GatePage):
+    """The sign-in form."""
+
+    def show(self) -> None:
+        """Ask."""
+        self.render("login.html", problem="", **self._values("", self.get_query_argument("next", "")))
+
+    async def sign_in(self) -> None:
+        """Take address and password."""
+        email, password = self.form_field("email"), self.form_field("password")
+        next_path = self.form_field("next")
+        try:
+            signed_in = await self.services.sign_in.by_password(email, password, client_of(self))
+        except Fault as fault:
+            self.ask_again(fault, "login.html", **self._values(email, next_path))
+            return
+        await begin_session(self, signed_in)
+        self.go_to(own_path(next_path))
+
+    def _values(self, email: str, next_path: str) -> dict[str, object]:
+        is_open = self.services.sign_up.mode == "open"
+        return {"email": email, "next_path": next_path[:500], "is_open": is_open}
+
+
+class LinkHandler(GatePage):
+    """A one-time link. To look at it signs nobody in: scanners of mail look at links, too."""
+
+    async def show(self, token: str) -> None:
+        """Ask for the click that signs in."""
+        await self.services.sign_in.link_account(token)
+        self.render("one_time.html")
+
+    async def sign_in(self, token: str) -> None:
+        """Use the link up."""
+        signed_in = await self.services.sign_in.by_link(token, client_of(self))
+        await begin_session(self, signed_in)
+        self.go_to(DASHBOARD if signed_in.account.password_hash else TO_SET_ONE)
+
+
+class LogoutHandler(GatePage):
+    """The end of a session."""
+
+    async def sign_out(self) -> None:
+        """End the session of this browser; without one there is nothing to do."""
+        if token := session_cookie.token_in(self):
+            await self.services.sign_in.sign_out(token)
+        session_cookie.clear(self)
+        self.go_to("/")
+
+
+class SignUpHandler(GatePage):
+    """The form for a new account."""
+
+    async def show(self, invite: str | None = None) -> None:
+        """Ask, where an account may be made."""
+        await self.services.sign_up.check(invite)
+        self.render("signup.html", email="", problem="")
+
+    async def sign_up(self, invite: str | None = None) -> None:
+        """Make the account, and sign in."""
+        email, password = self.form_field("email"), self.form_field("password")
+        try:
+            signed_in = await self.services.sign_up.sign_up(email, password, invite, client_of(self))
+        except Fault as fault:
+            self.ask_again(fault, "signup.html", email=email)
+            return
+        await begin_session(self, signed_in)
+        self.go_to(DASHBOARD)
