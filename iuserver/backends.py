@@ -13,7 +13,7 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.permissions import FILE, FOLDER, group_id
-from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
+from iuserver.ports import BlobStore, Copyable, Presigns, WholeCatalog
 from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.writer.client import WriterBlobs, WriterProcess, writer_catalog
 
@@ -47,7 +47,7 @@ async def open_catalog(
     *,
     make: bool = True,
     writer: WriterProcess | None = None,
-) -> Catalog:
+) -> WholeCatalog:
     """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
 
     Where there is none, it is made, or with `make` false it is an error. What is on this machine `writer` writes.

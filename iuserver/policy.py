@@ -8,7 +8,19 @@ from functools import lru_cache
 from typing import Literal
 
 from iuserver.errors import Fault
-from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Plan, Quota, ViewIntent
+from iuserver.records import (
+    Account,
+    Allowance,
+    Caller,
+    Charge,
+    Expiration,
+    Image,
+    Plan,
+    Quota,
+    Session,
+    SignInLink,
+    ViewIntent,
+)
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
@@ -29,6 +41,12 @@ GRANT_SECONDS = 60
 UNLOCK_SECONDS = 3600
 LEASE_SECONDS = 120
 """For so long an idempotency key is held without being renewed."""
+
+AUDIT_DAYS = 365
+"""For so long a row of the audit log is kept."""
+LINK_SECONDS = DAY
+"""A one-time sign-in link is good for so long."""
+INVITE_SECONDS = 7 * DAY
 
 State = Literal["gone", "locked", "sealed", "open"]
 """What an image is to a visitor: not there, behind its password, visible for one of few views, or open."""
@@ -97,6 +115,28 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
     if charge.storage_limit and stored > charge.storage_limit:
         raise Fault("storage_quota_exceeded", "Storage quota exceeded")
     return replace(account, month=month, used=quota.used + 1, stored_bytes=stored)
+
+
+def day_start(now: float) -> int:
+    """When the UTC day of a time began."""
+    return int(now // DAY * DAY)
+
+
+def audit_id(at: float, random: str) -> str:
+    """The id of a row of the audit log, in the order of time (milliseconds); without `random`, one before all of its
+    time."""
+    return f"{int(at * 1000):013x}{random}"
+
+
+def is_signed_in(session: Session, account: Account, now: float, days: int) -> bool:
+    """Whether a session is valid: `days` from when it was last seen, and three times that in all."""
+    young = now < session.seen_at + days * DAY and now < session.created_at + 3 * days * DAY
+    return young and session.epoch == account.epoch and not account.disabled
+
+
+def is_good_link(link: SignInLink, account: Account, now: float) -> bool:
+    """Whether a sign-in link can be used."""
+    return now < link.expires_at and link.epoch == account.epoch and not account.disabled
 
 
 def check_rate(allowance: Allowance) -> None:

@@ -408,6 +408,10 @@ ROW_KEYS = {
     "kept_slugs": ("slug",),
     "idempotency_keys": ("account_id", "key"),
     "blocks": ("id",),
+    "sessions": ("hash",),
+    "sign_in_links": ("hash",),
+    "invites": ("hash",),
+    "audit": ("id",),
 }
 """The kinds of rows, in the order in which they can be copied, and what each kind is ordered by."""
 
