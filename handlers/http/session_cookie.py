@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from handlers.http.base import Handler
+from handlers.http.base import Handler
 
 OVER_TLS = "__Host-session"
 """Browsers take it from this very host alone, over TLS (RFC 6265bis, section 4.1.3.2)."""

@@ -8,7 +8,6 @@ from handlers.web.admin.sentences import sentence
 from handlers.web.admin.tab import Tab
 from iuserver.history import DAY_MINUTES, HOUR_MINUTES, Now, Sample
 
-
 RECENT = 10
 """Rows of the audit log that are shown beside the numbers."""
 

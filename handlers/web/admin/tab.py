@@ -9,7 +9,6 @@ from handlers.http import faults
 from handlers.web.signed_in import AdminPage
 from iuserver.errors import Fault
 
-
 TABS = (
     ("/admin", "Status"),
     ("/admin/accounts", "Accounts"),
