@@ -97,7 +97,20 @@ def quota_of(account: Account, plan: Plan, now: float) -> Quota:
 def charge_for(caller: Caller, now: float) -> Charge:
     """What one more upload costs a caller, and where it must stop."""
     account, plan = caller.account, caller.plan
-    return Charge(account.id, account.key_hash, int(now), month_of(now), plan.uploads_per_month, plan.storage_bytes)
+    return Charge(
+        account_id=account.id,
+        key_hash=account.key_hash,
+        at=int(now),
+        month=month_of(now),
+        uploads_limit=plan.uploads_per_month,
+        storage_limit=plan.storage_bytes,
+        counted=is_counted(caller),
+    )
+
+
+def is_counted(caller: Caller) -> bool:
+    """Whether a caller's uploads count in the month: what is uploaded on our own pages does not."""
+    return caller.via != "session"
 
 
 def charged(account: Account | None, charge: Charge, size: int) -> Account:
@@ -110,11 +123,12 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
         raise Fault("invalid_key", "Invalid API key")
     month = charged_month(account, charge.month)
     quota = Quota(account.used_in(month), charge.uploads_limit, account.plan)
-    check_month(quota, max(charge.at, month_start(month)))
+    if charge.counted:
+        check_month(quota, max(charge.at, month_start(month)))
     stored = account.stored_bytes + size
     if charge.storage_limit and stored > charge.storage_limit:
         raise Fault("storage_quota_exceeded", "Storage quota exceeded")
-    return replace(account, month=month, used=quota.used + 1, stored_bytes=stored)
+    return replace(account, month=month, used=quota.used + charge.counted, stored_bytes=stored)
 
 
 def day_start(now: float) -> int:

@@ -355,7 +355,8 @@ class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 
     `at` is the time of the upload, `month` the one it counts in, unless a later one has begun for the account. The key
-    is checked again by the commit: an upload begun with a key that has since been replaced is refused.
+    is checked again by the commit: an upload begun with a key that has since been replaced is refused. One that is not
+    `counted` is charged its bytes alone, and has no row in the ledger.
     """
 
     account_id: str
@@ -364,6 +365,7 @@ class Charge:
     month: str
     uploads_limit: int
     storage_limit: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

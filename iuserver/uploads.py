@@ -170,6 +170,9 @@ class UploadSession:
         """
         if self._first or self._release_quota:
             return
+        if not policy.is_counted(self._caller):
+            self._release_quota = _nothing
+            return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
         try:
@@ -348,6 +351,10 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def _nothing() -> None:
+    """What gives back the reservation of an upload that needs none."""
 
 
 def new_claim(key: str) -> Claim:

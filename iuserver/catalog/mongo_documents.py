@@ -225,7 +225,7 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
     With `pending`, it is not found either where it has been charged for this upload.
     """
     rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
-    if charge.uploads_limit:
+    if charge.counted and charge.uploads_limit:
         rule["$or"] = [{"month": {"$lt": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
     if charge.storage_limit:
         rule["stored_bytes"] = {"$lte": charge.storage_limit - image.size}
@@ -243,7 +243,7 @@ def charging(image: Image, charge: Charge, entry: Document | None = None) -> lis
     path = folder_path(image.folder)
     values: Document = {
         path: {"$add": [{"$ifNull": [f"${path}", 0]}, 1]},
-        "used": {"$add": [used, 1]},
+        "used": {"$add": [used, int(charge.counted)]},
         "month": month,
         "stored_bytes": {"$add": ["$stored_bytes", image.size]},
     }
@@ -257,6 +257,7 @@ def pending_entry(image: Image, charge: Charge, claim: Claim | None, now: int) -
     """What is pending while a commit takes its steps: enough to go on, or to take it back."""
     entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
     entry["shelf"] = folder_path(image.folder)
+    entry["uploads"] = int(charge.counted)
     if claim:
         entry |= {"key": claim.key, "token": claim.token, "fingerprint": claim.fingerprint}
         entry |= {"limit": charge.uploads_limit}
@@ -270,7 +271,7 @@ def taking_back(entry: Document) -> list[Document]:
     return [
         {
             "$set": {
-                "used": {"$cond": [in_its_month, {"$subtract": ["$used", 1]}, "$used"]},
+                "used": {"$cond": [in_its_month, {"$subtract": ["$used", entry.get("uploads", 1)]}, "$used"]},
                 "stored_bytes": {"$subtract": ["$stored_bytes", entry["size"]]},
                 entry["shelf"]: {"$subtract": [f"${entry['shelf']}", 1]},
                 "pending": others,

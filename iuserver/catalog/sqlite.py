@@ -176,7 +176,8 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
             if claim:
                 _check_claim(connection, account.id, claim)
             _insert_image(connection, image_row, image)
-            connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
+            if charge.counted:
+                connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             if claim:
                 answer = orjson.dumps(Stored(image, Quota(account.used, charge.uploads_limit, account.plan)))

@@ -167,6 +167,18 @@ def test_a_commit_stores_record_charge_and_ledger_row(on_catalog: Callable[[Work
     on_catalog(look)
 
 
+def test_an_upload_that_does_not_count_is_charged_its_bytes_alone(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(0), replace(CHARGE, uploads_limit=1))
+        account = await catalog.commit_upload(image(1), replace(CHARGE, uploads_limit=1, counted=False))
+        assert (account.used, account.stored_bytes) == (1, 2000)
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert [counts for counts in await catalog.counts("2026-11", "", 9) if counts.drifted] == []
+
+    on_catalog(work)
+
+
 @pytest.mark.parametrize(
     ("charge", "changes", "code"),
     [
