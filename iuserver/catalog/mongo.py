@@ -70,7 +70,6 @@ from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
 
-
 DATABASE = "iuserver"
 """Where the URL names none."""
 SELECT_MS = 2500
