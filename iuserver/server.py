@@ -30,6 +30,7 @@ from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
 from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
+from iuserver.editing import Editing
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
@@ -248,10 +249,12 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
+        library = Library(catalog, blobs, secret, self._clock)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
-            library=Library(catalog, blobs, secret, self._clock),
+            library=library,
+            editing=Editing(library, uploads.hash_password),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,
