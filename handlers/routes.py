@@ -7,8 +7,8 @@ from pathlib import Path
 from tornado.web import Application
 
 from handlers.api import schemas
-from handlers.api.folders import FoldersHandler
-from handlers.api.images import ImageHandler, ImagesHandler
+from handlers.api.folders import FolderHandler, FoldersHandler
+from handlers.api.images import BulkHandler, ImageHandler, ImagesHandler
 from handlers.api.quota import QuotaHandler
 from handlers.api.sessions import KeyHandler, SessionHandler, SessionsHandler
 from handlers.api.upload import UploadHandler
@@ -43,9 +43,9 @@ from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
 
-GET, POST, DELETE, LOOK = ("GET",), ("POST",), ("DELETE",), ("GET", "HEAD")
+GET, POST, PATCH, DELETE, LOOK = ("GET",), ("POST",), ("PATCH",), ("DELETE",), ("GET", "HEAD")
 HTML, METRICS = "text/html", "text/plain; version=0.0.4"
-SLUG, TICKET = "([A-Za-z0-9_-]{1,64})", "([A-Za-z0-9_-]{1,4096})"
+SLUG, FOLDER, TICKET = "([A-Za-z0-9_-]{1,64})", "([a-z0-9-]{1,80})", "([A-Za-z0-9_-]{1,4096})"
 TOKEN, ID = "([A-Za-z0-9_-]{1,128})", "([A-Za-z0-9_-]{1,64})"
 
 OF_PICTURES: tuple[Code, ...] = (
@@ -106,11 +106,34 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         (Operation(GET, ImagesHandler.list, "key", forms.LIST_FIELDS, schemas.IMAGES, ("bad_field",)),),
     ),
     Route(
+        "/api/images/bulk",
+        "bulk",
+        BulkHandler,
+        (
+            Operation(
+                POST,
+                BulkHandler.do,
+                "key",
+                forms.BULK_FIELDS,
+                schemas.BULK,
+                ("bad_field", "bad_body", "too_large", "read_only"),
+            ),
+        ),
+    ),
+    Route(
         f"/api/images/{SLUG}",
         "image",
         ImageHandler,
         (
             Operation(GET, ImageHandler.show, "key", answer=schemas.DETAILED, faults=("not_found",)),
+            Operation(
+                PATCH,
+                ImageHandler.change,
+                "key",
+                forms.CHANGE_FIELDS,
+                schemas.DETAILED,
+                ("not_found", "bad_field", "bad_body", "plan_required", "overloaded", "read_only"),
+            ),
             Operation(DELETE, ImageHandler.remove, "key", answer=schemas.DELETED, faults=("not_found", "read_only")),
         ),
     ),
@@ -162,6 +185,28 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"password": schemas.TEXT},
                 schemas.NEW_KEY,
                 (*OF_PASSWORDS, "password_required", "bad_body", "bad_field"),
+            ),
+        ),
+    ),
+    Route(
+        f"/api/folders/{FOLDER}",
+        "folder",
+        FolderHandler,
+        (
+            Operation(
+                PATCH,
+                FolderHandler.rename,
+                "key",
+                forms.FOLDER_FIELDS,
+                schemas.FOLDER,
+                ("not_found", "bad_field", "bad_body", "name_taken", "read_only"),
+            ),
+            Operation(
+                DELETE,
+                FolderHandler.remove,
+                "key",
+                answer=schemas.DELETED,
+                faults=("not_found", "in_progress", "read_only"),
             ),
         ),
     ),

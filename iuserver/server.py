@@ -33,6 +33,7 @@ from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
 from iuserver.audit_log import AuditLog
 from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
+from iuserver.editing import Editing
 from iuserver.errors import Fault
 from iuserver.history import History, Now
 from iuserver.imaging.plan import Limits, Rules
@@ -299,6 +300,7 @@ class Server:
             accounts=accounts,
             uploads=uploads,
             library=library,
+            editing=Editing(library, uploads.hash_password),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
 from iuserver.admin import Admin
+from iuserver.editing import Editing
 from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
@@ -81,6 +82,7 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    editing: Editing
     tickets: Tickets
     viewing: Viewing
     metrics: Metrics
