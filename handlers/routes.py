@@ -21,6 +21,7 @@ from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, R
 from handlers.web.delete_link import DeleteLinkHandler
 from handlers.web.file import FileHandler
 from handlers.web.share import ShareHandler
+from handlers.web.thumbnail import ThumbnailHandler
 from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
@@ -72,6 +73,20 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 "optional key",
                 answer="image/*",
                 faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden"),
+            ),
+        ),
+    ),
+    Route(
+        rf"/t/{SLUG}\.webp",
+        "thumbnail",
+        ThumbnailHandler,
+        (
+            Operation(
+                LOOK,
+                ThumbnailHandler.show,
+                "optional key",
+                answer="image/webp",
+                faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden", "overloaded"),
             ),
         ),
     ),

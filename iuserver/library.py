@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from iuserver import forms, policy, signing
 from iuserver.errors import no_such_image
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, thumbnail_key
 from iuserver.records import Caller, Folder, Image
 
 MAX_FOLDERS = 200
@@ -78,7 +79,7 @@ class Library:
         until = int(self.clock()) + policy.SLUG_DAYS * policy.DAY
         if await self.catalog.delete_image(image.slug, image.blob, until) is None:
             raise no_such_image()
-        await self.blobs.delete(image.blob)
+        await self._delete_bytes(image)
         return image
 
     async def bury(self, image: Image) -> bool:
@@ -88,5 +89,8 @@ class Library:
         """
         if await self.catalog.bury_image(image.slug, image.blob, int(self.clock())) is None:
             return False
-        await self.blobs.delete(image.blob)
+        await self._delete_bytes(image)
         return True
+
+    async def _delete_bytes(self, image: Image) -> None:
+        await asyncio.gather(*(self.blobs.delete(key) for key in (thumbnail_key(image.blob), image.blob)))

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
 
+OF_THUMBNAILS = ".thumbnail"
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
 
@@ -205,6 +206,16 @@ class Copyable(Catalog, Protocol):
         """Store rows, in their order; those that are there already do no harm."""
 
 
+def thumbnail_key(blob: str) -> str:
+    """The key of the thumbnail of a stored image, which is a blob beside the image's own."""
+    return blob + OF_THUMBNAILS
+
+
+def thumbnailed(key: str) -> str | None:
+    """The blob whose thumbnail has this key; None where it is no thumbnail's."""
+    return key.removesuffix(OF_THUMBNAILS) if key.endswith(OF_THUMBNAILS) else None
+
+
 class Blob(Protocol):
     """Bytes that were opened for reading; they stay readable when the blob is deleted meanwhile."""
 
@@ -218,7 +229,7 @@ class Blob(Protocol):
 
 
 class BlobStore(Protocol):
-    """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
+    """Immutable bytes by key. Keys are ours, never a client's: lower-case hex, and thumbnails' have a suffix."""
 
     async def put(self, key: str, path: str) -> int:
         """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.

@@ -42,6 +42,7 @@ from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -248,12 +249,14 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
+        thumbnails = self._build_thumbnails(uploads, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
             library=Library(catalog, blobs, secret, self._clock),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
+            thumbnails=thumbnails,
             metrics=uploads.metrics,
             http=http_options(settings),
             clock=self._clock,
@@ -282,6 +285,15 @@ class Server:
             clock=self._clock,
             read_only=self.settings.server.read_only,
         )
+
+    def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
+        keep = not self.settings.server.read_only
+        thumbnails = Thumbnails(
+            uploads.catalog, uploads.blobs, uploads.imaging, uploads.spool_folder, self._workers(), keep
+        )
+        stack.push_async_callback(thumbnails.close)
+        uploads.metrics.gauge("thumbnails", "Thumbnails being made or read", lambda: thumbnails.asked)
+        return thumbnails
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._services.library, self._data, serving=lambda: True)

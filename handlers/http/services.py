@@ -13,6 +13,7 @@ from iuserver.accounts import Accounts
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -77,6 +78,7 @@ class Services:
     library: Library
     tickets: Tickets
     viewing: Viewing
+    thumbnails: Thumbnails
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]

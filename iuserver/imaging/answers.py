@@ -8,6 +8,7 @@ from typing import Any
 
 from iuserver.errors import Code, Fault
 from iuserver.imaging.plan import Limits
+from iuserver.imaging.wire import Kind
 from iuserver.records import Facts
 
 TYPES = {
@@ -26,6 +27,10 @@ FAULTS: dict[str, Code] = {
     "storage_unavailable": "storage_unavailable",
 }
 FACTS = set(Facts.__slots__)
+THUMBNAIL_BYTES = 256 * 1024
+"""Bytes that a thumbnail may have; ours have a quarter of that."""
+Result = Facts | int
+"""What comes of a job, by its kind: the facts of a clean picture, the bytes of a thumbnail."""
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -50,12 +55,14 @@ def ready_of(answer: dict[str, Any]) -> list[str]:
     return list(missing)
 
 
-def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Facts | Fault | WorkerCrash:
-    """How a job ended whose clean file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
+def result_of(answer: dict[str, Any], asked: Kind, target: str | None, limits: Limits) -> Result | Fault | WorkerCrash:
+    """How a job ended whose new file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
     _check(len(answer) == 1, "not one thing")
     kind, value = next(iter(answer.items()))
-    if kind == "facts":
+    if kind == "facts" and asked == "clean":
         return _facts_of(value, target, limits)
+    if kind == "thumbnail" and asked == "thumbnail":
+        return _thumbnail_of(value, target)
     if kind == "fault":
         return _fault_of(value)
     _check(kind == "crash" and isinstance(value, str) and len(value) <= TRACEBACK, "neither facts, fault nor crash")
@@ -73,6 +80,13 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
     return facts
+
+
+def _thumbnail_of(value: Any, target: str | None) -> int:
+    """The bytes of a thumbnail, if it is a small file and has so many."""
+    _check(type(value) is int and 0 < value <= THUMBNAIL_BYTES, "no thumbnail")
+    _check(target is None or value == _size_of(target), "another size than the file has")
+    return int(value)
 
 
 def _size_of(path: str) -> int | None:
