@@ -39,6 +39,7 @@ from handlers.web.profile import (
 )
 from handlers.web.share import ShareHandler
 from handlers.web.sign_in import LinkHandler, LoginHandler, LogoutHandler, SignUpHandler
+from handlers.web.thumbnail import ThumbnailHandler
 from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
@@ -95,6 +96,20 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 "optional key",
                 answer="image/*",
                 faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden"),
+            ),
+        ),
+    ),
+    Route(
+        rf"/t/{SLUG}\.webp",
+        "thumbnail",
+        ThumbnailHandler,
+        (
+            Operation(
+                LOOK,
+                ThumbnailHandler.show,
+                "optional key",
+                answer="image/webp",
+                faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden", "overloaded"),
             ),
         ),
     ),

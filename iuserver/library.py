@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from iuserver import forms, policy, signing
 from iuserver.errors import Fault, no_such_image
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, thumbnail_key
 from iuserver.records import Caller, Folder, Image, ImagePage, ListQuery
 
 MAX_FOLDERS = 200
@@ -129,4 +129,4 @@ class Library:
 
     async def delete_bytes(self, blob: str) -> None:
         """Delete the bytes of an image whose record does not need them any more."""
-        await self.blobs.delete(blob)
+        await asyncio.gather(*(self.blobs.delete(key) for key in (thumbnail_key(blob), blob)))

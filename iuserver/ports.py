@@ -32,6 +32,7 @@ from iuserver.records import (
     SignInLink,
 )
 
+OF_THUMBNAILS = ".thumbnail"
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
 
@@ -380,6 +381,16 @@ class Copyable(WholeCatalog, Protocol):
         """Store rows, in their order; those that are there already do no harm."""
 
 
+def thumbnail_key(blob: str) -> str:
+    """The key of the thumbnail of a stored image, which is a blob beside the image's own."""
+    return blob + OF_THUMBNAILS
+
+
+def thumbnailed(key: str) -> str | None:
+    """The blob whose thumbnail has this key; None where it is no thumbnail's."""
+    return key.removesuffix(OF_THUMBNAILS) if key.endswith(OF_THUMBNAILS) else None
+
+
 class Blob(Protocol):
     """Bytes that were opened for reading; they stay readable when the blob is deleted meanwhile."""
 
@@ -393,7 +404,7 @@ class Blob(Protocol):
 
 
 class BlobStore(Protocol):
-    """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
+    """Immutable bytes by key. Keys are ours, never a client's: lower-case hex, and thumbnails' have a suffix."""
 
     async def put(self, key: str, path: str) -> int:
         """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.

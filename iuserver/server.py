@@ -50,6 +50,7 @@ from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import Mode, SignUp
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -291,6 +292,7 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
+        thumbnails = self._build_thumbnails(uploads, stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
         accounts = accounts_of(catalog, settings, self._clock, last_used)
@@ -303,6 +305,7 @@ class Server:
             editing=Editing(library, uploads.hash_password),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
+            thumbnails=thumbnails,
             metrics=uploads.metrics,
             http=http_options(settings),
             clock=self._clock,
@@ -369,6 +372,15 @@ class Server:
             clock=self._clock,
             read_only=self.settings.server.read_only,
         )
+
+    def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
+        keep = not self.settings.server.read_only
+        thumbnails = Thumbnails(
+            uploads.catalog, uploads.blobs, uploads.imaging, uploads.spool_folder, self._workers(), keep
+        )
+        stack.push_async_callback(thumbnails.close)
+        uploads.metrics.gauge("thumbnails", "Thumbnails being made or read", lambda: thumbnails.asked)
+        return thumbnails
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         janitor = janitor_of(self._catalog, self._services.library, self.settings, serving=lambda: True)

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+
+from iuserver.errors import Fault
+
+
+@contextlib.contextmanager
+def storage() -> Iterator[None]:
+    """What is done with files in the spool. Raises Fault("storage_unavailable") where that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise Fault("storage_unavailable", "The server cannot store the file at the moment") from error
 
 
 class Spool:

@@ -18,6 +18,7 @@ from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import SignUp
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -85,6 +86,7 @@ class Services:
     editing: Editing
     tickets: Tickets
     viewing: Viewing
+    thumbnails: Thumbnails
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]

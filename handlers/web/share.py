@@ -28,7 +28,7 @@ class ShareHandler(FormPage):
     async def _decide(self, slug: str, password: str | None) -> None:
         self.base_url()  # raises Fault where the page could not name its own links, before a view is used up
         image = await self.services.viewing.find(slug)
-        visitor = await visitor_of(self, slug, page=True)
+        visitor = await visitor_of(self, slug, "page")
         try:
             decision = await self.services.viewing.decide(image, visitor, intent_of(self, page=True), password)
         except Fault as fault:

@@ -8,6 +8,7 @@ from typing import Any
 
 from iuserver.errors import Code, Fault
 from iuserver.imaging.plan import REMOVED, Limits
+from iuserver.imaging.wire import Kind
 from iuserver.records import Facts
 
 TYPES = {
@@ -27,6 +28,10 @@ FAULTS: dict[str, Code] = {
 }
 FACTS = set(Facts.__slots__)
 MOST_BYTES = 1 << 40
+THUMBNAIL_BYTES = 256 * 1024
+"""Bytes that a thumbnail may have; ours have a quarter of that."""
+Result = Facts | int
+"""What comes of a job, by its kind: the facts of a clean picture, the bytes of a thumbnail."""
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -51,12 +56,14 @@ def ready_of(answer: dict[str, Any]) -> list[str]:
     return list(missing)
 
 
-def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Facts | Fault | WorkerCrash:
-    """How a job ended whose clean file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
+def result_of(answer: dict[str, Any], asked: Kind, target: str | None, limits: Limits) -> Result | Fault | WorkerCrash:
+    """How a job ended whose new file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
     _check(len(answer) == 1, "not one thing")
     kind, value = next(iter(answer.items()))
-    if kind == "facts":
+    if kind == "facts" and asked == "clean":
         return _facts_of(value, target, limits)
+    if kind == "thumbnail" and asked == "thumbnail":
+        return _thumbnail_of(value, target)
     if kind == "fault":
         return _fault_of(value)
     _check(kind == "crash" and isinstance(value, str) and len(value) <= TRACEBACK, "neither facts, fault nor crash")
@@ -77,6 +84,13 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     kinds = facts.removed_kinds
     _check(isinstance(kinds, list) and kinds == [kind for kind in REMOVED if kind in kinds], "no kinds of what it was")
     return facts
+
+
+def _thumbnail_of(value: Any, target: str | None) -> int:
+    """The bytes of a thumbnail, if it is a small file and has so many."""
+    _check(type(value) is int and 0 < value <= THUMBNAIL_BYTES, "no thumbnail")
+    _check(target is None or value == _size_of(target), "another size than the file has")
+    return int(value)
 
 
 def _size_of(path: str) -> int | None:

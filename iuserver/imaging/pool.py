@@ -24,10 +24,10 @@ from typing import Any, cast
 import orjson
 
 from iuserver.errors import Fault
-from iuserver.imaging.answers import UnexpectedAnswer, WorkerCrash, ready_of, result_of
+from iuserver.imaging.answers import Result, UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
-from iuserver.imaging.wire import SHARED_BUFFER_BYTES, Reader, message, send_buffer
+from iuserver.imaging.wire import PATIENCE, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
 from iuserver.policy import overloaded
 from iuserver.records import Facts
 
@@ -46,9 +46,10 @@ PACKAGE_ROOT = Path(__file__).parents[2]
 
 @dataclass
 class _Job:
+    kind: Kind
     origin: bytes | str
     target: str
-    done: asyncio.Future[Facts]
+    done: asyncio.Future[Any]
     retried: bool = False
 
 
@@ -66,6 +67,7 @@ class Pool:
         self.deadline = deadline
         self._busy = 0
         self._waiting: deque[_Job] = deque()
+        self._behind: deque[_Job] = deque()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,11 +88,24 @@ class Pool:
         too_many_scans, storage_unavailable; overloaded when two workers were killed under the job, or the pool is not
         healthy.
         """
+        facts: Facts = await self._do("clean", origin, target, self._waiting)
+        return facts
+
+    async def thumbnail(self, origin: bytes | str, target: str) -> int:
+        """Write the thumbnail of a clean picture to the new file `target`, and return its size in bytes.
+
+        It waits behind uploads. Raises Fault where there can be none: broken_image, unsupported_type, too_many_pixels,
+        too_many_frames, too_many_scans; storage_unavailable and overloaded as `submit` does.
+        """
+        size: int = await self._do("thumbnail", origin, target, self._behind)
+        return size
+
+    async def _do(self, kind: Kind, origin: bytes | str, target: str, line: deque[_Job]) -> Any:
         assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES
         if not self.healthy:
             raise overloaded()
-        job = _Job(origin, target, asyncio.get_running_loop().create_future())
-        self._waiting.append(job)
+        job = _Job(kind, origin, target, asyncio.get_running_loop().create_future())
+        line.append(job)
         self._assign()
         return await job.done
 
@@ -133,8 +148,8 @@ class Pool:
         return [worker.process.pid for worker in self._all]
 
     def _assign(self) -> None:
-        while self._waiting and self._idle and self._busy < self.workers:
-            job = self._waiting.popleft()
+        while (line := self._waiting or self._behind) and self._idle and self._busy < self.workers:
+            job = line.popleft()
             if not job.done.done():
                 self._busy += 1
                 self._idle.pop().run(job)
@@ -227,9 +242,10 @@ class Pool:
 
     def _turn_away(self) -> None:
         """Fail the jobs that wait."""
-        for job in self._waiting:
-            _fail(job, overloaded())
-        self._waiting.clear()
+        for line in (self._waiting, self._behind):
+            for job in line:
+                _fail(job, overloaded())
+            line.clear()
 
     async def _recycle(self, worker: _Worker) -> None:
         """Retire a worker after many jobs, once another has replaced it."""
@@ -314,14 +330,15 @@ class _Worker(asyncio.Protocol):
 
     def run(self, job: _Job) -> None:
         self.job = job
-        self._timer = self._loop.call_later(self.pool.deadline, self._cut_off)
+        self._timer = self._loop.call_later(self.pool.deadline * PATIENCE[job.kind], self._cut_off)
         self.transport.write(message(self._order(job)))
 
     def _order(self, job: _Job) -> dict[str, Any]:
+        order = {"kind": job.kind, "target": job.target}
         if isinstance(job.origin, str):
-            return {"source": job.origin, "target": job.target}
+            return {**order, "source": job.origin}
         self._buffer[: len(job.origin)] = job.origin
-        return {"length": len(job.origin), "target": job.target}
+        return {**order, "length": len(job.origin)}
 
     def retire(self) -> None:
         self.transport.close()
@@ -351,14 +368,14 @@ class _Worker(asyncio.Protocol):
         else:
             self._take(result)
 
-    def _judge(self, answer: dict[str, Any]) -> list[str] | Facts | Fault | WorkerCrash:
+    def _judge(self, answer: dict[str, Any]) -> list[str] | Result | Fault | WorkerCrash:
         """What an answer says, if it is one that is due. Raises UnexpectedAnswer."""
         if not self.ready.done():
             return ready_of(answer)
         if self.job is None:
             raise UnexpectedAnswer("without a job")
         target = None if self.job.done.done() else self.job.target  # nobody waits for it: it may have been removed
-        return result_of(answer, target, self.pool.rules.limits)
+        return result_of(answer, self.job.kind, target, self.pool.rules.limits)
 
     def _distrust(self, error: Exception) -> None:
         """Kill a worker that is not what it was; its job, if it has one, is another's."""
@@ -367,7 +384,7 @@ class _Worker(asyncio.Protocol):
         self._leave_line()
         self.kill()
 
-    def _take(self, result: list[str] | Facts | Fault | WorkerCrash) -> None:
+    def _take(self, result: list[str] | Result | Fault | WorkerCrash) -> None:
         if isinstance(result, list):
             self.ready.set_result(None)
             self.pool.worker_ready(self, result)
@@ -375,7 +392,7 @@ class _Worker(asyncio.Protocol):
             self._finish(result)
             self.pool.worker_done(self)
 
-    def _finish(self, result: Facts | Fault | WorkerCrash) -> None:
+    def _finish(self, result: Result | Fault | WorkerCrash) -> None:
         job, self.job = self.job, None
         self.jobs_done += 1
         if self._timer:

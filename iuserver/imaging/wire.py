@@ -14,13 +14,17 @@ import mmap
 import os
 import socket
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 LENGTH = struct.Struct(">I")
 SHARED_BUFFER_BYTES = 128 * 1024
 """Bytes that a picture in memory may have."""
+Kind = Literal["clean", "thumbnail"]
+"""What is to be done with a picture."""
+PATIENCE: dict[Kind, int] = {"clean": 1, "thumbnail": 3}
+"""How many times the deadline a job of a kind may take: what decodes pixels takes longer."""
 LARGEST = 64 * 1024
 """Bytes of a message. The largest one has a traceback."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW

@@ -1,8 +1,9 @@
 """The worker process: takes one job at a time and turns an untrusted picture into a clean file and its facts.
 
 Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all files
-that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Pixels are decoded in two
-cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or structure is in doubt.
+that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload pixels are
+decoded in two cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or structure is
+in doubt. A thumbnail is a job of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 import tokenize  # noqa: F401  traceback needs it, and from Python 3.13 on looks for it when no file can be read any more
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,13 +29,13 @@ import orjson
 import pyvips
 
 from iuserver.errors import Fault
-from iuserver.imaging import sandbox
+from iuserver.imaging import sandbox, thumbnail
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
 from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
-from iuserver.imaging.wire import Reader, message, receive_buffer
+from iuserver.imaging.wire import PATIENCE, Reader, message, receive_buffer
 from iuserver.records import Facts
 
 MB = 1024 * 1024
@@ -65,7 +67,7 @@ def main() -> None:
     while data := connection.recv(RECEIVE):
         job = reader.feed(data)
         if job:
-            _limit_time(deadline)
+            _limit_time(deadline * PATIENCE[job["kind"]])
             _send(connection, answer(job, buffer, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -97,14 +99,15 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
 
 
 def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, Any]:
-    """Do a job: {"length": bytes, "target": path} with the picture in the buffer, or {"source": path, "target": path}.
+    """Do a job: {"kind": …, "target": path} with {"length": bytes} of a picture in the buffer, or its {"source": path}.
 
-    The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
+    The answer is {"facts": …} or {"thumbnail": bytes}, by the kind, {"fault": [code, sentence]}, or {"crash":
+    traceback} for a bug of ours.
     """
     target = job["target"]
     try:
         origin = job["source"] if "source" in job else buffer[: job["length"]]
-        return {"facts": store(origin, target, rules)}
+        return JOBS[job["kind"]](origin, target, rules)
     except Fault as fault:
         _remove(target)
         return {"fault": [fault.code, fault.message]}
@@ -119,6 +122,12 @@ def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, An
 def _remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+JOBS: dict[str, Callable[[bytes | str, str, Rules], dict[str, Any]]] = {
+    "clean": lambda origin, target, rules: {"facts": store(origin, target, rules)},
+    "thumbnail": lambda origin, target, rules: {"thumbnail": thumbnail.make(origin, target, rules)},
+}
 
 
 def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
