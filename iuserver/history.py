@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from iuserver.metrics import Totals
+
+MINUTE = 60
 HOUR_MINUTES = 60
 DAY_MINUTES = 1440
 
@@ -39,12 +43,38 @@ class Now:
 
 
 class History:
-    """The samples."""
+    """The samples. `totals` reads the metrics, `look` the state of the server; `clock` gives unix seconds."""
+
+    def __init__(
+        self, totals: Callable[[], Totals], look: Callable[[], Awaitable[Now]], clock: Callable[[], float]
+    ) -> None:
+        self._read_totals = totals
+        self._look = look
+        self._clock = clock
+        self._before = totals()
+        self._samples: deque[Sample] = deque(maxlen=DAY_MINUTES)
+
+    async def sample(self) -> None:
+        """Take the sample of the minute that has just ended. Raises Fault("storage_unavailable"): then the next one
+        has what happened in this minute, too."""
+        now, totals, before = await self._look(), self._read_totals(), self._before
+        refusals = {code: count - before.refusals.get(code, 0) for code, count in totals.refusals.items()}
+        sample = Sample(
+            at=int(self._clock()),
+            uploads=totals.uploads - before.uploads,
+            views=totals.views - before.views,
+            refusals={code: count for code, count in refusals.items() if count},
+            queue=now.queue,
+            stored_bytes=now.stored_bytes,
+        )
+        self._before = totals
+        self._samples.append(sample)
 
     def samples(self, minutes: int) -> list[Sample]:
         """Those of the last minutes (HOUR_MINUTES, DAY_MINUTES), the oldest first; fewer while the server is young."""
-        raise NotImplementedError
+        since = self._clock() - minutes * MINUTE
+        return [sample for sample in self._samples if sample.at > since]
 
     async def now(self) -> Now:
         """The state of the server. Raises Fault("storage_unavailable")."""
-        raise NotImplementedError
+        return await self._look()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,8 +15,22 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.samples import Sample
 
 STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+SENT = ("200", "206", "302", "304")
+"""The statuses of a picture that a viewer has got: here, from a cache, or from S3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Uploads stored, pictures sent, refusals by code."""
+
+    uploads: int
+    views: int
+    refusals: Mapping[str, int]
 
 
 class Metrics:
@@ -74,6 +89,18 @@ class Metrics:
         """Register a gauge whose value is read at each scrape."""
         Gauge(f"iuserver_{name}", text, registry=self._registry).set_function(value)
 
+    def totals(self) -> Totals:
+        """What has been counted since the start."""
+        uploads = self._registry.get_sample_value("iuserver_upload_stage_seconds_count", {"stage": "commit"})
+        sent = [s for s in _samples(self._requests) if s.labels["route"] == "file" and s.labels["status"] in SENT]
+        refusals = {sample.labels["code"]: int(sample.value) for sample in _samples(self._refusals)}
+        return Totals(int(uploads or 0), int(sum(sample.value for sample in sent)), refusals)
+
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+def _samples(counter: Counter) -> Iterator[Sample]:
+    """A counter's values by label, without the times at which they began to be counted."""
+    return (sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total"))

@@ -44,6 +44,8 @@ LEASE_SECONDS = 120
 
 AUDIT_DAYS = 365
 """For so long a row of the audit log is kept."""
+SESSION_LIVES = 3
+"""A session lives at most so many times as long as one that is not used."""
 LINK_SECONDS = DAY
 """A one-time sign-in link is good for so long."""
 INVITE_SECONDS = 7 * DAY
@@ -144,7 +146,7 @@ def audit_id(at: float, random: str) -> str:
 
 def is_signed_in(session: Session, account: Account, now: float, days: int) -> bool:
     """Whether a session is valid: `days` from when it was last seen, and three times that in all."""
-    young = now < session.seen_at + days * DAY and now < session.created_at + 3 * days * DAY
+    young = now < session.seen_at + days * DAY and now < session.created_at + SESSION_LIVES * days * DAY
     return young and session.epoch == account.epoch and not account.disabled
 
 

@@ -270,6 +270,12 @@ class Sessions(Protocol):
     async def purge_links(self, now: int, limit: int) -> int:
         """Delete up to `limit` sign-in links that have expired; returns how many there were."""
 
+    async def ownerless(self) -> int:
+        """How many sessions and sign-in links have no account."""
+
+    async def purge_ownerless(self, limit: int) -> int:
+        """Delete up to `limit` of each; returns how many there were."""
+
 
 class Invites(Protocol):
     """Leave to make accounts."""

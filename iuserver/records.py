@@ -192,6 +192,7 @@ AuditAction = Literal[
     "invite_made",
     "invite_revoked",
     "picture_blocked",
+    "picture_purged",
     "picture_unblocked",
 ]
 

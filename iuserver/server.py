@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import fcntl
 import ipaddress
+import logging
 import math
 import os
 import secrets
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
@@ -30,26 +31,30 @@ from iuserver.admission.attempts import AttemptLimiter
 from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
+from iuserver.audit_log import AuditLog
 from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
 from iuserver.errors import Fault
-from iuserver.history import History
+from iuserver.history import History, Now
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
+from iuserver.last_used import LastUsed
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, WholeCatalog
 from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
 from iuserver.sign_in import SignIn
-from iuserver.sign_up import SignUp
+from iuserver.sign_up import Mode, SignUp
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 from iuserver.writer.client import WriterProcess
+
+log = logging.getLogger("iuserver")
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each chunk costs about as much as copying 100 KB."""
@@ -67,19 +72,37 @@ ATTEMPTS_PER_IMAGE = 60
 """Wrong passwords per minute for one image from all addresses."""
 VIEWERS_LANE = (64, 8)
 """Passwords of viewers that wait to be checked, and those from one address: 1.7 and 0.2 seconds' work."""
+SIGN_IN_LANE = (64, 8)
+"""Passwords of accounts that wait to be checked or hashed, and those from one network."""
+SIGN_INS_PER_ACCOUNT = 5
+"""Wrong passwords per minute for one account from one network."""
+SIGN_INS_PER_NETWORK = 20
+"""Wrong passwords per minute for all accounts from one network."""
+SIGN_UPS_PER_NETWORK = 20
+"""Attempts per minute to make an account from one network."""
+MINUTE = 60.0
 UPLOADS_LANE = (128, 64)
 """Passwords of uploads that wait to be hashed, and those of one account: as many as the upload queue lets through."""
 
 
 @contextlib.asynccontextmanager
-async def opened_library(settings: Settings, clock: Clock = time.time, *, make: bool = True) -> AsyncIterator[Library]:
-    """The use case of the library without a server, for commands. Raises StartError."""
+async def opened_stores(
+    settings: Settings, clock: Clock, *, make: bool = True
+) -> AsyncIterator[tuple[WholeCatalog, Library]]:
+    """The catalog, and the library over it and the blobs, without a server. Raises StartError."""
     async with contextlib.AsyncExitStack() as stack:
         catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
-        yield Library(catalog, blobs, await catalog.secret(), clock)
+        yield catalog, Library(catalog, blobs, await catalog.secret(), clock)
+
+
+@contextlib.asynccontextmanager
+async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
+    """The use case of the library without a server, for commands. Raises StartError."""
+    async with opened_stores(settings, clock) as (_, library):
+        yield library
 
 
 @contextlib.asynccontextmanager
@@ -89,8 +112,8 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     A catalog made on the spot would know no blob, and every picture would be a leftover.
     """
     data = Path(settings.server.data)
-    async with opened_library(settings, clock, make=False) as library:
-        yield janitor_of(library, data, lambda: is_served(data))
+    async with opened_stores(settings, clock, make=False) as (catalog, library):
+        yield janitor_of(catalog, library, settings, lambda: is_served(data))
 
 
 def moderation_of(library: Library) -> Moderation:
@@ -129,9 +152,17 @@ async def started_pool(settings: Settings, workers: int, spool: str, stack: cont
     return pool
 
 
-def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
-    """The janitor over what a library works with."""
-    return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock)
+def janitor_of(catalog: WholeCatalog, library: Library, settings: Settings, serving: Callable[[], bool]) -> Janitor:
+    """The janitor over a catalog and what a library works with."""
+    return Janitor(
+        catalog=catalog,
+        blobs=library.blobs,
+        library=library,
+        spool_folder=Path(settings.server.data) / "spool",
+        serving=serving,
+        clock=library.clock,
+        session_days=settings.accounts.session_days,
+    )
 
 
 def is_served(data: Path) -> bool:
@@ -152,10 +183,13 @@ def per_minute(settings: Settings) -> dict[Surface, int]:
     return {"api": limits.api_per_minute, "mcp": limits.mcp_per_minute, "web": limits.web_per_minute}
 
 
-def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
+def accounts_of(
+    catalog: WholeCatalog, settings: Settings, clock: Clock = time.time, last_used: LastUsed | None = None
+) -> Accounts:
     """The use case of accounts over a catalog."""
     buckets = {surface: TokenBuckets(rate, clock) for surface, rate in per_minute(settings).items()}
-    return Accounts(catalog, settings.plan_records(), buckets, clock)
+    audit, last_used = AuditLog(catalog, clock), last_used or LastUsed(catalog, clock)
+    return Accounts(catalog, settings.plan_records(), buckets, audit, last_used, clock)
 
 
 def http_options(settings: Settings) -> HttpOptions:
@@ -199,6 +233,7 @@ class Server:
             await self._protect_data(stack)
             if not self.settings.server.read_only:
                 self._start_janitor(stack)
+            self._start_minutes(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
@@ -242,7 +277,7 @@ class Server:
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
         writer = writer_of(settings)
-        catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
+        catalog = self._catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
         stack.push_async_callback(catalog.close)
         blobs = await open_blobs(settings, writer)
         stack.push_async_callback(blobs.close)
@@ -255,21 +290,60 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
+        library = Library(catalog, blobs, secret, self._clock)
+        audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
+        accounts = accounts_of(catalog, settings, self._clock, last_used)
+        sign_in = self._sign_in(accounts, audit, last_used, stack)
+        mode = cast(Mode, settings.accounts.sign_up)  # which the settings have checked
         return Services(
-            accounts=accounts_of(catalog, settings, self._clock),
+            accounts=accounts,
             uploads=uploads,
-            library=Library(catalog, blobs, secret, self._clock),
+            library=library,
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,
             http=http_options(settings),
             clock=self._clock,
             ready=self._ready,
-            sign_in=SignIn(),
-            sign_up=SignUp(),
-            admin=Admin(),
-            history=History(),
+            sign_in=sign_in,
+            sign_up=SignUp(mode, catalog, sign_in, TokenBuckets(SIGN_UPS_PER_NETWORK, self._clock), self._clock),
+            admin=Admin(catalog, accounts, library, moderation_of(library), audit, self._clock),
+            history=History(uploads.metrics.totals, lambda: self._look(uploads), self._clock),
             presigns=presigns_of(blobs, settings),
+        )
+
+    def _sign_in(
+        self,
+        accounts: Accounts,
+        audit: AuditLog,
+        last_used: LastUsed,
+        stack: contextlib.AsyncExitStack,
+    ) -> SignIn:
+        passwords = Passwords(*SIGN_IN_LANE)
+        stack.push_async_callback(passwords.close)
+        attempts = AttemptLimiter(SIGN_INS_PER_ACCOUNT, SIGN_INS_PER_NETWORK, self._clock, first_is_free=False)
+        return SignIn(
+            catalog=self._catalog,
+            account_book=accounts,
+            hash=passwords.hash,
+            verify=passwords.verify,
+            attempts=attempts,
+            audit=audit,
+            last_used=last_used,
+            session_days=self.settings.accounts.session_days,
+            clock=self._clock,
+        )
+
+    async def _look(self, uploads: Uploads) -> Now:
+        """What the status page shows of this moment."""
+        blobs = self.settings.blobs.url
+        return Now(
+            workers=min(len(uploads.imaging.pids), self._workers()),  # one more waits to replace one
+            workers_wanted=self._workers(),
+            queue=uploads.queue.working,
+            queue_limit=self.settings.queue.max_jobs,
+            stored_bytes=await self._catalog.all_stored_bytes(),
+            disk_bytes=shutil.disk_usage(self._data).total if blobs == "disk:" else None,
         )
 
     async def _build_uploads(self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack) -> Uploads:
@@ -295,7 +369,7 @@ class Server:
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
-        janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        janitor = janitor_of(self._catalog, self._services.library, self.settings, serving=lambda: True)
         janitor.observe = self._count_swept
         janitor.note_failure = self._services.metrics.step_failed
         task = asyncio.create_task(janitor.run_forever())
@@ -305,6 +379,35 @@ class Server:
             await asyncio.wait([task])
 
         stack.push_async_callback(end)
+
+    def _start_minutes(self, stack: contextlib.AsyncExitStack) -> None:
+        """Each minute: take a sample, and write when keys and sessions were used; that also at the end."""
+
+        async def minutes() -> None:
+            while True:
+                await asyncio.sleep(MINUTE)
+                await self._attempt_each_minute(self._services.history.sample())
+                await self._note_uses()
+
+        task = asyncio.create_task(minutes())
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+            await self._note_uses()
+
+        stack.push_async_callback(end)
+
+    async def _note_uses(self) -> None:
+        if not self.settings.server.read_only:
+            await self._attempt_each_minute(self._services.sign_in.last_used.flush())
+
+    async def _attempt_each_minute(self, work: Awaitable[None]) -> None:
+        """Do what can as well be done a minute later, or not at all."""
+        try:
+            await work
+        except Fault as fault:
+            log.warning("not done this minute: %s", fault.message)
 
     def _count_swept(self, report: Report) -> None:
         for kind, number in dataclasses.asdict(report).items():

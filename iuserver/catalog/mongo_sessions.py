@@ -72,6 +72,28 @@ class MongoSessions(MongoBase):
     async def purge_links(self, now: int, limit: int) -> int:
         return await purge(self._store.sign_in_links, {"expires_at": {"$lte": now}}, limit)
 
+    @bulk_read
+    async def ownerless(self) -> int:
+        return sum([len(await _ownerless(collection)) for collection in self._collections()])
+
+    @bulk_read
+    async def purge_ownerless(self, limit: int) -> int:
+        count = 0
+        for collection in self._collections():
+            which = {"_id": {"$in": (await _ownerless(collection))[:limit]}}
+            count += (await collection.delete_many(which)).deleted_count
+        return count
+
+    def _collections(self) -> tuple[Any, Any]:
+        return self._store.sessions, self._store.sign_in_links
+
+
+async def _ownerless(collection: Any) -> list[bytes]:
+    """The documents of a collection whose account is gone."""
+    owner = {"from": "accounts", "localField": "account_id", "foreignField": "_id", "as": "owners"}
+    steps = [{"$lookup": owner}, {"$match": {"owners": []}}, {"$project": {"_id": 1}}]
+    return [document["_id"] async for document in collection.aggregate(steps)]
+
 
 async def _with_account(collection: Any, hash: bytes) -> Document | None:
     """A document with that of its account in it, by one read; None where one of them is gone."""

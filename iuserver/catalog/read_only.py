@@ -34,6 +34,7 @@ READING = frozenset(
         "sessions_of",
         "last_seen",
         "link",
+        "ownerless",
         "invite",
         "invites",
         "audit_page",

@@ -271,7 +271,7 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
             raise unavailable() from error
 
     async def images_of(self, account_id: str) -> list[Image]:
-        rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
+        rows = await self._bulk_read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
         return [Image(*row) for row in rows]
 
     async def add_folder(self, folder: Folder, limit: int) -> None:

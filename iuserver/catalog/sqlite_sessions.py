@@ -36,6 +36,9 @@ PURGE_LINKS = """
     DELETE FROM sign_in_links WHERE hash IN (SELECT hash FROM sign_in_links WHERE expires_at <= ? LIMIT ?)
 """
 
+OWNERLESS = "SELECT hash FROM {table} WHERE account_id NOT IN (SELECT id FROM accounts)"
+TABLES = ("sessions", "sign_in_links")
+
 
 class SqliteSessions(SqliteBase):
     """The port's methods."""
@@ -88,6 +91,14 @@ class SqliteSessions(SqliteBase):
 
     async def purge_links(self, now: int, limit: int) -> int:
         return await self._write(PURGE_LINKS, now, limit)
+
+    async def ownerless(self) -> int:
+        found = [await self._bulk_read(OWNERLESS.format(table=table)) for table in TABLES]
+        return sum(map(len, found))
+
+    async def purge_ownerless(self, limit: int) -> int:
+        sql = "DELETE FROM {table} WHERE hash IN (" + OWNERLESS + " LIMIT ?)"
+        return sum([await self._write(sql.format(table=table), limit) for table in TABLES])
 
     def _with_account(self, kind: type[R], table: str, hash: bytes) -> tuple[R, Account] | None:
         columns = [f.name for f in fields(kind)]
