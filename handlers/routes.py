@@ -98,6 +98,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden"),
             ),
         ),
+        has_files=True,
     ),
     Route(
         rf"/t/{SLUG}\.webp",

@@ -343,7 +343,7 @@ class Server:
         """What the status page shows of this moment."""
         blobs = self.settings.blobs.url
         return Now(
-            workers=len(uploads.imaging.pids),
+            workers=min(len(uploads.imaging.pids), self._workers()),  # one more waits to replace one
             workers_wanted=self._workers(),
             queue=uploads.queue.working,
             queue_limit=self.settings.queue.max_jobs,

@@ -19,6 +19,7 @@ from handlers.http.addresses import masked, parsed
 from handlers.http.answers import JSON, Answers
 from handlers.http.connections.exchange import Exchange
 from handlers.http.connections.ids import new_request_id
+from handlers.http.links import Links
 from handlers.http.routing import Route
 from handlers.http.services import Services
 from iuserver.errors import ClientGone, Code, Fault
@@ -103,6 +104,17 @@ class Handler(RequestHandler):
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
+
+    def links(self) -> Links:
+        """The addresses of images in answers."""
+        pages = self.base_url()
+        return Links(pages, self.services.http.files_url or pages)
+
+    def is_files_host(self) -> bool:
+        """Whether the request came by the name of the second origin, where nothing but pictures is."""
+        name = urlsplit(self.services.http.files_url).netloc.lower()
+        forwarded = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
+        return bool(name) and name in (self.request.host.lower(), forwarded.lower())
 
     def scheme(self) -> str:
         """What the client speaks with us, or with the proxy before us: "https" or "http"."""

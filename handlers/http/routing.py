@@ -40,6 +40,8 @@ class Route:
     name: str
     handler: type
     operations: tuple[Operation, ...]
+    has_files: bool = False
+    """Whether it is on the second origin as well."""
 
     by_method: Mapping[str | None, Operation] = field(init=False)
 
