@@ -28,6 +28,8 @@ from handlers.web.connect import ConnectHandler, ShareXHandler
 from handlers.web.dashboard import DashboardHandler
 from handlers.web.delete_link import DeleteLinkHandler
 from handlers.web.file import FileHandler
+from handlers.web.folders import FolderFormHandler, NewFolderHandler
+from handlers.web.images import GalleryHandler, PanelHandler, QrHandler
 from handlers.web.landing import LandingHandler
 from handlers.web.lost import LostHandler
 from handlers.web.profile import (
@@ -340,7 +342,88 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         for pattern, access in SIGN_UPS
     ),
     Route(
-        "/dashboard", "dashboard", DashboardHandler, (Operation(LOOK, DashboardHandler.show, "session", answer=HTML),)
+        "/dashboard",
+        "dashboard",
+        DashboardHandler,
+        (
+            Operation(LOOK, DashboardHandler.show, "session", {"uploaded": schemas.TEXT}, HTML),
+            Operation(POST, DashboardHandler.upload, "session", forms.UPLOAD_FIELDS, HTML, (*OF_UPLOADS, "forbidden")),
+        ),
+    ),
+    Route(
+        "/dashboard/images",
+        "gallery",
+        GalleryHandler,
+        (
+            Operation(LOOK, GalleryHandler.list, "session", forms.LIST_FIELDS, HTML, ("bad_field",)),
+            Operation(
+                POST,
+                GalleryHandler.change_many,
+                "session",
+                {"action": schemas.TEXT, "slug": schemas.TEXT, "folder": schemas.TEXT, "sure": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/images/{SLUG}",
+        "gallery",
+        PanelHandler,
+        (
+            Operation(LOOK, PanelHandler.show, "session", answer=HTML, faults=("not_found",)),
+            Operation(
+                POST,
+                PanelHandler.change,
+                "session",
+                {**forms.CHANGE_FIELDS, "remove_password": schemas.TEXT},
+                HTML,
+                (*OF_FORMS, "plan_required", "overloaded", "storage_unavailable"),
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/images/{SLUG}/delete",
+        "gallery",
+        PanelHandler,
+        (Operation(POST, PanelHandler.delete, "session", answer=HTML, faults=OF_FORMS),),
+    ),
+    Route(
+        rf"/dashboard/images/{SLUG}/qr\.svg",
+        "gallery",
+        QrHandler,
+        (Operation(LOOK, QrHandler.show, "session", answer="image/svg+xml", faults=("not_found",)),),
+    ),
+    Route(
+        "/dashboard/folders",
+        "gallery",
+        NewFolderHandler,
+        (
+            Operation(
+                POST,
+                NewFolderHandler.create,
+                "session",
+                {"name": schemas.TEXT},
+                HTML,
+                (*OF_FORMS, "name_taken", "folder_limit"),
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/folders/{FOLDER}",
+        "gallery",
+        FolderFormHandler,
+        (
+            Operation(
+                POST, FolderFormHandler.rename, "session", {"name": schemas.TEXT}, HTML, (*OF_FORMS, "name_taken")
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/folders/{FOLDER}/delete",
+        "gallery",
+        FolderFormHandler,
+        (Operation(POST, FolderFormHandler.remove, "session", answer=HTML, faults=(*OF_FORMS, "in_progress")),),
     ),
     Route(
         "/dashboard/profile", "profile", ProfileHandler, (Operation(LOOK, ProfileHandler.show, "session", answer=HTML),)

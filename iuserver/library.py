@@ -32,6 +32,10 @@ class Library:
         soon = int(self.clock()) + policy.SOON_DAYS * policy.DAY
         return await self.catalog.list_images(caller.account.id, replace(query, soon=soon))
 
+    async def count(self, caller: Caller) -> int:
+        """How many images a caller has."""
+        return (await self.catalog.list_images(caller.account.id, ListQuery(limit=1))).total
+
     async def get(self, slug: str, caller: Caller) -> Image:
         """One of a caller's images. Raises Fault("not_found"), alike for other accounts' and unknown ones."""
         image = await self.catalog.image(slug)
