@@ -4,7 +4,7 @@ export class Selection {
   constructor(onChange) {
     this.onChange = onChange;
     this.all = false;
-    this.slugs = new Map(); // by slug: bytes; of `all` those that are not selected
+    this.slugs = new Map(); // by slug: size and link; of `all` those that are not selected
     this.anchor = null;
     this.until = 0;
   }
@@ -19,12 +19,12 @@ export class Selection {
 
   // Bytes, or null where they are not known.
   get weight() {
-    return this.all ? null : Array.from(this.slugs.values()).reduce((sum, size) => sum + size, 0);
+    return this.all ? null : Array.from(this.slugs.values()).reduce((sum, { size }) => sum + size, 0);
   }
 
   set(item, selected) {
     if (selected === this.all) this.slugs.delete(item.slug);
-    else this.slugs.set(item.slug, item.size);
+    else this.slugs.set(item.slug, { size: item.size, link: item.share_url });
   }
 
   toggle(item) {
@@ -46,6 +46,11 @@ export class Selection {
   selectAll(now) {
     Object.assign(this, { all: true, until: now, anchor: null });
     this.slugs.clear();
+    this.onChange();
+  }
+
+  forget(slugs) {
+    for (const slug of slugs) this.slugs.delete(slug);
     this.onChange();
   }
 
