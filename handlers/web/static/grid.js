@@ -44,7 +44,7 @@ export class Grid {
     const row = Math.floor(index / this.columns);
     const [pitch, top] = [this.pitch, this.top];
     const y = top + row * pitch;
-    if (align === "start") scrollTo(0, row ? y - 12 : 0);
+    if (align === "start") scrollTo(0, y - 12);
     else if (y < scrollY) scrollTo(0, y - 12);
     else if (y + pitch > scrollY + innerHeight - 90) scrollTo(0, y + pitch - innerHeight + 90);
     this.draw();

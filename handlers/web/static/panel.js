@@ -47,7 +47,8 @@ export class Panel {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet close";
-    button.textContent = "Close";
+    button.textContent = "\u00d7";
+    button.setAttribute("aria-label", "Close");
     button.addEventListener("click", () => this.close());
     return button;
   }
