@@ -31,7 +31,8 @@ async function start(query, { after = "", before = [], anchor = "", offset = 0, 
   view = new View(paths.api, query, after, before);
   selection.clear();
   try {
-    await view.more(PAGE);
+    await view.more();
+    if (anchor) await view.more(); // so that there is room to scroll to any place of the first page
   } catch (error) {
     complain(error);
     return;
@@ -39,10 +40,7 @@ async function start(query, { after = "", before = [], anchor = "", offset = 0, 
   current = 0;
   show();
   const index = view.items.findIndex((item) => item.slug === anchor);
-  if (index >= 0) {
-    grid.scrollTo(index);
-    scrollBy(0, offset);
-  }
+  if (index >= 0) grid.scrollTo(index, offset);
   if (open) panel.open(open);
   fillSight();
 }
@@ -92,7 +90,7 @@ function whereabouts() {
   const page = view.pageOf(index);
   const before = [...view.before, ...view.pages.slice(0, view.pages.indexOf(page))].map(({ after, count }) => ({ after, count }));
   const tile = grid.tileOf(index);
-  const offset = tile ? 12 - tile.getBoundingClientRect().top : 0;
+  const offset = tile ? -tile.getBoundingClientRect().top : 0;
   const state = { before, anchor: scrollY ? view.items[index]?.slug : "", offset, panel: panel.slug };
   return { query: view.query, after: page?.after || "", state };
 }
@@ -120,7 +118,7 @@ function paintTiles() {
 function paintSelection() {
   if (!view) return;
   const count = selection.count(view.total);
-  byId("selection").hidden = !count;
+  byId("selection").dataset.count = count;
   byId("selected").textContent = `${count.toLocaleString("en")} selected`;
   byId("weight").textContent = selection.weight === null ? "" : sizeText(selection.weight);
   paintTiles();
@@ -161,7 +159,7 @@ function openPanel(item) {
 function goTo(index) {
   const before = current;
   current = Math.max(0, Math.min(view.items.length - 1, index));
-  grid.scrollTo(current, "nearest");
+  grid.bringIntoSight(current);
   for (const at of [before, current]) if (grid.tileOf(at)) paintTile(grid.tileOf(at), view.items[at]);
   grid.tileOf(current)?.querySelector("a").focus({ preventScroll: true });
 }

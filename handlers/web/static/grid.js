@@ -1,6 +1,8 @@
 // The grid: of any number of images, the tiles of the rows in sight and of a few around them are on the page.
 
 const AROUND = 4; // rows above and below those in sight
+const MARGIN = 12;
+const BAR = 90; // pixels at the bottom that the selection bar may hide
 
 export class Grid {
   // `make` gives the tile of an item, `fill` brings one up to date. Tiles that the page came with are used again.
@@ -40,14 +42,21 @@ export class Grid {
     return Math.min(this.items.length - 1, row * this.columns);
   }
 
-  scrollTo(index, align = "start") {
-    const row = Math.floor(index / this.columns);
-    const [pitch, top] = [this.pitch, this.top];
-    const y = top + row * pitch;
-    if (align === "start") scrollTo(0, y - 12);
-    else if (y < scrollY) scrollTo(0, y - 12);
-    else if (y + pitch > scrollY + innerHeight - 90) scrollTo(0, y + pitch - innerHeight + 90);
+  // Scrolls to where an image's tile is, or so many pixels below its top.
+  scrollTo(index, offset) {
+    scrollTo(0, this.#yOf(index) + offset);
     this.draw();
+  }
+
+  bringIntoSight(index) {
+    const [y, pitch] = [this.#yOf(index), this.pitch];
+    if (y < scrollY) scrollTo(0, y - MARGIN);
+    else if (y + pitch > scrollY + innerHeight - BAR) scrollTo(0, y + pitch - innerHeight + BAR);
+    this.draw();
+  }
+
+  #yOf(index) {
+    return this.top + Math.floor(index / this.columns) * this.pitch;
   }
 
   tileOf(index) {

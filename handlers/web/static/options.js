@@ -5,7 +5,7 @@ const REMEMBERED = ["expiration", "view_limit", "folder"];
 
 export function rememberOptions(form, viewers) {
   const show = () => {
-    viewers.hidden = form.elements.expiration.value !== "views";
+    viewers.classList.toggle("asked", form.elements.expiration.value === "views");
   };
   restore(form);
   show();
