@@ -6,6 +6,7 @@ import { send } from "./sending.js";
 const AT_ONCE = 3;
 const LONGEST_WAIT = 30;
 const SPEED_SECONDS = 3;
+const SLICE = 10; // milliseconds
 
 // States: checking, queued, sending, waiting; stored, refused, cancelled.
 const ENDED = new Set(["stored", "refused", "cancelled"]);
@@ -30,7 +31,7 @@ export class Queue {
 
   add(files, fields) {
     for (const file of files) {
-      const item = { id: newKey(), key: newKey(), file, name: file.name, size: file.size, fields, state: "checking", sent: 0, tries: 0 };
+      const item = { key: newKey(), file, name: file.name, size: null, fields, state: "checking", sent: 0, tries: 0 };
       this.items.push(item);
       this.unchecked.push(item);
     }
@@ -65,11 +66,17 @@ export class Queue {
     this.onChange();
   }
 
-  // One by one, so that a drop of thousands leaves the page free; what is good begins meanwhile.
+  // One by one, so that a drop of thousands leaves the page free; what is good begins meanwhile. To ask for a file's size
+  // alone may take the browser a part of a millisecond.
   async #checkAll() {
     if (this.checking) return;
     this.checking = true;
+    let began = performance.now();
     for (let item; (item = this.unchecked.shift()); ) {
+      if (performance.now() - began > SLICE) {
+        await new Promise((resolve) => setTimeout(resolve));
+        began = performance.now();
+      }
       const why = await this.#refusal(item);
       if (item.state !== "checking") continue;
       if (why) this.#refuse(item, why);
@@ -79,6 +86,7 @@ export class Queue {
   }
 
   async #refusal(item) {
+    item.size = item.file.size;
     if (!item.size) return "The file is empty.";
     if (item.size > this.limits.mostBytes) return `The file is larger than ${this.limits.most}.`;
     if (item.size > this.limits.bytesLeft) return "There is no room for it in your storage any more.";

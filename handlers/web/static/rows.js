@@ -15,7 +15,7 @@ export class Rows {
 
   // Shows these items, and no others.
   show(items) {
-    const kept = new Map(items.map((item) => [item.id, this.rows.get(item.id) || this.#make(item)]));
+    const kept = new Map(items.map((item) => [item.key, this.rows.get(item.key) || this.#make(item)]));
     for (const [id, row] of this.rows) if (!kept.has(id)) row.remove();
     this.rows = kept;
     let at = this.list.firstElementChild;
@@ -24,7 +24,7 @@ export class Rows {
       else this.list.insertBefore(row, at);
     }
     items.forEach((item) => {
-      const row = kept.get(item.id);
+      const row = kept.get(item.key);
       if (!row.drawn) preview(item.file, row.querySelector("canvas"));
       row.drawn = true;
       this.fill(item);
@@ -32,12 +32,12 @@ export class Rows {
   }
 
   fill(item) {
-    const row = this.rows.get(item.id);
+    const row = this.rows.get(item.key);
     if (!row) return;
     const [progress, said, more, soft] = ["progress", ".said", ".more", ".num"].map((name) => row.querySelector(name));
     progress.hidden = item.state !== "sending";
     progress.value = item.size ? item.sent / item.size : 0;
-    soft.textContent = item.state === "sending" ? sendingText(item) : item.state === "queued" || item.state === "checking" ? sizeText(item.size) : "";
+    soft.textContent = item.state === "sending" ? sendingText(item) : item.state === "queued" ? sizeText(item.size) : "";
     said.textContent = saidOf(item);
     more.textContent = item.state === "stored" ? storedText(item.image) : "";
     chips(row, item);

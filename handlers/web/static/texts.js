@@ -16,8 +16,10 @@ const REMOVED = {
   other: "other data",
 };
 
+const numbers = new Intl.NumberFormat("en");
+
 export function numberText(number) {
-  return number.toLocaleString("en");
+  return numbers.format(number);
 }
 
 export function countText(number, one, many = `${one}s`) {
