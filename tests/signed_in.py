@@ -9,7 +9,7 @@ import requests
 from iuserver.records import Account
 from tests.running import DEADLINE, RunningServer
 
-PASSWORD = "correct horse battery"  # noqa: S105  (of accounts that tests make)
+PASSWORD = "correct horse battery"
 
 
 @dataclass(frozen=True, slots=True)
