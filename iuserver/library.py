@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from iuserver import forms, policy, signing
 from iuserver.errors import Fault, no_such_image
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, WholeCatalog
 from iuserver.records import Caller, Folder, Image
 
 MAX_FOLDERS = 200
@@ -20,7 +20,7 @@ DELETIONS = 16
 class Library:
     """The use case and what it works with. `secret` signs deletion links, `clock` gives unix seconds."""
 
-    catalog: Catalog
+    catalog: WholeCatalog
     blobs: BlobStore
     secret: bytes
     clock: Callable[[], float]
