@@ -106,9 +106,7 @@ class Accounts:
         action: AuditAction = "account_added",
     ) -> NewKey:
         """Make an account. Raises Fault: bad_field, name_taken."""
-        if not forms.is_email(email):
-            raise Fault("bad_field", f"{email!r} is no e-mail address")
-        key = new_key()
+        email, key = forms.email(email), new_key()
         account = Account(
             id=secrets.token_hex(8),
             email=email,

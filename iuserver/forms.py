@@ -462,6 +462,13 @@ def may_be_password(text: str) -> bool:
     return len(text) <= MAX_PASSWORD and _is_unicode(text)
 
 
+def email(text: str) -> str:
+    """An account's address. Raises Fault("bad_field")."""
+    if not is_email(text):
+        raise Fault("bad_field", f"{text[:MAX_EMAIL]!r} is no e-mail address")
+    return text
+
+
 def is_email(text: str) -> bool:
     """Whether a text can be an account's address: with one @, nothing invisible or bidirectional, and not too long."""
     return len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) is not None and text.isprintable()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from iuserver import forms, policy, signing
 from iuserver.errors import Fault, no_such_image
-from iuserver.ports import BlobStore, Catalog, thumbnail_key
+from iuserver.ports import BlobStore, WholeCatalog, thumbnail_key
 from iuserver.records import Caller, Folder, Image, ImagePage, ListQuery
 
 MAX_FOLDERS = 200
@@ -22,7 +22,7 @@ TAKEN_OUT = 250
 class Library:
     """The use case and what it works with. `secret` signs deletion links, `clock` gives unix seconds."""
 
-    catalog: Catalog
+    catalog: WholeCatalog
     blobs: BlobStore
     secret: bytes
     clock: Callable[[], float]

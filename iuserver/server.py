@@ -47,7 +47,7 @@ from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog, WholeCatalog
 from iuserver.records import MB, Surface
-from iuserver.settings import Settings, SettingsError
+from iuserver.settings import AccountsSettings, Settings, SettingsError
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import Mode, SignUp
 from iuserver.thumbnails import Thumbnails
@@ -88,23 +88,14 @@ UPLOADS_LANE = (128, 64)
 
 
 @contextlib.asynccontextmanager
-async def opened_stores(
-    settings: Settings, clock: Clock, *, make: bool = True
-) -> AsyncIterator[tuple[WholeCatalog, Library]]:
-    """The catalog, and the library over it and the blobs, without a server. Raises StartError."""
+async def opened_library(settings: Settings, clock: Clock = time.time, *, make: bool = True) -> AsyncIterator[Library]:
+    """The use case of the library without a server, for commands. Raises StartError."""
     async with contextlib.AsyncExitStack() as stack:
         catalog = await open_catalog(settings, clock, make=make)
         stack.push_async_callback(catalog.close)
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
-        yield catalog, Library(catalog, blobs, await catalog.secret(), clock)
-
-
-@contextlib.asynccontextmanager
-async def opened_library(settings: Settings, clock: Clock = time.time) -> AsyncIterator[Library]:
-    """The use case of the library without a server, for commands. Raises StartError."""
-    async with opened_stores(settings, clock) as (_, library):
-        yield library
+        yield Library(catalog, blobs, await catalog.secret(), clock)
 
 
 @contextlib.asynccontextmanager
@@ -114,8 +105,8 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     A catalog made on the spot would know no blob, and every picture would be a leftover.
     """
     data = Path(settings.server.data)
-    async with opened_stores(settings, clock, make=False) as (catalog, library):
-        yield janitor_of(catalog, library, settings, lambda: is_served(data))
+    async with opened_library(settings, clock, make=False) as library:
+        yield janitor_of(library, data, lambda: is_served(data), settings.accounts.session_days)
 
 
 def moderation_of(library: Library) -> Moderation:
@@ -154,17 +145,11 @@ async def started_pool(settings: Settings, workers: int, spool: str, stack: cont
     return pool
 
 
-def janitor_of(catalog: WholeCatalog, library: Library, settings: Settings, serving: Callable[[], bool]) -> Janitor:
-    """The janitor over a catalog and what a library works with."""
-    return Janitor(
-        catalog=catalog,
-        blobs=library.blobs,
-        library=library,
-        spool_folder=Path(settings.server.data) / "spool",
-        serving=serving,
-        clock=library.clock,
-        session_days=settings.accounts.session_days,
-    )
+def janitor_of(
+    library: Library, data: Path, serving: Callable[[], bool], session_days: int = AccountsSettings().session_days
+) -> Janitor:
+    """The janitor over what a library works with."""
+    return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock, session_days)
 
 
 def is_served(data: Path) -> bool:
@@ -383,7 +368,8 @@ class Server:
         return thumbnails
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
-        janitor = janitor_of(self._catalog, self._services.library, self.settings, serving=lambda: True)
+        days = self.settings.accounts.session_days
+        janitor = janitor_of(self._services.library, self._data, lambda: True, days)
         janitor.observe = self._count_swept
         janitor.note_failure = self._services.metrics.step_failed
         task = asyncio.create_task(janitor.run_forever())

@@ -56,6 +56,7 @@ class SignUp:
         """
         policy.check_rate(self.bucket.take(client.network))
         invite = await self.check(token)
+        email = forms.email(email)
         encoded = await self.sign_in.hash(forms.account_password(password), client.network)
         if invite and not await self.invites.take_invite(invite.hash):
             raise _no_invite()

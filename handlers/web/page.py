@@ -85,15 +85,19 @@ def allow_pictures(handler: Handler, origin: str) -> None:
 
 def namespace(handler: Handler) -> dict[str, Any]:
     """What every template may use."""
-    contact = handler.services.http.abuse_contact
     return {
         "static": lambda name: root(handler) + static_files.path_of(name),
         "at": handler.path_to,
         "site": _site(handler),
         "icons": ICONS,
         "version": __version__,
-        "abuse_url": f"mailto:{contact}" if "@" in contact and ":" not in contact else contact,
+        "abuse_url": contact_url(handler.services.http.abuse_contact),
     }
+
+
+def contact_url(contact: str) -> str:
+    """Where a contact of the settings leads, an e-mail address or a link."""
+    return f"mailto:{contact}" if "@" in contact and ":" not in contact else contact
 
 
 def root(handler: Handler) -> str:

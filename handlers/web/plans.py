@@ -27,7 +27,7 @@ def _number(limit: int) -> str:
 
 
 def _days(limit: int) -> str:
-    return f"{limit} days" if limit else "ever"
+    return f"{limit} days" if limit else "no limit"
 
 
 def _yes(allowed: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from handlers.clients import client_of
 from handlers.formatting import ago_text
 from handlers.http import faults, session_cookie
+from handlers.web.page import contact_url
 from handlers.web.plans import plan_table
 from handlers.web.signed_in import SignedIn
 from iuserver.errors import Fault
@@ -38,6 +39,7 @@ class ProfilePage(SignedIn):
             "plan": self.caller.plan.name,
             "table": plan_table(self.services.accounts.plans.values()),
             "contact": self.services.http.upgrade_contact,
+            "contact_url": contact_url(self.services.http.upgrade_contact),
             "sessions": [
                 (session, own is not None and session.id == own.id, ago_text(session.seen_at, now))
                 for session in sessions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from handlers import callers
 from handlers.clients import client_of
 from handlers.http import faults, session_cookie
 from handlers.http.base import Handler
@@ -91,6 +92,10 @@ class LinkHandler(GatePage):
 
 class LogoutHandler(GatePage):
     """The end of a session."""
+
+    async def admit(self) -> None:
+        """Raises Fault("forbidden") for a form that a page of another site sends, or may have sent."""
+        callers.check_own_page(self, by_cookie=session_cookie.token_in(self) is not None)
 
     async def sign_out(self) -> None:
         """End the session of this browser; without one there is nothing to do."""

@@ -110,5 +110,5 @@ def no_account(which: str) -> Fault:
 async def purge(collection: Any, which: Document, limit: int) -> int:
     """Delete up to `limit` documents; returns how many."""
     ids = [document["_id"] async for document in collection.find(which, {"_id": 1}).limit(limit)]
-    deleted = await collection.delete_many({"_id": {"$in": ids}, **which}) if ids else None
+    deleted = await collection.delete_many({"$and": [{"_id": {"$in": ids}}, which]}) if ids else None
     return deleted.deleted_count if deleted else 0

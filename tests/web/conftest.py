@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+"""Names below .test are this machine, and no secure origins: there browsers send no Sec-Fetch headers."""
 SERIOUS = ("serious", "critical")
 
 
@@ -22,7 +24,7 @@ def browser() -> Iterator[Any]:
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     assert path, "there is no Chromium on this machine"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 
