@@ -351,9 +351,9 @@ def test_many_that_wait_are_refused_and_nothing_is_held(server: RunningServer, m
 
 @pytest.fixture
 def pool(server: RunningServer) -> Pool:
-    """The server's pool, whole."""
-    pool = server.server._services.uploads.imaging
-    eventually(lambda: len(pool.idle_pids) == 3)
+    """The pool that makes thumbnails, whole."""
+    pool = server.server._services.thumbnails._imaging
+    eventually(lambda: len(pool.idle_pids) == 2)
     return pool
 
 
@@ -382,7 +382,7 @@ def test_a_picture_that_hangs_its_worker_costs_one_and_keeps_its_place(
     monkeypatch.setattr(pool, "deadline", 0.05)
     os.kill(pool.idle_pids[-1], signal.SIGSTOP)
     assert thumbnail(server, image).content == PLACEHOLDER
-    eventually(lambda: len(pool.idle_pids) == 3)
+    eventually(lambda: len(pool.idle_pids) == 2)
     assert thumbnail(server, image).content == PLACEHOLDER
     assert len(decoded) == 1
     assert server.get(image["direct_url"]).content == LARGE
