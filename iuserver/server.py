@@ -125,7 +125,9 @@ async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
         yield f"{folder}/out"
 
 
-async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
+async def started_pool(
+    settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack, *, background: bool = False
+) -> Pool:
     """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
     imaging = settings.imaging
     limits = Limits(
@@ -136,7 +138,7 @@ async def started_pool(settings: Settings, workers: int, spool: str, stack: cont
         max_scans=imaging.max_scans,
     )
     rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-    pool = Pool(workers, rules, spool)
+    pool = Pool(workers, rules, spool, background=background)
     stack.push_async_callback(pool.close)
     try:
         await pool.start()
@@ -277,7 +279,7 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, stack)
-        thumbnails = self._build_thumbnails(uploads, stack)
+        thumbnails = await self._build_thumbnails(uploads, stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
         accounts = accounts_of(catalog, settings, self._clock, last_used)
@@ -358,11 +360,10 @@ class Server:
             read_only=self.settings.server.read_only,
         )
 
-    def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
-        keep = not self.settings.server.read_only
-        thumbnails = Thumbnails(
-            uploads.catalog, uploads.blobs, uploads.imaging, uploads.spool_folder, self._workers(), keep
-        )
+    async def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
+        keep, spool = not self.settings.server.read_only, uploads.spool_folder
+        pool = await started_pool(self.settings, self._workers(), spool, stack, background=True)
+        thumbnails = Thumbnails(uploads.catalog, uploads.blobs, pool, spool, keep)
         stack.push_async_callback(thumbnails.close)
         uploads.metrics.gauge("thumbnails", "Thumbnails being made or read", lambda: thumbnails.asked)
         return thumbnails

@@ -26,7 +26,7 @@ log = logging.getLogger("iuserver.imaging")
 
 WAITING = 256
 """So many thumbnails may wait to be made."""
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 """For each of its turns a thumbnail waits no longer."""
 LARGE = 64 * 1024 * 1024
 """From so many bytes on that a decoder is expected to take, there is one of them at a time."""
@@ -52,18 +52,16 @@ PLACEHOLDER = base64.b64decode(
 
 
 class Thumbnails:
-    """The use case and what it works with. At most `workers` are made at a time; with `keep` false none is stored."""
+    """The use case and what it works with. `imaging` is a pool in the background; with `keep` false none is stored."""
 
-    def __init__(
-        self, catalog: Catalog, blobs: BlobStore, imaging: Pool, spool_folder: str, workers: int, keep: bool = True
-    ) -> None:
+    def __init__(self, catalog: Catalog, blobs: BlobStore, imaging: Pool, spool_folder: str, keep: bool = True) -> None:
         self._catalog = catalog
         self._blobs = blobs
         self._imaging = imaging
         self._spool_folder = spool_folder
         self._keep = keep
         self._large = FairSemaphore(1, backlog=WAITING)
-        self._turns = FairSemaphore(workers, backlog=WAITING)
+        self._turns = FairSemaphore(imaging.workers, backlog=WAITING)
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     @property

@@ -27,7 +27,7 @@ from iuserver.errors import Fault
 from iuserver.imaging.answers import Result, UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
-from iuserver.imaging.wire import PATIENCE, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
+from iuserver.imaging.wire import DEADLINES, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
 from iuserver.policy import overloaded
 from iuserver.records import Facts
 
@@ -56,18 +56,21 @@ class _Job:
 class Pool:
     """At most `workers` jobs at a time; one that takes longer than `deadline` seconds is cut off with its worker.
 
-    There is one process more than that, warm, so that the loss of one costs nobody the time of a start. Of the files
-    they may touch those below `folder` only: every origin and target is there.
+    There is one process more than that, warm, so that the loss of one costs nobody the time of a start; but not in the
+    `background`, where all of them have what is left of the processors. Of the files they may touch those below
+    `folder` only: every origin and target is there.
     """
 
-    def __init__(self, workers: int, rules: Rules, folder: str, deadline: float = 2.0) -> None:
+    def __init__(
+        self, workers: int, rules: Rules, folder: str, deadline: float = 2.0, *, background: bool = False
+    ) -> None:
         self.workers = workers
         self.rules = rules
         self.folder = folder
         self.deadline = deadline
+        self.background = background
         self._busy = 0
         self._waiting: deque[_Job] = deque()
-        self._behind: deque[_Job] = deque()
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,7 +81,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self.workers + 1)))
+        await asyncio.gather(*(self._start_worker() for _ in range(self.workers + (not self.background))))
 
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
@@ -88,24 +91,24 @@ class Pool:
         too_many_scans, storage_unavailable; overloaded when two workers were killed under the job, or the pool is not
         healthy.
         """
-        facts: Facts = await self._do("clean", origin, target, self._waiting)
+        facts: Facts = await self._do("clean", origin, target)
         return facts
 
     async def thumbnail(self, origin: bytes | str, target: str) -> int:
         """Write the thumbnail of a clean picture to the new file `target`, and return its size in bytes.
 
-        It waits behind uploads. Raises Fault where there can be none: broken_image, unsupported_type, too_many_pixels,
+        Raises Fault where there can be none: broken_image, unsupported_type, too_many_pixels,
         too_many_frames, too_many_scans; storage_unavailable and overloaded as `submit` does.
         """
-        size: int = await self._do("thumbnail", origin, target, self._behind)
+        size: int = await self._do("thumbnail", origin, target)
         return size
 
-    async def _do(self, kind: Kind, origin: bytes | str, target: str, line: deque[_Job]) -> Any:
+    async def _do(self, kind: Kind, origin: bytes | str, target: str) -> Any:
         assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES
         if not self.healthy:
             raise overloaded()
         job = _Job(kind, origin, target, asyncio.get_running_loop().create_future())
-        line.append(job)
+        self._waiting.append(job)
         self._assign()
         return await job.done
 
@@ -148,8 +151,8 @@ class Pool:
         return [worker.process.pid for worker in self._all]
 
     def _assign(self) -> None:
-        while (line := self._waiting or self._behind) and self._idle and self._busy < self.workers:
-            job = line.popleft()
+        while self._waiting and self._idle and self._busy < self.workers:
+            job = self._waiting.popleft()
             if not job.done.done():
                 self._busy += 1
                 self._idle.pop().run(job)
@@ -179,6 +182,7 @@ class Pool:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", PROGRAM),
                 *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
+                *(["background"] if self.background else []),
                 stdin=connection,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=writing,
@@ -242,10 +246,9 @@ class Pool:
 
     def _turn_away(self) -> None:
         """Fail the jobs that wait."""
-        for line in (self._waiting, self._behind):
-            for job in line:
-                _fail(job, overloaded())
-            line.clear()
+        for job in self._waiting:
+            _fail(job, overloaded())
+        self._waiting.clear()
 
     async def _recycle(self, worker: _Worker) -> None:
         """Retire a worker after many jobs, once another has replaced it."""
@@ -256,16 +259,19 @@ class Pool:
             worker.retire()
 
     def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
-        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
+        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame.
+
+        A worker that died before it read its order says nothing about the picture: that is not counted as a try.
+        """
         _remove(job.target)
         if worker.timed_out:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
             _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
-        elif job.retried or not self.healthy:
+        elif not self.healthy or (job.retried and not worker.order_unread):
             _fail(job, overloaded())
         else:
-            job.retried = True
+            job.retried = job.retried or not worker.order_unread
             self._waiting.appendleft(job)
 
     def _spawn(self, work: Any) -> None:
@@ -318,6 +324,7 @@ class _Worker(asyncio.Protocol):
         self.timed_out = False
         self.expiring = False
         self.expired = False
+        self.order_unread = False
         self._distrusted = False
         self._loop = loop
         self._buffer = buffer
@@ -330,7 +337,7 @@ class _Worker(asyncio.Protocol):
 
     def run(self, job: _Job) -> None:
         self.job = job
-        self._timer = self._loop.call_later(self.pool.deadline * PATIENCE[job.kind], self._cut_off)
+        self._timer = self._loop.call_later(self.pool.deadline * DEADLINES[job.kind].all, self._cut_off)
         self.transport.write(message(self._order(job)))
 
     def _order(self, job: _Job) -> dict[str, Any]:
@@ -410,6 +417,7 @@ class _Worker(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave_line()  # at once: its process may take a while to end
+        self.order_unread = isinstance(error, ConnectionError)  # unix(7): what the peer had not read resets
         if self._timer:
             self._timer.cancel()
         if not self.ready.done():
@@ -437,6 +445,7 @@ def _environment(folder: str) -> dict[str, str]:
         "TMPDIR": folder,
         "PYTHONPATH": str(PACKAGE_ROOT),
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),  # what a decoder has taken goes back at once
         "G_MESSAGES_DEBUG": "",
         "VIPS_WARNING": "0",
     }

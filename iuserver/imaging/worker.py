@@ -1,9 +1,9 @@
 """The worker process: takes one job at a time and turns an untrusted picture into a clean file and its facts.
 
-Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all files
-that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload pixels are
-decoded in two cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or structure is
-in doubt. A thumbnail is a job of its own.
+Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER [background]` with the pool's socket as standard input;
+all files that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload
+pixels are decoded in two cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or
+structure is in doubt. A thumbnail is a job of its own.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from iuserver.imaging.decoding import settle
 from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
-from iuserver.imaging.wire import PATIENCE, Reader, message, receive_buffer
+from iuserver.imaging.wire import DEADLINES, Deadline, Reader, message, receive_buffer
 from iuserver.records import Facts
 
 MB = 1024 * 1024
 DATA_LIMIT = 512 * MB
 FILE_LIMIT = 1024 * MB
 RECEIVE = 64 * 1024
+NICENESS = 10
 LOADERS = {
     "image/jpeg": "jpegload",
     "image/png": "pngload",
@@ -62,21 +63,34 @@ def main() -> None:
     connection = socket.socket(fileno=0)
     buffer = receive_buffer(connection)
     _limit()
+    if sys.argv[4:] == ["background"]:
+        _step_back()
     _send(connection, {"ready": True, "missing": sandbox.confine(sys.argv[3])})
     reader = Reader()
     while data := connection.recv(RECEIVE):
         job = reader.feed(data)
         if job:
-            _limit_time(deadline * PATIENCE[job["kind"]])
+            _limit_time(deadline, DEADLINES[job["kind"]])
             _send(connection, answer(job, buffer, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _limit_time(deadline: float) -> None:
+def _limit_time(seconds: float, deadline: Deadline) -> None:
     """Even a job that hangs while nobody is left to kill this process ends: the defaults of both signals are to die."""
-    signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
-    soft = int(time.process_time() + deadline) + 1
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds * deadline.all)
+    soft = int(time.process_time() + seconds * deadline.processor) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _step_back() -> None:
+    """Take what other processes leave of the processors: a tenth where they want everything.
+
+    Where the kernel groups processes by session (sched(7), autogroup) a nice value counts within its group only, and
+    the group has one of its own.
+    """
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(NICENESS))
 
 
 def _limit() -> None:
