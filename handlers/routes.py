@@ -386,7 +386,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         f"/dashboard/images/{SLUG}/delete",
         "gallery",
         PanelHandler,
-        (Operation(POST, PanelHandler.delete, "session", answer=HTML, faults=OF_FORMS),),
+        (Operation(POST, PanelHandler.remove, "session", answer=HTML, faults=OF_FORMS),),
     ),
     Route(
         rf"/dashboard/images/{SLUG}/qr\.svg",

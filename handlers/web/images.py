@@ -35,7 +35,6 @@ SHOWS = (
 )
 GALLERY = "/dashboard/images"
 ASKED_AGAIN = ("bad_field", "plan_required", "overloaded", "read_only", "storage_unavailable")
-QR = {"kind": "svg", "scale": 4, "border": 4, "light": "#fff", "xmldecl": False}
 
 
 class GalleryHandler(Scripted):
@@ -116,7 +115,7 @@ class PanelHandler(Scripted):
             return
         self.go_to(f"{GALLERY}/{slug}")
 
-    async def delete(self, slug: str) -> None:
+    async def remove(self, slug: str) -> None:
         """Delete the image."""
         await self.services.library.delete(slug, self.caller)
         self.go_to(GALLERY)
@@ -156,5 +155,5 @@ class QrHandler(Scripted):
 def qr_code(text: str) -> bytes:
     """A QR code (ISO/IEC 18004), of which a seventh may be damaged."""
     drawing = BytesIO()
-    segno.make_qr(text, error="m").save(drawing, **QR)
+    segno.make_qr(text, error="m").save(drawing, "svg", scale=4, border=4, light="#fff", xmldecl=False)
     return drawing.getvalue()

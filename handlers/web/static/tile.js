@@ -22,7 +22,7 @@ export function makeTile(template, image, paths, now) {
 
 export function fillTile(tile, image, paths, now) {
   const gone = isGone(image);
-  const [name, about, box] = ["b", ".cap .faint", "input"].map((selector) => tile.querySelector(selector));
+  const [name, about, box] = [".name", ".cap .faint", "input"].map((selector) => tile.querySelector(selector));
   tile.dataset.slug = box.value = image.slug;
   tile.querySelector("a").href = `${paths.images}/${image.slug}`;
   name.textContent = gone ? "Seen and gone" : image.filename;
