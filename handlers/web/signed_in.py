@@ -41,8 +41,8 @@ class FramedAnswers(page.HtmlAnswers):
 
 
 HEADERS = {**page.HEADERS, "Referrer-Policy": "same-origin"}
-FRONT = FrontAnswers(HEADERS)
-FRAMED = FramedAnswers(HEADERS)
+FRONT = FrontAnswers(HEADERS, page.OVER_TLS)
+FRAMED = FramedAnswers(HEADERS, page.OVER_TLS)
 
 
 def title_of(fault: Fault) -> str:

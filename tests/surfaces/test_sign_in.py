@@ -57,6 +57,7 @@ def test_over_tls_the_cookie_is_bound_to_the_host(server: RunningServer) -> None
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("__Host-session=")
     assert "Secure" in cookie
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     value = cookie.partition("=")[2].partition(";")[0]
     for proto, name, status in (
         ("https", "__Host-session", 200),
