@@ -151,6 +151,14 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path: Path) -> None:
         (("--host", "203.0.113.7"), {}, "server.port"),
         (("--host", "no.such.host.invalid"), {}, "server.host"),
         ((), {"IUSERVER_SERVER_DATA": "/proc/nowhere"}, "server.data"),
+        (
+            (),
+            {
+                "IUSERVER_SERVER_FILES_URL": "https://Img.example.org",
+                "IUSERVER_SERVER_PUBLIC_URL": "https://img.example.org:443/x",
+            },
+            "server.files_url",
+        ),
     ],
 )
 def test_a_server_that_cannot_start_says_why_in_one_line(
