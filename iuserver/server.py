@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TextIO, cast
+from urllib.parse import urlsplit
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
@@ -46,7 +47,7 @@ from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
 from iuserver.ports import BlobStore, Catalog, WholeCatalog
 from iuserver.records import MB, Surface
-from iuserver.settings import AccountsSettings, Settings, SettingsError
+from iuserver.settings import AccountsSettings, ServerSettings, Settings, SettingsError
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import Mode, SignUp
 from iuserver.tickets import Tickets
@@ -192,9 +193,24 @@ def http_options(settings: Settings) -> HttpOptions:
         max_age=settings.delivery.max_age,
         presign_seconds=settings.delivery.presign,
         metrics_token=settings.metrics.token,
-        files_url=server.files_url,
+        files_url=_files_origin(server),
         upgrade_contact=settings.accounts.upgrade_contact,
     )
+
+
+def _files_origin(server: ServerSettings) -> str:
+    """The origin of ungated pictures, as browsers write one. Raises SettingsError where it is that of the pages, which
+    would then be nowhere."""
+    files, pages = (_origin(url) for url in (server.files_url, server.public_url))
+    if files and files == pages:
+        raise SettingsError("server.files_url: must be another origin than that of server.public_url")
+    return files
+
+
+def _origin(url: str) -> str:
+    """The origin of a URL (RFC 6454, section 6.2), without the port that its scheme implies."""
+    parts = urlsplit(url.lower())
+    return f"{parts.scheme}://{parts.netloc.removesuffix(':443' if parts.scheme == 'https' else ':80')}" if url else ""
 
 
 class Server:
