@@ -105,7 +105,7 @@ class UploadSession:
     def __init__(self, uploads: Uploads, caller: Caller, source: Source) -> None:
         self._uploads = uploads
         self._caller = caller
-        self._source = source
+        self._source = policy.source_of(caller, source)
         self._slot: Slot | None = None
         self._release_quota: Callable[[], None] | None = None
         self._claim: Claim | None = None
