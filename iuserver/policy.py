@@ -19,6 +19,7 @@ from iuserver.records import (
     Quota,
     Session,
     SignInLink,
+    Source,
     ViewIntent,
 )
 
@@ -110,6 +111,11 @@ def charge_for(caller: Caller, now: float) -> Charge:
         storage_limit=plan.storage_bytes,
         counted=is_counted(caller),
     )
+
+
+def source_of(caller: Caller, surface: Source) -> Source:
+    """What an upload is said to come from: our own pages, or the surface that a key was sent to."""
+    return "web" if caller.via == "session" else surface
 
 
 def is_counted(caller: Caller) -> bool:

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TextIO, cast
+from urllib.parse import urlsplit
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
@@ -32,7 +33,16 @@ from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
 from iuserver.audit_log import AuditLog
-from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
+from iuserver.backends import (
+    Clock,
+    StartError,
+    group_of,
+    open_blobs,
+    open_catalog,
+    presigns_of,
+    upload_store,
+    writer_of,
+)
 from iuserver.editing import Editing
 from iuserver.errors import Fault
 from iuserver.history import History, Now
@@ -45,9 +55,9 @@ from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
-from iuserver.ports import BlobStore, Catalog, WholeCatalog
+from iuserver.ports import BlobStore, StoresUploads, WholeCatalog
 from iuserver.records import MB, Surface
-from iuserver.settings import AccountsSettings, Settings, SettingsError
+from iuserver.settings import AccountsSettings, ServerSettings, Settings, SettingsError
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import Mode, SignUp
 from iuserver.thumbnails import Thumbnails
@@ -196,9 +206,24 @@ def http_options(settings: Settings) -> HttpOptions:
         max_age=settings.delivery.max_age,
         presign_seconds=settings.delivery.presign,
         metrics_token=settings.metrics.token,
-        files_url=server.files_url,
+        files_url=_files_origin(server),
         upgrade_contact=settings.accounts.upgrade_contact,
     )
+
+
+def _files_origin(server: ServerSettings) -> str:
+    """The origin of ungated pictures, as browsers write one. Raises SettingsError where it is that of the pages, which
+    would then be nowhere."""
+    files, pages = (_origin(url) for url in (server.files_url, server.public_url))
+    if files and files == pages:
+        raise SettingsError("server.files_url: must be another origin than that of server.public_url")
+    return files
+
+
+def _origin(url: str) -> str:
+    """The origin of a URL (RFC 6454, section 6.2), without the port that its scheme implies."""
+    parts = urlsplit(url.lower())
+    return f"{parts.scheme}://{parts.netloc.removesuffix(':443' if parts.scheme == 'https' else ':80')}" if url else ""
 
 
 class Server:
@@ -278,8 +303,8 @@ class Server:
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
-        uploads = await self._build_uploads(catalog, blobs, stack)
-        thumbnails = await self._build_thumbnails(uploads, stack)
+        uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        thumbnails = await self._build_thumbnails(uploads, blobs, stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
         accounts = accounts_of(catalog, settings, self._clock, last_used)
@@ -338,7 +363,9 @@ class Server:
             disk_bytes=shutil.disk_usage(self._data).total if blobs == "disk:" else None,
         )
 
-    async def _build_uploads(self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack) -> Uploads:
+    async def _build_uploads(
+        self, catalog: WholeCatalog, blobs: BlobStore, store: StoresUploads, stack: contextlib.AsyncExitStack
+    ) -> Uploads:
         passwords = Passwords(*UPLOADS_LANE)
         stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
@@ -347,7 +374,7 @@ class Server:
         _add_gauges(metrics, queue, pool)
         return Uploads(
             catalog=catalog,
-            blobs=blobs,
+            store=store,
             imaging=pool,
             queue=queue,
             months=QuotaReservations(),
@@ -360,10 +387,12 @@ class Server:
             read_only=self.settings.server.read_only,
         )
 
-    async def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
+    async def _build_thumbnails(
+        self, uploads: Uploads, blobs: BlobStore, stack: contextlib.AsyncExitStack
+    ) -> Thumbnails:
         keep, spool = not self.settings.server.read_only, uploads.spool_folder
         pool = await started_pool(self.settings, self._workers(), spool, stack, background=True)
-        thumbnails = Thumbnails(uploads.catalog, uploads.blobs, pool, spool, keep)
+        thumbnails = Thumbnails(uploads.catalog, blobs, pool, spool, keep)
         stack.push_async_callback(thumbnails.close)
         uploads.metrics.gauge("thumbnails", "Thumbnails being made or read", lambda: thumbnails.asked)
         return thumbnails
@@ -484,7 +513,7 @@ class Server:
         """What an upload needs, and whether it is there."""
         uploads = self._services.uploads
         catalog, blobs = await asyncio.gather(
-            _answers(uploads.catalog.image("")), _answers(uploads.blobs.size("0" * 32))
+            _answers(uploads.catalog.image("")), _answers(self._services.library.blobs.size("0" * 32))
         )
         return {
             "catalog": catalog,

@@ -1,4 +1,4 @@
-"""Proxies on this machine: one that adds a key, for clients that cannot send one, and one that adds a path."""
+"""Proxies on this machine, which add a key or a path; and a server of one page."""
 
 from __future__ import annotations
 
@@ -77,12 +77,36 @@ def _forwarding(target: Target, headers: dict[str, str], below: str) -> Iterator
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    proxy = QuietServer(("127.0.0.1", 0), Forward)
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+    with _running(Forward) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(body: str) -> Iterator[str]:
+    """Serve one page of HTML, and give its URL."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with _running(Page) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = QuietServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{proxy.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        proxy.shutdown()
+        server.shutdown()
         thread.join()
-        proxy.server_close()
+        server.server_close()

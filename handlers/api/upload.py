@@ -13,7 +13,6 @@ from handlers.http.receiving import NO_LIMIT, Receiving
 from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
-from iuserver.records import Source
 from iuserver.uploads import UploadSession
 
 
@@ -81,8 +80,7 @@ class UploadHandler(Uploading, ApiHandler):
     async def admit(self) -> None:
         await super().admit()
         repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
-        source: Source = "web" if self.caller.via == "session" else "api"
-        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), source, repeat_key))
+        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
 
     def send_stored(self, answer: dict[str, Any]) -> None:
         """Put the answer to a stored picture together."""

@@ -86,6 +86,9 @@ class Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         for name, value in self.answers.headers.items():
             self.set_header(name, value)
+        if self.answers.over_tls and self.scheme() == "https":
+            for name, value in self.answers.over_tls.items():
+                self.set_header(name, value)
 
     def bearer_key(self) -> str | None:
         """What the Authorization header carries (RFC 6750, section 2.1)."""

@@ -20,10 +20,11 @@ POLICY = (
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Robots-Tag": "noindex",
     "Referrer-Policy": "no-referrer",
 }
+OVER_TLS = {"Cross-Origin-Opener-Policy": "same-origin"}
+"""Over plain http, browsers ignore it and complain."""
 GONE = "There is no picture here"
 GONE_TEXT = (
     "It may have expired, been deleted, been seen by everyone it was meant for, or the link may not be complete."
@@ -47,8 +48,8 @@ class HtmlAnswers(Answers):
         return handler.render_string("error.html", title=title, text=text)
 
 
-HTML = HtmlAnswers(HEADERS)
-FORMS = HtmlAnswers({**HEADERS, "Referrer-Policy": "same-origin"})
+HTML = HtmlAnswers(HEADERS, OVER_TLS)
+FORMS = HtmlAnswers({**HEADERS, "Referrer-Policy": "same-origin"}, OVER_TLS)
 """With no-referrer, browsers send "Origin: null" with a form (Fetch standard, section 3.2.4)."""
 
 

@@ -13,7 +13,7 @@ from handlers.web import page
 from handlers.web.frame import frame_of
 from iuserver.errors import Fault
 from iuserver.policy import check_rate
-from iuserver.records import Folder
+from iuserver.records import Caller, Folder
 
 LONGEST = 500
 """Characters of an address to come back to."""
@@ -41,8 +41,8 @@ class FramedAnswers(page.HtmlAnswers):
 
 
 HEADERS = {**page.HEADERS, "Referrer-Policy": "same-origin"}
-FRONT = FrontAnswers(HEADERS)
-FRAMED = FramedAnswers(HEADERS)
+FRONT = FrontAnswers(HEADERS, page.OVER_TLS)
+FRAMED = FramedAnswers(HEADERS, page.OVER_TLS)
 
 
 def title_of(fault: Fault) -> str:
@@ -70,7 +70,6 @@ class Front(page.FormPage):
 class SignedIn(Receiving):
     """A page for whoever is signed in, by cookie; a key opens none."""
 
-    caching = "no-store"
     private = True
     _folders: list[tuple[Folder, int]]
     _image_count: int
@@ -90,10 +89,14 @@ class SignedIn(Receiving):
         if caller is None:
             callers.count_anonymous(self, "web")
             raise Fault("missing_key", "Nobody is signed in")
-        self.caller = caller
         check_rate(callers.count_call(self, caller, "web"))
+        await self.frame(caller)
+
+    async def frame(self, caller: Caller) -> None:
+        """Show this and every refusal in the frame of a caller."""
         self._folders = await self.services.library.folders(caller)
         self._image_count = await self.services.library.count(caller)
+        self.caller = caller
 
     def get_template_namespace(self) -> dict[str, Any]:
         """What every template may use, with the frame."""

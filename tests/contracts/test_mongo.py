@@ -16,7 +16,7 @@ from iuserver.catalog import mongo_base
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.mongo_documents import Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image, Session
 from tests.conftest import LogGuard
 from tests.contracts.test_catalog import (
     ACCOUNT,
@@ -419,6 +419,23 @@ def test_a_commit_has_a_fresh_lease_before_it_stores_anything(with_steps: Any) -
         assert refused == ["in_progress"]
 
     with_steps(work)
+
+
+def test_an_account_that_0_1_0_made_can_sign_in(mongo_database: str) -> None:
+    """Its document lacks what came later."""
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(mongo_database)
+        await catalog.add_account(ACCOUNT)
+        later = dict.fromkeys(("password_hash", "admin", "epoch", "key_used_on"), 1)
+        await catalog._store.accounts.update_one({"_id": "a1"}, {"$unset": later})
+        assert await catalog.account("a1") == ACCOUNT
+        assert await catalog.set_password("a1", "$argon2id$") == replace(ACCOUNT, epoch=1, password_hash="$argon2id$")
+        await catalog.add_session(Session(b"s" * 32, "a1", 1, "", "", 1, 1), 9)
+        assert (await catalog.session(b"s" * 32) or ())[1:] == (await catalog.account("a1"),)
+        await catalog.close()
+
+    asyncio.run(work())
 
 
 def test_what_0_1_0_has_kept_is_adopted_or_forgotten(mongo_database: str) -> None:

@@ -57,6 +57,7 @@ def test_over_tls_the_cookie_is_bound_to_the_host(server: RunningServer) -> None
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("__Host-session=")
     assert "Secure" in cookie
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     value = cookie.partition("=")[2].partition(";")[0]
     for proto, name, status in (
         ("https", "__Host-session", 200),
@@ -265,6 +266,9 @@ def test_what_is_not_there_is_a_page_for_browsers_and_json_for_programs(server: 
     page = server.get("/nothing", Accept="text/html,*/*;q=0.8")
     assert page.status_code == 404
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    framed = signed_in(server).get("/dashboard/nothing", Accept="text/html")
+    assert framed.status_code == 404
+    assert 'aria-label="Usage"' in framed.text
     assert server.get("/nothing").json()["code"] == "not_found"
     assert server.get("/api/nothing", Accept="text/html").json()["code"] == "not_found"
 

@@ -266,7 +266,7 @@ def test_an_accounts_slugs_folders_and_sessions_are_nobody_elses(server: Running
     assert other.http.get(f"{url}/api/images/victims", timeout=DEADLINE).status_code == 404
     assert other.http.delete(f"{url}/api/images/victims", headers=own, timeout=DEADLINE).status_code == 404
     assert other.http.get(f"{url}/api/images?folder=mine", timeout=DEADLINE).json()["images"] == []
-    files = {"file": ("a.jpg", pictures.jpeg())}
+    files = {"file": ("a.png", pictures.png())}
     answer = other.http.post(f"{url}/api/upload", files=files, data={"folder": "mine"}, headers=own, timeout=DEADLINE)
     assert answer.status_code == 400
     session = victim.http.get(f"{url}/api/sessions", timeout=DEADLINE).json()["sessions"][0]["id"]
