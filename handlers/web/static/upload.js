@@ -121,6 +121,8 @@ document.addEventListener("paste", (event) => {
   add(pasted(event.clipboardData));
 });
 addEventListener("beforeunload", (event) => {
-  if (queue.busy) event.preventDefault();
+  if (!queue.busy) return;
+  event.preventDefault();
+  event.returnValue = "unsaved"; // what older browsers look at
 });
 setInterval(() => queue.items.forEach((item) => item.state === "waiting" && changed(item)), 1000);
