@@ -16,7 +16,7 @@ from iuserver.catalog import mongo
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.mongo_documents import Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image, ImagePage, ListQuery
 from tests.conftest import LogGuard
 from tests.contracts.test_catalog import (
     ACCOUNT,
@@ -87,9 +87,9 @@ async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
     assert not counts.drifted
     images = await catalog.images_page("", 10_000)
     assert counts.stored_bytes == sum(image.size for image in images)
-    assert (await catalog.list_images("a1", None, 1, 0))[1] == len(images)
+    assert (await catalog.list_images("a1", ListQuery(limit=1))).total == len(images)
     document = await catalog._store.accounts.find_one({})
-    assert not any(document.get(name) for name in ("pending", "burying", "settled"))
+    assert not any(document.get(name) for name in ("pending", "burying", "moving", "settled"))
     return counts.used, counts.stored_bytes
 
 
@@ -260,8 +260,8 @@ def test_numbers_of_images_by_folder_that_are_off_are_told_and_mended(with_steps
         assert (counts.drifted, counts.misplaced, counts.used) == (True, 3, 3)
         await other.repair_counts("a1", "2026-11")
         assert await in_step(one) == (3, 3000)
-        assert (await one.list_images("a1", "2026", 9, 0))[1] == 3
-        assert await one.list_images("a1", "", 9, 0) == ([], 0)
+        assert (await one.list_images("a1", ListQuery("2026"))).total == 3
+        assert await one.list_images("a1", ListQuery("")) == ImagePage([], 0, more=False)
 
     with_steps(work)
 
@@ -529,7 +529,12 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.to_bury(1, 9),
         catalog.bury_image(IMAGE.slug, IMAGE.blob, 1000),
         catalog.purge_grants(1, 9),
-        catalog.list_images("a1", None, 9, 0),
+        catalog.list_images("a1", ListQuery()),
+        catalog.change_image(IMAGE, IMAGE),
+        catalog.delete_images("a1", [IMAGE.slug], 1, 2),
+        catalog.move_images("a1", [IMAGE.slug], None, 1),
+        catalog.rename_folder("a1", "cats", "Dogs"),
+        catalog.remove_folder("a1", "cats", 9),
         catalog.images_of("a1"),
         catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9),
         catalog.folders("a1"),
