@@ -133,7 +133,12 @@ LIST_FIELDS: dict[str, Schema] = {
         "maxLength": MAX_SEARCH,
         "description": "A part of the file name; upper and lower case are the same.",
     },
-    "sort": {"type": "string", "enum": list(SORTS), "default": "newest", "description": "What comes first."},
+    "sort": {
+        "type": "string",
+        "enum": list(SORTS),
+        "default": "newest",
+        "description": "What comes first in the list.",
+    },
     "show": {
         "type": "string",
         "enum": list(SHOWS),

@@ -481,8 +481,11 @@ class MongoCatalog:
         order, skip = mongo_lists.order_of(query), query.offset
         if query.offset > total // 2:
             order, skip = mongo_lists.order_of(query, -1), total - query.offset - limit
-        slugs = self._store.images.find(mongo_lists.behind(which, query), {"_id": 1}).sort(order)
-        slugs = slugs.skip(skip).limit(limit)
+        slugs = self._store.images.find(mongo_lists.behind(which, query), {"_id": 1})
+        slugs = slugs.sort(order).skip(skip).limit(limit)
+        if mongo_lists.is_indexed(query):
+            index, low, high = mongo_lists.bounds(account_id, query)
+            slugs = slugs.hint(index).min(low).max(high)
         listed = {"_id": {"$in": [document["_id"] async for document in slugs]}, "account_id": account_id}
         return await self._images(listed, mongo_lists.order_of(query))
 
