@@ -215,8 +215,10 @@ def _iend(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
+    if "exif" in seen.removed and (seen.orientation or not chunk.intact):
+        return  # one that goes has been looked at
+    tiff = source.at(chunk.data, min(chunk.length, MAX_EXIF))
     if seen.orientation is None and chunk.intact:
-        tiff = source.at(chunk.data, min(chunk.length, MAX_EXIF))
         seen.orientation = read_orientation(tiff)
         seen.removed |= left_out.of_exif(tiff, seen.orientation.tiff)
         if seen.orientation.tiff:
@@ -224,7 +226,7 @@ def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
         if b"IDAT" not in seen.kinds:
             seen.turned = seen.orientation.shown
     else:
-        seen.removed.add("exif")
+        seen.removed |= left_out.of_exif(tiff)
 
 
 # The colour profile. Chromium ignores an iCCP with a wrong CRC and takes the next one, Firefox does not mind; Firefox

@@ -106,8 +106,11 @@ def walk(source: Source, limits: Limits) -> Plan:
 
 def _note_removed(source: Source, seen: _Walk, chunk: _Chunk) -> None:
     """Note what kind of thing goes with a chunk."""
-    head = source.at(chunk.data, min(chunk.length, left_out.LOOKED_AT))
-    seen.removed.add("exif" if chunk.kind == b"EXIF" else left_out.of_chunk(chunk.kind, head))
+    if chunk.kind != b"EXIF":
+        head = source.at(chunk.data, min(chunk.length, left_out.LOOKED_AT))
+        seen.removed.add(left_out.of_chunk(chunk.kind, head))
+    elif "exif" not in seen.removed:
+        seen.removed |= left_out.of_exif(_tiff(source, chunk))
 
 
 def _riff_end(source: Source) -> int:
@@ -205,11 +208,16 @@ def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.exif is None and seen.flags & EXIF_FLAG:
         seen.exif = chunk
-        tiff = source.at(chunk.data, min(chunk.length, MAX_EXIF)).removeprefix(b"Exif\0\0")
+        tiff = _tiff(source, chunk)
         seen.orientation = read_orientation(tiff).tiff
         seen.removed |= left_out.of_exif(tiff, seen.orientation)
     else:
-        seen.removed.add("exif")
+        _note_removed(source, seen, chunk)
+
+
+def _tiff(source: Source, chunk: _Chunk) -> bytes:
+    """The TIFF structure in an EXIF chunk; some writers put before it what a JPEG has there."""
+    return source.at(chunk.data, min(chunk.length, MAX_EXIF)).removeprefix(b"Exif\0\0")
 
 
 def _misplaced(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
