@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
 
-from iuserver import forms
+from iuserver import editing, forms
+from iuserver.errors import Fault
 from iuserver.policy import DAY
 from tests import pictures
 from tests.running import RunningServer, bearer
@@ -337,6 +339,49 @@ def test_a_thousand_of_the_longest_slugs_are_taken_and_no_more_than_128_kib(serv
     answer = ask(server, "POST", "/api/images/bulk", key, data=b" " * (128 * 1024 + 1))
     assert code_of(answer) == (413, "too_large")
     assert ask(server, "GET", "/api/images/bulk", key).status_code == 405
+
+
+def test_where_the_store_fails_half_way_the_rest_is_told(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = server.new_key()
+    mine = uploaded(server, key)["slug"]
+    catalog: Any = server.server._services.library.catalog
+    honest, calls = catalog.delete_images, []
+
+    async def failing(*asked: Any) -> Any:
+        calls.append(asked)
+        if len(calls) == 2:
+            raise Fault("storage_unavailable", "The catalog is not available")
+        return await honest(*asked)
+
+    monkeypatch.setattr(catalog, "delete_images", failing, raising=False)
+    slugs = [mine, *(f"slug{number}" for number in range(editing.SLICE * 3 - 1))]
+    answer = bulk(server, key, action="delete", slugs=slugs).json()
+    codes = [result.get("code") for result in answer["results"]]
+    assert codes[0] is None
+    assert set(codes[1 : editing.SLICE]) == {"not_found"}
+    assert set(codes[editing.SLICE : 2 * editing.SLICE]) == {"storage_unavailable"}
+    assert set(codes[2 * editing.SLICE :]) == {"not_found"}
+    assert (len(calls), answer["done"]) == (3, 1)
+
+
+def test_changes_at_once_are_all_made(server: RunningServer) -> None:
+    key = server.new_key("pro")
+    slug = uploaded(server, key)["slug"]
+    ask(server, "POST", "/api/folders", key, json={"name": "Cats"})
+    changes: list[dict[str, Any]] = [
+        {"filename": "x.jpg"},
+        {"folder": "cats"},
+        {"password": "a"},
+        {"expiration": "1mo"},
+    ]
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda change: patch(server, key, slug, **change), changes * 2))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    found = ask(server, "GET", f"/api/images/{slug}", key).json()
+    told = (found["filename"], found["folder"], found["password_protected"], found["expiration"])
+    assert told == ("x.jpg", "cats", True, "1mo")
 
 
 # Folders
