@@ -57,13 +57,15 @@ def walk(source: Source, limits: Limits) -> Plan:
         stop = body[1]
         if kind not in _BOXES:
             named = left_out.of_box(kind, source.at(body[0], min(body[1] - body[0], left_out.LOOKED_AT)))
-            seen.removed |= {named} if named else set()
+            if named:
+                seen.removed.add(named)
             continue
         if kind in seen.kinds and kind != b"mdat":
             broken("it has two boxes where there may be one")
         seen.kinds.add(kind)
         _BOXES[kind](source, seen, limits, body)
-    seen.removed |= {"trailer"} if stop < source.size else set()
+    if stop < source.size:
+        seen.removed.add("trailer")
     return _plan(source, seen)
 
 
@@ -89,7 +91,8 @@ def _ftyp(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
 
 def _meta(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
     seen.items = avif_items.read(_body(source, body), source, limits)
-    seen.removed |= seen.items.removed if seen.items else set()
+    if seen.items:
+        seen.removed |= seen.items.removed
 
 
 def _moov(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:

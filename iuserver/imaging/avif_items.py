@@ -91,10 +91,10 @@ def _removed(meta: Meta, source: Source, kept: set[int]) -> frozenset[str]:
     thumbnails = {origin for kind, origin, _ in meta.references if kind == b"thmb"}
     found: set[str] = set()
     for item in meta.kinds.keys() - kept:
-        if meta.kinds[item] == b"Exif":
-            found |= {"exif"} if "exif" in found else left_out.of_item_exif(_content(meta, source, item, MAX_EXIF))
-        else:
+        if meta.kinds[item] != b"Exif":
             found.add("xmp" if item in meta.xmp else "thumbnail" if item in thumbnails else "other")
+        elif "exif" not in found:
+            found |= {"exif", *left_out.of_item_exif(_content(meta, source, item, MAX_EXIF))}
     return frozenset(found)
 
 

@@ -98,11 +98,16 @@ def read_orientation(tiff: bytes) -> Orientation:
     return Orientation(shown, _structure(entries))
 
 
-def tags(tiff: bytes, pointer: int) -> Iterator[tuple[int, int]]:
-    """Each tag of the directory whose offset stands at `pointer`, and where its value stands, or its offset."""
+def directory(tiff: bytes, offset: int | None, most: int) -> dict[int, int]:
+    """The tags of the directory at an offset (None: of the first), at most so many, and what their value fields say."""
     order = _order(tiff)
-    for tag, _, _, value in _raw_entries(tiff, order, pointer) if order else ():
-        yield tag, value
+    if not order:
+        return {}
+    (start,) = struct.unpack_from(order + "I", tiff, FIRST_IFD) if offset is None else (offset,)
+    (count,) = struct.unpack_from(order + "H", tiff, start) if start + 2 <= len(tiff) else (0,)
+    entries = tiff[start + 2 : start + 2 + 12 * min(count, most)]
+    whole = entries[: len(entries) // 12 * 12]
+    return {tag: value for tag, _, _, value in struct.iter_unpack(order + "HHII", whole)}
 
 
 def has_thumbnail(tiff: bytes) -> bool:

@@ -78,7 +78,8 @@ def walk(source: Source, limits: Limits) -> Plan:
             position = _image(source, seen, limits, position)
         else:
             seen.pieces.append((position, position + 1) if introducer == TRAILER else TRAILER)
-            seen.removed |= {"trailer"} if position + (introducer == TRAILER) < source.size else set()
+            if position + (introducer == TRAILER) < source.size:
+                seen.removed.add("trailer")
             return _plan(seen)
     seen.pieces.append(TRAILER)
     return _plan(seen)

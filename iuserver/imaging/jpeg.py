@@ -120,7 +120,8 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if marker == EOI:
             seen.eoi = (start, start + 2)
             seen.ended = ends_at(source, start + 2)
-            seen.removed |= {"trailer"} if source.size > start + 2 else set()
+            if source.size > start + 2:
+                seen.removed.add("trailer")
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
@@ -253,7 +254,8 @@ def _note_removed(source: Source, seen: _Walk, marker: int, segment: Range) -> N
     """Note what kind of thing goes with a segment. Of the EXIF block that counts that is told when it is written."""
     head = source.at(segment[0] + 4, min(segment[1] - segment[0] - 4, left_out.LOOKED_AT))
     if marker == APP0 and head.startswith(JFIF):
-        seen.removed |= {"thumbnail"} if any(head[12:14]) else set()
+        if any(head[12:14]):
+            seen.removed.add("thumbnail")
     elif marker == APP1 and head.startswith(EXIF):
         if "exif" not in seen.removed and not (seen.exif and seen.exif.start == segment[0]):
             seen.removed |= left_out.of_exif(_body(source, segment)[TIFF:])
@@ -282,8 +284,8 @@ def _app2(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
     if not seen.coded.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
         seen.icc.append((body[len(ICC)], body[len(ICC) + 1], segment))
-    else:
-        seen.removed |= {"other"} if body else set()
+    elif body:
+        seen.removed.add("other")
 
 
 def _app14(source: Source, seen: _Walk, segment: Range) -> None:
@@ -317,8 +319,10 @@ def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     limits.check_frame(*layout.sides)
     exif = _exif_segments(seen.exif, layout.tiff)
     profile = _icc_profile(source, seen.icc)
-    seen.removed |= left_out.of_exif(seen.exif.tiff, layout.tiff) if seen.exif else set()
-    seen.removed |= {"other"} if len(profile) < len(seen.icc) else set()
+    if seen.exif:
+        seen.removed |= left_out.of_exif(seen.exif.tiff, layout.tiff)
+    if len(profile) < len(seen.icc):
+        seen.removed.add("other")
     metadata = [(0, 2), seen.jfif, exif, *profile, seen.adobe]
     colours = [(0, 2), seen.jfif, seen.adobe]
     coded = seen.whole or seen.coded

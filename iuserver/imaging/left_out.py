@@ -7,9 +7,6 @@ Source: CIPA DC-008 (Exif 2.32) section 4.6, XMP specification part 3, C2PA spec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-
 from iuserver.imaging import exif
 
 LOOKED_AT = 64
@@ -52,9 +49,9 @@ def of_exif(tiff: bytes, kept: bytes = b"") -> frozenset[str]:
     """The kinds of a TIFF structure of which another is kept; none if that has all of it."""
     if len(tiff) <= len(kept):
         return frozenset()
-    main = dict(_tags(tiff, exif.FIRST_IFD))
-    inner = dict(_tags(tiff, main[exif.EXIF_IFD])) if exif.EXIF_IFD in main else {}
-    position = dict(_tags(tiff, main[GPS_IFD])) if GPS_IFD in main else {}
+    main = exif.directory(tiff, None, MAX_ENTRIES)
+    inner = exif.directory(tiff, main[exif.EXIF_IFD], MAX_ENTRIES) if exif.EXIF_IFD in main else {}
+    position = exif.directory(tiff, main[GPS_IFD], MAX_ENTRIES) if GPS_IFD in main else {}
     found = {
         "exif": True,
         "thumbnail": exif.has_thumbnail(tiff),
@@ -62,10 +59,6 @@ def of_exif(tiff: bytes, kept: bytes = b"") -> frozenset[str]:
         "gps": bool(position.keys() - {GPS_VERSION}),
     }
     return frozenset(kind for kind, is_there in found.items() if is_there)
-
-
-def _tags(tiff: bytes, pointer: int) -> Iterator[tuple[int, int]]:
-    return islice(exif.tags(tiff, pointer), MAX_ENTRIES)
 
 
 def of_jpeg_segment(marker: int, head: bytes) -> str | None:

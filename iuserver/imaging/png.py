@@ -155,7 +155,8 @@ def walk(source: Source, limits: Limits) -> Plan:
         if chunk.counts:
             seen.kinds.add(chunk.kind)
     _end(source, seen)
-    seen.removed |= {"trailer"} if stop < source.size else set()
+    if stop < source.size:
+        seen.removed.add("trailer")
     return _plan(source, seen)
 
 

@@ -100,7 +100,8 @@ def walk(source: Source, limits: Limits) -> Plan:
             handle(source, seen, limits, chunk)
         else:
             _note_removed(source, seen, chunk)
-    seen.removed |= {"trailer"} if end < source.size else set()
+    if end < source.size:
+        seen.removed.add("trailer")
     return _plan(source, seen)
 
 

@@ -341,9 +341,7 @@ def test_a_thousand_of_the_longest_slugs_are_taken_and_no_more_than_128_kib(serv
     assert ask(server, "GET", "/api/images/bulk", key).status_code == 405
 
 
-def test_where_the_store_fails_half_way_the_rest_is_told(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_store_fails_half_way_that_is_told(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     key = server.new_key()
     mine = uploaded(server, key)["slug"]
     catalog: Any = server.server._services.library.catalog
