@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from iuserver import forms
-from iuserver.catalog import schema, sqlite_lists
+from iuserver.catalog import schema, sqlite, sqlite_lists
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.records import ImagePage, ListQuery, Sort
 from tests.contracts.test_catalog import ACCOUNT, image
@@ -122,6 +122,15 @@ def explained(connection: sqlite3.Connection, query: ListQuery) -> str:
     sqlite_lists.read_page(connection, "a1", query)
     connection.set_trace_callback(None)
     return "\n".join(row[3] for sql in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
+
+
+@pytest.mark.parametrize("what", ["DELETE FROM images", "UPDATE images SET folder = NULL", "SELECT slug FROM images"])
+def test_many_named_images_are_found_by_their_slugs(what: str) -> None:
+    with sqlite3.connect(":memory:") as connection:
+        schema.migrate(connection)
+        named = {"account": "a1", "slugs": "[]", "now": 1}
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {what} WHERE {sqlite.NAMED}", named)
+        assert rows.fetchone()[3] == "SEARCH images USING PRIMARY KEY (slug=?)"
 
 
 def test_names_are_searchable_after_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

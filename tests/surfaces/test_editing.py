@@ -233,6 +233,7 @@ def test_a_password_is_set_changed_and_removed_and_ends_what_it_has_unlocked(ser
         (b'{"filename": " \\u200d "}', "bad_field"),
         (b'{"filename": {"a": 1}}', "bad_field"),
         (b'{"view_limit": 5}', "bad_field"),
+        (b'{"expiration": "", "expires_at": null}', "bad_field"),
         (b'{"expiration": "views"}', "bad_field"),
         (b'{"expiration": "views", "view_limit": 0}', "bad_field"),
         (b'{"expiration": "custom"}', "bad_field"),
