@@ -93,9 +93,10 @@ CHANGE_IMAGE = """
     WHERE slug = ?
 """
 NAMED = """
-    account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
-    AND (expires_at IS NULL OR expires_at > :now)
+    +account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
+    AND (expires_at IS NULL OR +expires_at > :now)
 """
+"""Those of an account's images that have these slugs and have not expired; no index but the slug's is of use."""
 TAKE_OUT = """
     UPDATE images SET folder = NULL WHERE slug IN
         (SELECT slug FROM images WHERE account_id = ? AND folder = ? ORDER BY created_at LIMIT ?)
@@ -298,6 +299,8 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
 
         def step(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             rows = connection.execute(f"DELETE FROM images WHERE {NAMED} RETURNING slug, blob, size", named).fetchall()
+            if not rows:
+                return []
             connection.execute(GIVE_BACK, (sum(size for _, _, size in rows), account_id))
             kept = [(slug, keep_slug_until) for slug, _, _ in rows]
             connection.executemany("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", kept)

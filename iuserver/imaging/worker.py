@@ -165,13 +165,19 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
         plan = walker_for(source.at(0, HEAD))(source, limits)
         if plan.doubt:
             plan = settle(source, plan, plan.doubt, scratch=target)
-        plan = replace(plan, left_out=max(0, source.size - plan.size))
+        plan = _with_difference(plan, source.size)
         if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
             write(source, plan.pieces, target)
     _check_header(plan, target, limits)
     return plan
+
+
+def _with_difference(plan: Plan, size: int) -> Plan:
+    """The plan, and how much smaller than the input's `size` it makes the file: without a kind by what is no thing."""
+    left_out = max(0, size - plan.size)
+    return replace(plan, left_out=left_out, removed=plan.removed or frozenset({"other"} if left_out else ()))
 
 
 def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
