@@ -11,7 +11,6 @@ import ipaddress
 import math
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 import time
@@ -90,20 +89,13 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
         yield janitor_of(library, data, lambda: is_served(data))
 
 
-def moderation_of(library: Library) -> Moderation:
-    """The blocklist over what a library works with."""
-    return Moderation(library.catalog, library.blobs, library.clock)
-
-
 @contextlib.asynccontextmanager
-async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
-    """A picture of the operator's as it would be stored, at a path. Raises Fault, StartError, OSError."""
-    async with contextlib.AsyncExitStack() as stack:
+async def opened_moderation(settings: Settings) -> AsyncIterator[tuple[Moderation, Library]]:
+    """The blocklist without a server, with a worker that looks at pictures, and the library. Raises StartError."""
+    async with opened_library(settings) as library, contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
-        pool = await started_pool(settings, 1, folder, stack)
-        await pool.submit(copy, f"{folder}/out")
-        yield f"{folder}/out"
+        pool = await started_pool(settings, 1, folder, stack, background=True)
+        yield Moderation(library.catalog, library.blobs, pool, folder, library.clock), library
 
 
 async def started_pool(
@@ -250,7 +242,7 @@ class Server:
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
-        uploads = await self._build_uploads(catalog, blobs, stack)
+        uploads, moderation = await self._build_uploads(catalog, blobs, stack)
         thumbnails = await self._build_thumbnails(uploads, stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
@@ -259,6 +251,7 @@ class Server:
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             thumbnails=thumbnails,
+            moderation=moderation,
             metrics=uploads.metrics,
             http=http_options(settings),
             clock=self._clock,
@@ -266,14 +259,17 @@ class Server:
             presigns=presigns_of(blobs, settings),
         )
 
-    async def _build_uploads(self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack) -> Uploads:
+    async def _build_uploads(
+        self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack
+    ) -> tuple[Uploads, Moderation]:
         passwords = Passwords(*UPLOADS_LANE)
         stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
         spool = self._new_spool(stack)
         pool = await started_pool(self.settings, self._workers(), spool, stack)
         _add_gauges(metrics, queue, pool)
-        return Uploads(
+        moderation = Moderation(catalog, blobs, pool, spool, self._clock, self.settings.moderation.distance)
+        uploads = Uploads(
             catalog=catalog,
             blobs=blobs,
             imaging=pool,
@@ -282,11 +278,12 @@ class Server:
             spool_folder=spool,
             hash_password=passwords.hash,
             verify_password=passwords.verify,
-            check_blocked=Moderation(catalog, blobs, self._clock).check,
+            check_blocked=moderation.check,
             metrics=metrics,
             clock=self._clock,
             read_only=self.settings.server.read_only,
         )
+        return uploads, moderation
 
     async def _build_thumbnails(self, uploads: Uploads, stack: contextlib.AsyncExitStack) -> Thumbnails:
         keep, spool = not self.settings.server.read_only, uploads.spool_folder

@@ -12,6 +12,7 @@ from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
 from iuserver.library import Library
 from iuserver.metrics import Metrics
+from iuserver.moderation import Moderation
 from iuserver.ports import Presigns
 from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
@@ -79,6 +80,7 @@ class Services:
     tickets: Tickets
     viewing: Viewing
     thumbnails: Thumbnails
+    moderation: Moderation
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]

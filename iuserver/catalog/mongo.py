@@ -48,11 +48,14 @@ from iuserver.catalog.mongo_documents import (
     idempotent_result,
     image_of,
     key_id,
+    likeness_of,
+    probed,
 )
 from iuserver.catalog.mongo_repair import Repair
 from iuserver.catalog.mongo_rows import Rows
 from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault
+from iuserver.likeness import distance as bits_apart
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
@@ -400,6 +403,8 @@ class MongoCatalog:
         document = block_document(block)
         with contextlib.suppress(DuplicateKeyError):  # another process may add it at the same moment
             await self._store.blocks.update_one({"_id": block.id}, {"$setOnInsert": document}, upsert=True)
+        if block.likeness is not None:
+            await self._store.blocks.update_one({"_id": block.id, "likeness": None}, {"$set": likeness_of(block)})
 
     @_prompt
     async def remove_block(self, id: str) -> None:
@@ -417,6 +422,15 @@ class MongoCatalog:
     @_prompt
     async def is_blocked(self, sha256: bytes) -> bool:
         return await self._store.blocks.find_one({"sha256": sha256}, {"_id": 1}) is not None
+
+    @_prompt
+    async def has_likenesses(self) -> bool:
+        return await self._store.blocks.find_one({"parts": {"$exists": True}}, {"_id": 1}) is not None
+
+    @_prompt
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        cursor = self._store.blocks.find({"parts": {"$in": probed(likeness)}}, {"likeness": 1})
+        return any([bits_apart(likeness, found["likeness"]) <= distance async for found in cursor])
 
     async def close(self) -> None:
         self._store.client.close()
