@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def by_vips(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         ("a JPEG", pictures.jpeg(), False),
         ("a grey one", pictures.jpeg(pictures.noise(mode="L")), False),
         ("a progressive one", pictures.jpeg(progressive=True), False),
+        ("one in CMYK", pictures.jpeg(pictures.noise(mode="CMYK")), False),
         ("one with a profile", pictures.jpeg(icc_profile=pictures.icc_profile()), True),
         ("a PNG", pictures.png(), True),
         ("a GIF", pictures.gif(pictures.noise()), True),
@@ -94,3 +96,60 @@ def test_a_jpeg_may_have_more_pixels_than_others_as_it_is_read_at_a_fraction(tmp
 def test_however_much_there_is_to_see_it_stays_small(tmp_path: Path) -> None:
     assert len(made(tmp_path, pictures.png(pictures.noise(320, 320)))) <= thumbnail.MAX_BYTES
     assert len(made(tmp_path, pictures.jpeg(pictures.noise(1280, 1280)))) <= thumbnail.MAX_BYTES
+
+
+# Colours that are declared without a profile
+
+
+def declaring(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of one colour that declares it by these chunks."""
+    plain = pictures.png(Image.new("RGB", (100, 80), (200, 100, 50)))
+    return plain[:33] + b"".join(pictures.chunk(*each) for each in chunks) + plain[33:]
+
+
+P3 = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+GAMMA = (b"gAMA", struct.pack(">I", 45455))
+AS_IT_IS = (200, 100, 50)
+OF_P3 = (215, 93, 31)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shown"),
+    [
+        ([], AS_IT_IS),
+        ([GAMMA], AS_IT_IS),
+        ([(b"gAMA", struct.pack(">I", 100_000))], (229, 168, 122)),
+        ([GAMMA, P3], OF_P3),
+        ([P3], AS_IT_IS),
+        ([(b"sRGB", b"\0"), GAMMA, P3], AS_IT_IS),
+        ([(b"cICP", bytes([12, 13, 0, 1]))], OF_P3),
+        ([(b"cICP", bytes([1, 13, 0, 1])), GAMMA, P3], AS_IT_IS),
+        ([GAMMA, (b"cHRM", bytes(32))], AS_IT_IS),
+    ],
+)
+def test_a_png_without_a_profile_is_shown_as_in_chromium(
+    tmp_path: Path, chunks: list[tuple[bytes, bytes]], shown: tuple[int, int, int]
+) -> None:
+    pixel = Image.open(io.BytesIO(made(tmp_path, declaring(*chunks)))).convert("RGB").getpixel((50, 40))
+    assert isinstance(pixel, tuple)
+    assert max(abs(a - b) for a, b in zip(pixel, shown, strict=True)) <= 4
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_has_no_thumbnail(tmp_path: Path, transfer: int) -> None:
+    avif = bytearray(pictures.avif(pictures.noise(), speed=9))
+    at = avif.index(b"nclx") + 4
+    avif[at : at + 4] = struct.pack(">HH", 9, transfer)
+    for data in (bytes(avif), declaring((b"cICP", bytes([9, transfer, 0, 1])))):
+        with pytest.raises(Fault) as caught:
+            made(tmp_path, data)
+        assert caught.value.code == "unsupported_type"
+
+
+def test_an_avif_that_declares_primaries_is_converted(tmp_path: Path) -> None:
+    avif = bytearray(pictures.avif(Image.new("RGB", (100, 80), AS_IT_IS), speed=9, quality=100))
+    at = avif.index(b"nclx") + 4
+    avif[at : at + 4] = struct.pack(">HH", 12, 13)
+    pixel = Image.open(io.BytesIO(made(tmp_path, bytes(avif)))).convert("RGB").getpixel((50, 40))
+    assert isinstance(pixel, tuple)
+    assert max(abs(a - b) for a, b in zip(pixel, OF_P3, strict=True)) <= 4
