@@ -359,14 +359,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A picture that nobody may upload: the SHA-256 of its stored bytes, their size where it is known, and what the
-    operator named."""
+    """A picture that nobody may upload: the SHA-256 of its stored bytes, their size where it is known, what the
+    operator named, and its perceptual hash, by which pictures like it are refused, too (None: only these bytes)."""
 
     id: str
     sha256: bytes
     size: int | None
     origin: str
     created_at: int
+    likeness: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from iuserver.likeness import MAX_DISTANCE
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
@@ -214,6 +215,11 @@ class ImagingSettings:
 
 
 @dataclass(frozen=True)
+class ModerationSettings:
+    distance: int = _number(4, most=MAX_DISTANCE)
+
+
+@dataclass(frozen=True)
 class DeliverySettings:
     max_age: int = _number(3600)
     presign: int = _number(0, most=7 * 86400)
@@ -248,6 +254,7 @@ class Settings:
     receive: ReceiveSettings = ReceiveSettings()
     queue: QueueSettings = QueueSettings()
     imaging: ImagingSettings = ImagingSettings()
+    moderation: ModerationSettings = ModerationSettings()
     delivery: DeliverySettings = DeliverySettings()
     metrics: MetricsSettings = MetricsSettings()
     catalog: CatalogSettings = CatalogSettings()

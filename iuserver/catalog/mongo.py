@@ -60,6 +60,8 @@ from iuserver.catalog.mongo_documents import (
     idempotent_result,
     image_of,
     key_id,
+    likeness_of,
+    probed,
 )
 from iuserver.catalog.mongo_invites import MongoInvites
 from iuserver.catalog.mongo_overview import MongoOverview
@@ -69,6 +71,7 @@ from iuserver.catalog.mongo_sessions import MongoSessions
 from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault, name_taken
 from iuserver.forms import search_name
+from iuserver.likeness import distance as bits_apart
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import (
@@ -412,6 +415,8 @@ class MongoCatalog(MongoCredentials, MongoSessions, MongoInvites, MongoAudit, Mo
         document = block_document(block)
         with contextlib.suppress(DuplicateKeyError):  # another process may add it at the same moment
             await self._store.blocks.update_one({"_id": block.id}, {"$setOnInsert": document}, upsert=True)
+        if block.likeness is not None:
+            await self._store.blocks.update_one({"_id": block.id, "likeness": None}, {"$set": likeness_of(block)})
 
     @prompt
     async def remove_block(self, id: str) -> None:
@@ -429,6 +434,15 @@ class MongoCatalog(MongoCredentials, MongoSessions, MongoInvites, MongoAudit, Mo
     @prompt
     async def is_blocked(self, sha256: bytes) -> bool:
         return await self._store.blocks.find_one({"sha256": sha256}, {"_id": 1}) is not None
+
+    @prompt
+    async def has_likenesses(self) -> bool:
+        return await self._store.blocks.find_one({"parts": {"$exists": True}}, {"_id": 1}) is not None
+
+    @prompt
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        cursor = self._store.blocks.find({"parts": {"$in": probed(likeness)}}, {"likeness": 1})
+        return any([bits_apart(likeness, found["likeness"]) <= distance async for found in cursor])
 
     async def close(self) -> None:
         self._store.client.close()

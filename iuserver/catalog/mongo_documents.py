@@ -15,7 +15,7 @@ keys      `_id` is "ACCOUNT KEY"; `token` tells one claim from another, `node` i
           `fingerprint` and `answer` afterwards. `blob` is that of the upload from its commit on, "" once its image is
           gone: then the answer is gone, too.
 secrets   `_id` is the name.
-blocks    `_id` is the block's id.
+blocks    `_id` is the block's id. One with a perceptual hash has its `parts`, by which hashes near it are found.
 sessions, sign_in_links, invites
           `_id` is the hash of the token.
 audit     `_id` is the row's id, which is in the order of time.
@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from iuserver import likeness
 from iuserver.forms import search_name
 from iuserver.records import (
     Account,
@@ -90,7 +91,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("account_id", 1)], {}),
         ([("node", 1)], {"sparse": True}),
     ],
-    "blocks": [([("sha256", 1)], {"unique": True})],
+    "blocks": [([("sha256", 1)], {"unique": True}), ([("parts", 1)], {"sparse": True})],
     "sessions": [([("account_id", 1), ("seen_at", 1)], {}), ([("seen_at", 1)], {}), ([("created_at", 1)], {})],
     "sign_in_links": [([("account_id", 1)], {}), ([("expires_at", 1)], {})],
 }
@@ -203,11 +204,24 @@ def keyed_of(kind: type[K], document: Document) -> K:
 
 def block_document(block: Block) -> Document:
     values = asdict(block)
-    return {"_id": values.pop("id"), **values}
+    return {"_id": values.pop("id"), **values, **likeness_of(block)}
+
+
+def likeness_of(block: Block) -> Document:
+    """What a block is found by if it has a perceptual hash: its parts, each with its number before it."""
+    if block.likeness is None:
+        return {}
+    numbered = [bytes([number]) + part for number, part in enumerate(likeness.parts(block.likeness))]
+    return {"likeness": block.likeness, "parts": numbered}
+
+
+def probed(hash: bytes) -> list[bytes]:
+    """The parts, numbered as in a document, of which hashes near one have at least one."""
+    return [bytes([number]) + part for number, near in enumerate(likeness.probes(hash)) for part in near]
 
 
 def block_of(document: Document) -> Block:
-    values = dict(document)
+    values = {name: value for name, value in document.items() if name != "parts"}
     return Block(id=values.pop("_id"), **values)
 
 

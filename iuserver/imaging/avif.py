@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from iuserver.imaging import avif_items, avif_tracks, left_out
+from iuserver.imaging import avif_items, avif_meta, avif_tracks, left_out
 from iuserver.imaging.boxes import MAX_BODY, Packing, Reader, box, top_boxes
 from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -67,6 +67,18 @@ def walk(source: Source, limits: Limits) -> Plan:
     if stop < source.size:
         seen.removed.add("trailer")
     return _plan(source, seen)
+
+
+def code_points(source: Source) -> tuple[int, int] | None:
+    """The main picture's primaries and transfer function (ITU-T H.273), or None where it has no nclx but a profile, or
+    neither. Raises Fault("broken_image")."""
+    for kind, body in top_boxes(source, _BOXES):
+        meta = avif_meta.read(_body(source, body)) if kind == b"meta" else None
+        found = [value for name, value in meta.properties_of(meta.primary) if name == b"colr"] if meta else []
+        if found:
+            nclx = all(value.startswith(b"nclx") for value in found)
+            return (int.from_bytes(found[0][4:6], "big"), int.from_bytes(found[0][6:8], "big")) if nclx else None
+    return None
 
 
 def _body(source: Source, body: Range) -> Reader:

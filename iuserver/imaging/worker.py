@@ -3,7 +3,7 @@
 Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER [background]` with the pool's socket as standard input;
 all files that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload
 pixels are decoded in two cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or
-structure is in doubt. A thumbnail is a job of its own.
+structure is in doubt. Thumbnails and perceptual hashes are jobs of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import orjson
 import pyvips
 
 from iuserver.errors import Fault
-from iuserver.imaging import sandbox, thumbnail
+from iuserver.imaging import dhash, sandbox, thumbnail
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
 from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
@@ -115,8 +115,8 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
 def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, Any]:
     """Do a job: {"kind": …, "target": path} with {"length": bytes} of a picture in the buffer, or its {"source": path}.
 
-    The answer is {"facts": …} or {"thumbnail": bytes}, by the kind, {"fault": [code, sentence]}, or {"crash":
-    traceback} for a bug of ours.
+    The answer is {"facts": …}, {"thumbnail": bytes} or {"likeness": hex digits or null}, by the kind; {"fault": [code,
+    sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
     try:
@@ -141,6 +141,7 @@ def _remove(path: str) -> None:
 JOBS: dict[str, Callable[[bytes | str, str, Rules], dict[str, Any]]] = {
     "clean": lambda origin, target, rules: {"facts": store(origin, target, rules)},
     "thumbnail": lambda origin, target, rules: {"thumbnail": thumbnail.make(origin, target, rules)},
+    "likeness": lambda origin, target, rules: {"likeness": dhash.make(origin, rules)},
 }
 
 

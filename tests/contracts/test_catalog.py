@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import re
+import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +19,7 @@ import pytest
 
 from iuserver import policy
 from iuserver.catalog.mongo import MongoCatalog
-from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.catalog.sqlite import SELECT_LIKE, SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.forms import search_name
 from iuserver.ports import MAX_GRANTS, Catalog
@@ -726,6 +730,71 @@ def test_the_blocklist_is_kept_and_asked(on_catalog: Callable[[Work], Any]) -> N
 
     on_catalog(fill)
     on_catalog(look)
+
+
+def near(likeness: bytes, *bits: int) -> bytes:
+    """A perceptual hash that differs in these bits."""
+    return (int.from_bytes(likeness, "big") ^ sum(1 << bit for bit in bits)).to_bytes(8, "big")
+
+
+def test_what_looks_like_a_block_is_found_by_distance(on_catalog: Callable[[Work], Any]) -> None:
+    chance = random.Random(1)
+    likeness, *others = (chance.randbytes(8) for _ in range(50))
+    block = Block("a", b"a" * 32, 5, "cat.jpg", 10, likeness)
+
+    async def work(catalog: Catalog) -> None:
+        assert not await catalog.has_likenesses()
+        await catalog.add_block(replace(block, likeness=None))
+        assert not await catalog.has_likenesses()
+        assert not await catalog.is_like_blocked(likeness, 7)
+        await catalog.add_block(block)
+        assert await catalog.blocks() == [block], "an entry gets the hash that it has not had"
+        await catalog.add_block(replace(block, likeness=others[0]))
+        assert await catalog.blocks() == [block], "and keeps it"
+        for number, other in enumerate(others):
+            await catalog.add_block(Block(f"o{number}", bytes([number]) * 32, None, "", 11, other))
+        assert await catalog.has_likenesses()
+        for count in range(8):
+            like = near(likeness, *chance.sample(range(64), count))
+            assert [await catalog.is_like_blocked(like, most) for most in (count - 1, count, 7)] == [False, True, True]
+        await catalog.remove_block("a")
+        assert not await catalog.is_like_blocked(likeness, 7)
+
+    on_catalog(work)
+
+
+def test_among_100000_hashes_one_is_found_in_a_fraction_of_a_millisecond(tmp_path: Path) -> None:
+    """SQLite's reads are on the event loop. The bound is far off, for machines that do other things, too."""
+    chance = random.Random(2)
+    hashes = [chance.randbytes(8) for _ in range(100_000)]
+    rows = [
+        {"id": f"{number:x}", "sha256": number.to_bytes(32, "big"), "size": None, "origin": "", "created_at": 1}
+        | {"likeness": likeness}
+        for number, likeness in enumerate(hashes)
+    ]
+
+    async def work() -> list[float]:
+        catalog = SqliteCatalog(tmp_path / "catalog.db")
+        await catalog.add_rows("blocks", rows)
+        seconds = []
+        for likeness in hashes[:200]:
+            began = time.thread_time()
+            assert await catalog.is_like_blocked(near(likeness, 3, 40, 41, 63), 4)
+            assert not await catalog.is_like_blocked(chance.randbytes(8), 4)
+            seconds.append((time.thread_time() - began) / 2)
+        await catalog.close()
+        return seconds
+
+    seconds = sorted(asyncio.run(work()))
+    print(f"\nmedian {seconds[100] * 1000:.2f} ms, slowest {seconds[-1] * 1000:.2f} ms")
+    assert seconds[100] < 0.01
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {SELECT_LIKE}", [b""] * SELECT_LIKE.count("?")).fetchall()
+    steps = [row[-1] for row in plan if " blocks " in row[-1]]
+    assert len(steps) == 4
+    assert all(
+        re.fullmatch(r"SEARCH blocks USING COVERING INDEX blocks_by_likeness_\d \(<expr>=\?\)", step) for step in steps
+    )
 
 
 def test_folders_are_unique_bounded_and_counted(on_catalog: Callable[[Work], Any]) -> None:
