@@ -1,0 +1,88 @@
+"""Whether a gain map belongs to a picture: compares the edges of both, at a small scale, by libvips.
+
+Source: none but measurement; docs/formats.md has the figures.
+
+A map tells of each place how much brighter it is to be, so it changes where the picture does, though nobody knows how
+much, or in which direction. What is compared is therefore how strong the edges are, each beside those around it. The
+map of another picture has its edges elsewhere, and so has that of a picture that was cropped afterwards.
+
+Decoding the picture is what costs time. So it is read from the top until the answer is clear.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from operator import mul
+
+import pyvips
+
+GRID = 128
+"""Places along the longer side."""
+PARTS = (8, 4, 2, 1)
+"""Of a picture an eighth is read first, then a quarter, a half, and all of it."""
+CLEAR, ENOUGH = 0.45, 0.3
+"""The correlation of edges at which no more is read, and the one that is asked of the whole picture."""
+EDGE = [[0, -1, 0], [-1, 4, -1], [0, -1, 0]]
+"""The Laplacian: by how much a place differs from the four beside it."""
+AROUND = 9
+"""Places, of both sides, around an edge that it is measured by."""
+SHRINKS = (8, 4, 2)
+Sides = tuple[int, int]
+
+
+def belongs(picture: str, sides: Sides, gain_map: bytes, map_sides: Sides) -> bool:
+    """Whether a gain map, a JPEG, belongs to the picture that the file `picture` begins with."""
+    scale = GRID / max(sides)
+    width, height = (max(1, round(side * scale)) for side in sides)
+    try:
+        one = _small(pyvips.Image.jpegload, picture, sides, width, height)
+        other = _small(pyvips.Image.jpegload_buffer, gain_map, map_sides, width, height)
+        return _alike(one, other, width, height)
+    except pyvips.Error:
+        return False  # one of them cannot be decoded
+
+
+def _small(load: type[pyvips.Image], jpeg: str | bytes, sides: Sides, width: int, height: int) -> pyvips.Region:
+    """The brightness of a JPEG at this size; it is decoded at an eighth, or larger where it has few pixels."""
+    shrink = next((shrink for shrink in SHRINKS if max(sides) >= 2 * shrink * GRID), 1)
+    image = load(jpeg, shrink=shrink, access="sequential")
+    grey = image.bandmean() if image.bands > 1 else image
+    return pyvips.Region.new(grey.resize(width / image.width, vscale=height / image.height, kernel="linear"))
+
+
+def _alike(one: pyvips.Region, other: pyvips.Region, width: int, height: int) -> bool:
+    levels, correlation = bytearray(), 0.0
+    for part in PARTS:
+        top = len(levels) // (2 * width)
+        rows = max(1, height // part) - top
+        if rows:
+            levels += _alternating(one.fetch(0, top, width, rows), other.fetch(0, top, width, rows))
+            correlation = _correlation(_edges(levels, width))
+        if correlation >= CLEAR:
+            return True
+    return correlation >= ENOUGH
+
+
+def _alternating(one: bytes, other: bytes) -> bytearray:
+    pairs = bytearray(2 * len(one))
+    pairs[::2], pairs[1::2] = one, other
+    return pairs
+
+
+def _edges(levels: bytearray, width: int) -> array[float]:
+    """How strong the edges of both images are at each place, by the mean of those around it."""
+    image = pyvips.Image.new_from_memory(levels, width, len(levels) // (2 * width), 2, "uchar")
+    strength = image.cast("short").conv(pyvips.Image.new_from_array(EDGE)).abs()
+    around = strength.convsep(pyvips.Image.new_from_array([[1] * AROUND], scale=AROUND))
+    return array("f", bytes((strength / (around + 1)).cast("float").write_to_memory()))
+
+
+def _correlation(pairs: array[float]) -> float:
+    """Pearson's correlation of two series whose values alternate; 0 where one of them does not change."""
+    one, other = pairs[::2], pairs[1::2]
+    count, total, other_total = len(one), sum(one), sum(other)
+    spread = sum(map(mul, one, one)) - total * total / count
+    other_spread = sum(map(mul, other, other)) - other_total * other_total / count
+    both = sum(map(mul, one, other)) - total * other_total / count
+    return both / math.sqrt(spread * other_spread) if min(spread, other_spread) > 1e-6 else 0.0
