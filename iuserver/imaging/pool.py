@@ -240,16 +240,19 @@ class Pool:
             worker.retire()
 
     def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
-        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
+        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame.
+
+        A worker that died before it read its order says nothing about the picture: that is not counted as a try.
+        """
         _remove(job.target)
         if worker.timed_out:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
             _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
-        elif job.retried or not self.healthy:
+        elif not self.healthy or (job.retried and not worker.order_unread):
             _fail(job, overloaded())
         else:
-            job.retried = True
+            job.retried = job.retried or not worker.order_unread
             self._waiting.appendleft(job)
 
     def _spawn(self, work: Any) -> None:
@@ -302,6 +305,7 @@ class _Worker(asyncio.Protocol):
         self.timed_out = False
         self.expiring = False
         self.expired = False
+        self.order_unread = False
         self._distrusted = False
         self._loop = loop
         self._buffer = buffer
@@ -393,6 +397,7 @@ class _Worker(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave_line()  # at once: its process may take a while to end
+        self.order_unread = isinstance(error, ConnectionError)  # unix(7): what the peer had not read resets
         if self._timer:
             self._timer.cancel()
         if not self.ready.done():
