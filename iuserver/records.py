@@ -121,6 +121,7 @@ class Image:
     viewed_at: int | None = None
     let_go_at: int | None = None
     buried_at: int | None = None
+    hdr: bool = False
 
     @property
     def max_views(self) -> int | None:
@@ -278,7 +279,8 @@ ROW_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written."""
+    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written, and whether it
+    has more than the standard range of brightness."""
 
     mime: str
     ext: str
@@ -287,3 +289,4 @@ class Facts:
     frames: int
     orientation: int
     size: int
+    hdr: bool

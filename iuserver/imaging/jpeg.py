@@ -21,13 +21,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iuserver.errors import Fault
-from iuserver.imaging import icc
+from iuserver.imaging import gain_map, icc
 from iuserver.imaging.exif import read_layout
 from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
-from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
+from iuserver.imaging.plan import GainMap, Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\xff\xd8\xff"
@@ -104,8 +104,8 @@ def walk(source: Source, limits: Limits) -> Plan:
     return _plan(source, limits, seen)
 
 
-def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
-    position = len(b"\xff\xd8")
+def _walk(source: Source, limits: Limits, seen: _Walk, start: int = 0) -> None:
+    position = start + len(b"\xff\xd8")
     while True:
         marker, start = _next_marker(source, position)
         seen.segments += 1
@@ -292,16 +292,49 @@ _SEGMENTS = {
 
 def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     assert seen.frame
-    layout = read_layout(seen.exif.tiff if seen.exif else b"", seen.frame)
+    tiff = seen.exif.tiff if seen.exif else b""
+    layout = read_layout(tiff, seen.frame)
     limits.check_frame(*layout.sides)
-    exif = _exif_segments(seen.exif, layout.tiff)
-    metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
+    image = _image(source, seen, _exif_segments(seen.exif, layout.tiff))
+    metadata = [(0, 2), *image.exif, *image.other]
     colours = [(0, 2), seen.jfif, seen.adobe]
-    coded = seen.whole or seen.coded
     sound = seen.ended and not seen.odd and not seen.whole
-    doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
-    pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides)
+    doubt = None if sound else doubt_of(source, seen.whole or seen.coded, metadata, colours, seen.ended)
+    found = _gain_map(source, limits, seen, image, tiff) if sound else None
+    pieces = joined([*metadata, *image.coded])
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides, gain_map=found)
+
+
+def _image(source: Source, seen: _Walk, exif: bytes | None) -> gain_map.Image:
+    assert seen.frame
+    exif_first = (seen.jfif, exif)
+    colours = (*_icc_profile(source, seen.icc), seen.adobe)
+    return gain_map.Image(seen.frame, exif_first, colours, (*_needed(source, seen.whole or seen.coded), seen.eoi))
+
+
+def _gain_map(source: Source, limits: Limits, seen: _Walk, image: gain_map.Image, tiff: bytes) -> GainMap | None:
+    """The gain map behind a picture that is sound. It counts with the picture towards the limits."""
+    assert isinstance(seen.eoi, tuple)
+    width, height = image.sides
+    left = replace(
+        limits, max_pixels=limits.max_pixels - width * height, max_scans=limits.max_scans - len(seen.coded.scans)
+    )
+    return gain_map.find(source, image, seen.eoi[1], tiff, lambda place: _further(source, left, place))
+
+
+def _further(source: Source, limits: Limits, place: Range) -> gain_map.Image | None:
+    """A further image, if it is sound and within the limits, and ends where the index says or nothing unknown follows.
+
+    Else a chance end marker in what is behind it may have been taken for its own.
+    """
+    seen = _Walk()
+    try:
+        _walk(source, limits, seen, place[0])
+    except Fault:
+        return None
+    ended = isinstance(seen.eoi, tuple) and (seen.ended or seen.eoi[1] == place[1])
+    sound = seen.frame and seen.coded.data and ended and not seen.odd and not seen.whole
+    return _image(source, seen, None) if sound else None
 
 
 def _needed(source: Source, coded: Coded) -> Iterator[Range]:

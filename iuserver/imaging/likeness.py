@@ -12,10 +12,15 @@ Decoding the picture is what costs time. So it is read from the top until the an
 from __future__ import annotations
 
 import math
+import os
 from array import array
+from dataclasses import replace
 from operator import mul
 
 import pyvips
+
+from iuserver.imaging.plan import GainMap, Piece, Plan, write
+from iuserver.imaging.source import Source
 
 GRID = 128
 """Places along the longer side."""
@@ -29,6 +34,23 @@ AROUND = 9
 """Places, of both sides, around an edge that it is measured by."""
 SHRINKS = (8, 4, 2)
 Sides = tuple[int, int]
+
+
+def write_both(source: Source, plan: Plan, gain_map: GainMap, target: str) -> Plan | None:
+    """Write a picture with its gain map to the new file `target`, and return the plan that was carried out.
+
+    Where the map does not belong to the picture, there is None, and no file.
+    """
+    write(source, gain_map.pieces, target)
+    alone = b"".join(_bytes_of(source, piece) for piece in gain_map.alone)
+    if belongs(target, (plan.width, plan.height), alone, gain_map.sides):
+        return replace(plan, pieces=gain_map.pieces, hdr=True, gain_map=None)
+    os.unlink(target)
+    return None
+
+
+def _bytes_of(source: Source, piece: Piece) -> bytes:
+    return piece if isinstance(piece, bytes) else source.at(piece[0], piece[1] - piece[0])
 
 
 def belongs(picture: str, sides: Sides, gain_map: bytes, map_sides: Sides) -> bool:
