@@ -99,6 +99,7 @@ class Image:
 
     `views` counts the viewers of a `burn` or `views` image, the latest at `viewed_at`. After the last one allowed, its
     bytes are deleted at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
+    `hdr` says that it has more than the standard range of brightness.
     """
 
     slug: str

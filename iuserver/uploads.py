@@ -289,6 +289,7 @@ class UploadSession:
             folder=form.folder,
             upload_source=self._source,
             created_at=now,
+            hdr=facts.hdr,
         )
 
     async def _password_hash(self, password: str) -> str:

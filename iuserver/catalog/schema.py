@@ -160,6 +160,10 @@ MIGRATIONS = [
     );
     CREATE INDEX idempotency_keys_by_blob ON idempotency_keys (blob);
     """,
+    # Whether an image has more than the standard range of brightness.
+    """
+    ALTER TABLE images ADD COLUMN hdr INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 

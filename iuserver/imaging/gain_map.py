@@ -1,7 +1,7 @@
 """JPEG: finds the gain map behind a picture, and lays out a clean file of both.
 
-Source: Ultra HDR Image Format v1.1; ISO 21496-1 as libultrahdr and Skia implement it; CIPA DC-007-2009 for where the map
-is; Apple's "Applying Apple HDR effect to your photos"; Skia (SkJpegMetadataDecoderImpl.cpp) for which image is the map.
+Source: Ultra HDR Image Format v1.1; ISO 21496-1 as libultrahdr and Skia implement it; CIPA DC-007-2009 for where the
+map is; Apple's "Applying Apple HDR effect to your photos"; Skia (SkJpegMetadataDecoderImpl.cpp) for which image is one.
 
 A gain map is a second JPEG behind the first. Three dialects tell its parameters: XMP with `hdrgm`, ISO 21496-1, and
 Apple's own, of which a number may stand in maker notes. The picture has to announce the first two. All of it is written

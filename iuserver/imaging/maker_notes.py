@@ -1,7 +1,7 @@
 """Maker notes in EXIF: reads how far an iPhone's gain map reaches, and nothing else.
 
-Source: Apple's "Applying Apple HDR effect to your photos" for the numbers and the formula; libavif (avifjpeg.c) and Skia
-(SkExif.cpp) for where they stand.
+Source: Apple's "Applying Apple HDR effect to your photos" for the numbers and the formula; libavif (avifjpeg.c) and
+Skia (SkExif.cpp) for where they stand.
 """
 
 from __future__ import annotations

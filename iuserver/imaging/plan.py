@@ -16,6 +16,8 @@ Piece = Range | bytes
 """A range of the input, or bytes that stand in its place."""
 
 
+HDR_TRANSFERS = (16, 18)
+"""The transfer characteristics of PQ and HLG (ITU-T H.273)."""
 COPIES = 16
 """As many pixels are copied in the time in which one is decoded."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from xml.etree import ElementTree as ET
@@ -65,19 +64,15 @@ def _property(description: ET.Element, space: str, name: str) -> list[str]:
 
 
 def _number(text: str) -> Fraction:
-    """The number with the precision of decoders (IEEE 754, single). Raises ValueError where it is none."""
+    """The number, in as many digits as decoders distinguish. Raises ValueError where it is none."""
     if not NUMBER.fullmatch(text.strip()):
         raise ValueError(text)
-    try:
-        (single,) = struct.unpack("f", struct.pack("f", float(text)))
-    except OverflowError:
-        raise ValueError(text) from None
-    return Fraction(_decimal(single))
+    return Fraction(_decimal(float(text)))
 
 
 def _decimal(number: Fraction | float) -> str:
-    """The number in as many digits as tell one in single precision from all others."""
-    return format(float(number), ".9g")
+    """The number in seven significant digits: decoders read it into single precision (IEEE 754)."""
+    return format(float(number), ".7g")
 
 
 # hdrgm
