@@ -70,5 +70,7 @@ def write(parameters: Parameters) -> bytes:
 
 def _fitting(value: Fraction) -> tuple[int, int]:
     """A numerator of 31 bits and a denominator of 32 that make this value, or the nearest that they can make."""
+    if abs(value.numerator) <= 0x7FFFFFFF and value.denominator <= 0xFFFFFFFF:
+        return value.as_integer_ratio()
     limit = 0xFFFFFFFF if abs(value) < Fraction(1, 2) else int(0x7FFFFFFE / abs(value))
     return value.limit_denominator(max(1, limit)).as_integer_ratio()

@@ -68,7 +68,7 @@ def belongs(picture: str, sides: Sides, gain_map: bytes, map_sides: Sides) -> bo
 def _small(load: type[pyvips.Image], jpeg: str | bytes, sides: Sides, width: int, height: int) -> pyvips.Region:
     """The brightness of a JPEG at this size; it is decoded at an eighth, or larger where it has few pixels."""
     shrink = next((shrink for shrink in SHRINKS if max(sides) >= 2 * shrink * GRID), 1)
-    image = load(jpeg, shrink=shrink, access="sequential")
+    image = load(jpeg, shrink=shrink, access="sequential", revalidate=True)
     grey = image.bandmean() if image.bands > 1 else image
     return pyvips.Region.new(grey.resize(width / image.width, vscale=height / image.height, kernel="linear"))
 
