@@ -24,10 +24,9 @@ from iuserver.imaging.source import Source
 
 GRID = 128
 """Places along the longer side."""
-PARTS = (8, 4, 2, 1)
-"""Of a picture an eighth is read first, then a quarter, a half, and all of it."""
-CLEAR, ENOUGH = 0.45, 0.3
-"""The correlation of edges at which no more is read, and the one that is asked of the whole picture."""
+PARTS = ((8, 0.45), (4, 0.35), (2, 0.3), (1, 0.3))
+"""Of a picture an eighth is read first, then a quarter, a half, and all of it; and the correlation of edges at which a
+map belongs to it, which need not be as high where more has been seen."""
 EDGE = [[0, -1, 0], [-1, 4, -1], [0, -1, 0]]
 """The Laplacian: by how much a place differs from the four beside it."""
 AROUND = 9
@@ -74,16 +73,15 @@ def _small(load: type[pyvips.Image], jpeg: str | bytes, sides: Sides, width: int
 
 
 def _alike(one: pyvips.Region, other: pyvips.Region, width: int, height: int) -> bool:
-    levels, correlation = bytearray(), 0.0
-    for part in PARTS:
+    levels = bytearray()
+    for part, enough in PARTS:
         top = len(levels) // (2 * width)
-        rows = max(1, height // part) - top
-        if rows:
+        rows = height // part - top
+        if rows > 0:
             levels += _alternating(one.fetch(0, top, width, rows), other.fetch(0, top, width, rows))
-            correlation = _correlation(_edges(levels, width))
-        if correlation >= CLEAR:
-            return True
-    return correlation >= ENOUGH
+            if _correlation(_edges(levels, width)) >= enough:
+                return True
+    return False
 
 
 def _alternating(one: bytes, other: bytes) -> bytearray:
