@@ -5,8 +5,9 @@ ICC.1:2022 annex B.4 for APP2 ICC_PROFILE. Where a file contradicts T.81, libjpe
 
 Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its thumbnail, APP2 ICC, APP14 Adobe.
 An EXIF orientation stays as it stood, and beside it a density that browsers lay the picture out by, alone in an EXIF
-block of their own. Of images behind the first a gain map may stay (gain_map.py). Everything else goes, also between scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill
-bytes, tables behind the last scan, and every byte after EOI.
+block of their own. Of images behind the first a gain map may stay (gain_map.py). Everything else goes, also between
+scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, tables behind the last scan, and every byte after
+EOI.
 
 Entropy-coded data is not decoded here, so in five cases the walk cannot be sure of what it found: EOI is missing; bytes
 of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
