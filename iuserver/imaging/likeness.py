@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from operator import mul
 
@@ -57,42 +58,47 @@ def belongs(picture: str, sides: Sides, gain_map: bytes, map_sides: Sides) -> bo
     scale = GRID / max(sides)
     width, height = (max(1, round(side * scale)) for side in sides)
     try:
-        one = _small(pyvips.Image.jpegload, picture, sides, width, height)
-        other = _small(pyvips.Image.jpegload_buffer, gain_map, map_sides, width, height)
-        return _alike(one, other, width, height)
+        one = _Reduced(pyvips.Image.jpegload, picture, max(sides), width, height)
+        other = _Reduced(pyvips.Image.jpegload_buffer, gain_map, max(map_sides), width, height)
+        return any(_correlation(_edges(one, other, max(1, height // part))) >= enough for part, enough in PARTS)
     except pyvips.Error:
         return False  # one of them cannot be decoded
 
 
-def _small(load: type[pyvips.Image], jpeg: str | bytes, sides: Sides, width: int, height: int) -> pyvips.Region:
-    """The brightness of a JPEG at this size; it is decoded at an eighth, or larger where it has few pixels."""
-    shrink = next((shrink for shrink in SHRINKS if max(sides) >= 2 * shrink * GRID), 1)
-    image = load(jpeg, shrink=shrink, access="sequential", revalidate=True)
-    grey = image.bandmean() if image.bands > 1 else image
-    return pyvips.Region.new(grey.resize(width / image.width, vscale=height / image.height, kernel="linear"))
+class _Reduced:
+    """A JPEG at a small size, of which no more is decoded than is asked for.
+
+    It is decoded at an eighth, or larger where it has few pixels. libvips would read ahead where it reduces what it is
+    still decoding: so that is done in two steps.
+    """
+
+    def __init__(
+        self, load: Callable[..., pyvips.Image], jpeg: str | bytes, side: int, width: int, height: int
+    ) -> None:
+        shrink = next((shrink for shrink in SHRINKS if side >= 2 * shrink * GRID), 1)
+        self._image = load(jpeg, shrink=shrink, access="sequential", revalidate=True)
+        self._region = pyvips.Region.new(self._image)
+        self._decoded = bytearray()
+        self.width, self.height = width, height
+
+    def levels(self, rows: int) -> bytes:
+        """The brightness of each place of the upper rows."""
+        image = self._image
+        here = math.ceil(rows * image.height / self.height)
+        before = len(self._decoded) // (image.width * image.bands)
+        if here > before:
+            self._decoded += self._region.fetch(0, before, image.width, here - before)
+        strip = pyvips.Image.new_from_memory(self._decoded, image.width, here, image.bands, "uchar")
+        grey = strip.bandmean() if image.bands > 1 else strip
+        small = grey.resize(self.width / image.width, vscale=self.height / image.height, kernel="linear")
+        return bytes(small.crop(0, 0, self.width, rows).write_to_memory())
 
 
-def _alike(one: pyvips.Region, other: pyvips.Region, width: int, height: int) -> bool:
-    levels = bytearray()
-    for part, enough in PARTS:
-        top = len(levels) // (2 * width)
-        rows = height // part - top
-        if rows > 0:
-            levels += _alternating(one.fetch(0, top, width, rows), other.fetch(0, top, width, rows))
-            if _correlation(_edges(levels, width)) >= enough:
-                return True
-    return False
-
-
-def _alternating(one: bytes, other: bytes) -> bytearray:
-    pairs = bytearray(2 * len(one))
-    pairs[::2], pairs[1::2] = one, other
-    return pairs
-
-
-def _edges(levels: bytearray, width: int) -> array[float]:
-    """How strong the edges of both images are at each place, by the mean of those around it."""
-    image = pyvips.Image.new_from_memory(levels, width, len(levels) // (2 * width), 2, "uchar")
+def _edges(one: _Reduced, other: _Reduced, rows: int) -> array[float]:
+    """How strong the edges of both are at each place of the upper rows, by the mean of those around it; alternating."""
+    levels = bytearray(2 * one.width * rows)
+    levels[::2], levels[1::2] = one.levels(rows), other.levels(rows)
+    image = pyvips.Image.new_from_memory(levels, one.width, rows, 2, "uchar")
     strength = image.cast("short").conv(pyvips.Image.new_from_array(EDGE)).abs()
     around = strength.convsep(pyvips.Image.new_from_array([[1] * AROUND], scale=AROUND))
     return array("f", bytes((strength / (around + 1)).cast("float").write_to_memory()))
