@@ -29,7 +29,9 @@ APP1, APP2 = 0xE1, 0xE2
 WITH_LENGTH = frozenset({*range(0xC0, 0xFF)} - {*range(0xD0, 0xDB)})
 """All that stand before a picture's first scan."""
 SOI = b"\xff\xd8"
-MAX_SEGMENTS = 1000
+NAMES = {APP1: (xmp.NAME,), APP2: (iso21496.NAME, mpf.NAME)}
+"""The segments that tell of gain maps, and how their bodies begin."""
+MAX_SEGMENTS = 200
 MIN_SIDE = 8
 MAX_BYTES = 16 * 1024 * 1024
 """Of the file of a gain map, which is decoded from memory."""
@@ -86,19 +88,17 @@ def find(
 
 def _marks(source: Source, start: int) -> _Marks:
     """What the segments before the first scan say; of each kind the first counts."""
-    packet, iso, index = None, b"", None
+    found: dict[bytes, Segment] = {}
     for marker, at, length in _segments(source, start):
-        if marker == APP1 and packet is None and source.at(at + 4, len(xmp.NAME)) == xmp.NAME:
-            packet = xmp.parse(source.at(at + 4, length))
-        elif marker == APP2:
-            body = source.at(at + 4, length)
-            iso = iso or (body if body.startswith(iso21496.NAME) else b"")
-            index = index or ((at, body) if body.startswith(mpf.NAME) else None)
-    return _Marks(packet, iso, index)
+        name = next((name for name in NAMES[marker] if source.at(at + 4, len(name)) == name), None)
+        if name and name not in found:
+            found[name] = (at, source.at(at + 4, length))
+    packet = xmp.parse(found[xmp.NAME][1]) if xmp.NAME in found else None
+    return _Marks(packet, found.get(iso21496.NAME, (0, b""))[1], found.get(mpf.NAME))
 
 
 def _segments(source: Source, start: int) -> Iterator[tuple[int, int, int]]:
-    """The marker, the start and the length of the body of each segment before the first scan of an image."""
+    """Marker, start and length of the body of each APP1 and APP2 segment before the first scan of an image."""
     if source.at(start, 2) != SOI:
         return
     position = start + 2
@@ -109,7 +109,8 @@ def _segments(source: Source, start: int) -> Iterator[tuple[int, int, int]]:
         length = int.from_bytes(head[2:], "big")
         if length < 2:
             return
-        yield head[1], position, length - 2
+        if head[1] in NAMES:
+            yield head[1], position, length - 2
         position += 2 + length
 
 

@@ -46,6 +46,8 @@ BETWEEN_SCANS = frozenset({*SOF, DHT, DAC, SOI, EOI, SOS, DQT, DRI, *SKIPPED})
 # 60 MB of metadata are a thousand segments; a file made of nothing but empty ones would only take time.
 MAX_SEGMENTS = 10_000
 MAX_PADDING = 64 * 1024
+MAX_DECODED = 250_000_000
+"""Pixels that a decoder goes through, in all scans, for an image that is compared with another."""
 
 JFIF = b"JFIF\0"
 EXIF = b"Exif\0"  # and a byte that the specification wants to be 0, and Chromium does not look at
@@ -317,10 +319,18 @@ def _gain_map(source: Source, limits: Limits, seen: _Walk, image: gain_map.Image
     """The gain map behind a picture that is sound. It counts with the picture towards the limits."""
     assert isinstance(seen.eoi, tuple)
     width, height = image.sides
+    if not _is_decoded_soon(seen):
+        return None
     left = replace(
         limits, max_pixels=limits.max_pixels - width * height, max_scans=limits.max_scans - len(seen.coded.scans)
     )
     return gain_map.find(source, image, seen.eoi[1], tiff, lambda place: _further(source, left, place))
+
+
+def _is_decoded_soon(seen: _Walk) -> bool:
+    """Whether a decoder, which goes through all pixels for each scan, has done so in a fraction of a second."""
+    width, height = seen.frame or (0, 0)
+    return width * height * len(seen.coded.scans) <= MAX_DECODED
 
 
 def _further(source: Source, limits: Limits, place: Range) -> gain_map.Image | None:
@@ -334,7 +344,7 @@ def _further(source: Source, limits: Limits, place: Range) -> gain_map.Image | N
     except Fault:
         return None
     ended = isinstance(seen.eoi, tuple) and (seen.ended or seen.eoi[1] == place[1])
-    sound = seen.frame and seen.coded.data and ended and not seen.odd and not seen.whole
+    sound = seen.frame and seen.coded.data and ended and not seen.odd and not seen.whole and _is_decoded_soon(seen)
     return _image(source, seen, None) if sound else None
 
 

@@ -78,7 +78,7 @@ class _Reduced:
         shrink = next((shrink for shrink in SHRINKS if side >= 2 * shrink * GRID), 1)
         self._image = load(jpeg, shrink=shrink, access="sequential", revalidate=True)
         self._region = pyvips.Region.new(self._image)
-        self._decoded = bytearray()
+        self._decoded = b""
         self.width, self.height = width, height
 
     def levels(self, rows: int) -> bytes:
@@ -87,7 +87,7 @@ class _Reduced:
         here = math.ceil(rows * image.height / self.height)
         before = len(self._decoded) // (image.width * image.bands)
         if here > before:
-            self._decoded += self._region.fetch(0, before, image.width, here - before)
+            self._decoded += bytes(self._region.fetch(0, before, image.width, here - before))
         strip = pyvips.Image.new_from_memory(self._decoded, image.width, here, image.bands, "uchar")
         grey = strip.bandmean() if image.bands > 1 else strip
         small = grey.resize(self.width / image.width, vscale=self.height / image.height, kernel="linear")

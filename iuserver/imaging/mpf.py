@@ -12,7 +12,7 @@ from iuserver.imaging.plan import Range
 NAME = b"MPF\0"
 ENTRIES = 0xB002
 ENTRY = 16
-MAX_IMAGES = 32
+MAX_IMAGES = 16
 FIRST_IMAGE = 0x030000  # "baseline MP primary image", a JPEG as all of them
 INDEX = struct.Struct(">4sIH HHI4s HHII HHII I")
 SIZE = len(NAME) + INDEX.size + 2 * ENTRY

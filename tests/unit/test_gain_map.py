@@ -272,6 +272,26 @@ def test_scans_of_both_images_count() -> None:
     assert not is_hdr(dirty, replace(LIMITS, max_scans=scans - 1))
 
 
+def test_a_picture_that_takes_long_to_decode_loses_its_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = scene()
+    dirty = DIALECTS["Ultra HDR v1"](pictures.jpeg(image, progressive=True), map_of(image))
+    scans = gain_maps.read(dirty)[0].count(b"\xff\xda")
+    for most, kept in ((320 * 240 * scans, True), (320 * 240 * scans - 1, False)):
+        monkeypatch.setattr(jpeg, "MAX_DECODED", most)
+        assert is_hdr(dirty) is kept
+
+
+def test_a_file_that_tells_of_images_and_packets_without_end_is_not_searched_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    primary, packet = pictures.jpeg(scene(64, 48)), gain_maps.packet()
+    other = HEADER + packet * 300 + primary[2:]
+    parsed: list[bytes] = []
+    monkeypatch.setattr(xmp, "parse", parsed.append)
+    assert not is_hdr(put(primary, gain_maps.announcement() + packet * 9, [other] * 30))
+    assert len(parsed) == mpf.MAX_IMAGES
+
+
 def test_a_picture_in_doubt_loses_its_map() -> None:
     primary, found = pictures.jpeg(scene()), map_jpeg(map_of(scene()), gain_maps.iso())
     dirty = put(primary[:-2], gain_maps.announcement(), [found])
@@ -338,6 +358,7 @@ def parameters(draw: st.DrawFn) -> Parameters:
     return Parameters(tuple(channels), draw(HEADROOMS), draw(HEADROOMS), draw(st.booleans()))
 
 
+@settings(max_examples=50)
 @given(parameters())
 def test_what_is_written_is_read_again_and_written_the_same(told: Parameters) -> None:
     read = iso21496.read(iso21496.write(told))
