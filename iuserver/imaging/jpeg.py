@@ -310,9 +310,9 @@ def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
 
 def _image(source: Source, seen: _Walk, exif: bytes | None) -> gain_map.Image:
     assert seen.frame
-    exif_first = (seen.jfif, exif)
     colours = (*_icc_profile(source, seen.icc), seen.adobe)
-    return gain_map.Image(seen.frame, exif_first, colours, (*_needed(source, seen.whole or seen.coded), seen.eoi))
+    coded = (*_needed(source, seen.whole or seen.coded), seen.eoi)
+    return gain_map.Image(seen.frame, (seen.jfif, exif), colours, coded)
 
 
 def _gain_map(source: Source, limits: Limits, seen: _Walk, image: gain_map.Image, tiff: bytes) -> GainMap | None:

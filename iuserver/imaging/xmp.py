@@ -30,8 +30,8 @@ APPLE_PIXELS = "http://ns.apple.com/pixeldatainfo/1.0/"
 APPLE_KIND = "urn:com:apple:photo:2020:aux:hdrgainmap"
 VERSION = "1.0"
 MAX_ITEMS = 32
-NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,24})?|\.\d{1,24})([eE][+-]?\d{1,2})?")
-LENGTH = re.compile(r"\d{1,10}")
+NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,24})?|\.\d{1,24})([eE][+-]?\d{1,2})?", re.ASCII)
+LENGTH = re.compile(r"\d{1,10}", re.ASCII)
 PADDING = "\ufeff\0 \t\r\n"
 DEFAULT_OFFSET = Fraction(1, 64)
 
