@@ -81,7 +81,7 @@ class _Reduced:
         self._decoded = b""
         self.width, self.height = width, height
 
-    def levels(self, rows: int) -> bytes:
+    def levels(self, rows: int) -> pyvips.Image:
         """The brightness of each place of the upper rows."""
         image = self._image
         here = math.ceil(rows * image.height / self.height)
@@ -91,15 +91,13 @@ class _Reduced:
         strip = pyvips.Image.new_from_memory(self._decoded, image.width, here, image.bands, "uchar")
         grey = strip.bandmean() if image.bands > 1 else strip
         small = grey.resize(self.width / image.width, vscale=self.height / image.height, kernel="linear")
-        return bytes(small.crop(0, 0, self.width, rows).write_to_memory())
+        return small if small.height == rows else small.crop(0, 0, self.width, rows)
 
 
 def _edges(one: _Reduced, other: _Reduced, rows: int) -> array[float]:
     """How strong the edges of both are at each place of the upper rows, by the mean of those around it; alternating."""
-    levels = bytearray(2 * one.width * rows)
-    levels[::2], levels[1::2] = one.levels(rows), other.levels(rows)
-    image = pyvips.Image.new_from_memory(levels, one.width, rows, 2, "uchar")
-    strength = image.cast("short").conv(pyvips.Image.new_from_array(EDGE)).abs()
+    levels = one.levels(rows).bandjoin(other.levels(rows)).cast("short")
+    strength = levels.conv(pyvips.Image.new_from_array(EDGE)).abs()
     around = strength.convsep(pyvips.Image.new_from_array([[1] * AROUND], scale=AROUND))
     return array("f", bytes((strength / (around + 1)).cast("float").write_to_memory()))
 
