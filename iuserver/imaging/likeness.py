@@ -28,10 +28,10 @@ GRID = 128
 PARTS = ((8, 0.45), (4, 0.35), (2, 0.3), (1, 0.3))
 """Of a picture an eighth is read first, then a quarter, a half, and all of it; and the correlation of edges at which a
 map belongs to it, which need not be as high where more has been seen."""
-EDGE = [[0, -1, 0], [-1, 4, -1], [0, -1, 0]]
+EDGE = pyvips.Image.new_from_array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
 """The Laplacian: by how much a place differs from the four beside it."""
-AROUND = 9
-"""Places, of both sides, around an edge that it is measured by."""
+AROUND = pyvips.Image.new_from_array([[1] * 9], scale=9)
+"""The mean of nine places, in both directions."""
 SHRINKS = (8, 4, 2)
 Sides = tuple[int, int]
 
@@ -97,9 +97,9 @@ class _Reduced:
 def _edges(one: _Reduced, other: _Reduced, rows: int) -> array[float]:
     """How strong the edges of both are at each place of the upper rows, by the mean of those around it; alternating."""
     levels = one.levels(rows).bandjoin(other.levels(rows)).cast("short")
-    strength = levels.conv(pyvips.Image.new_from_array(EDGE)).abs()
-    around = strength.convsep(pyvips.Image.new_from_array([[1] * AROUND], scale=AROUND))
-    return array("f", bytes((strength / (around + 1)).cast("float").write_to_memory()))
+    strength = levels.conv(EDGE).abs()
+    edges = strength / (strength.convsep(AROUND) + 1)
+    return array("f", bytes(pyvips.Region.new(edges).fetch(0, 0, one.width, rows)))
 
 
 def _correlation(pairs: array[float]) -> float:
