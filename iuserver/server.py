@@ -140,7 +140,12 @@ async def started_pool(
         max_frames=imaging.max_frames,
         max_scans=imaging.max_scans,
     )
-    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+    rules = Rules(
+        limits,
+        bake=imaging.orientation == "bake",
+        max_decode_pixels=imaging.max_decode_pixels,
+        hdr=imaging.hdr == "keep",
+    )
     pool = Pool(workers, rules, spool, background=background)
     stack.push_async_callback(pool.close)
     try:

@@ -211,6 +211,7 @@ class ImagingSettings:
     max_frames: int = _number(2000, least=1)
     max_scans: int = _number(100, least=1)
     orientation: str = _choice("keep", "keep", "bake")
+    hdr: str = _choice("keep", "keep", "drop")
     max_decode_pixels: int = _number(25_000_000)
 
 

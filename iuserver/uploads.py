@@ -293,6 +293,7 @@ class UploadSession:
             created_at=now,
             removed_bytes=facts.removed_bytes,
             removed_kinds=" ".join(facts.removed_kinds),
+            hdr=facts.hdr,
         )
 
     async def _password_hash(self, password: str) -> str:

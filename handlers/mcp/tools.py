@@ -296,7 +296,8 @@ def _summary(data: Json, direct: bool) -> str:
 
 
 def _describe(data: Json) -> str:
-    return f"{quoted(data['filename'])} ({data['mime']}, {data['width']}x{data['height']}, {size_text(data['size'])})"
+    sides = f"{data['width']}x{data['height']}{' HDR' if data['hdr'] else ''}"
+    return f"{quoted(data['filename'])} ({data['mime']}, {sides}, {size_text(data['size'])})"
 
 
 def _life(data: Json) -> str:

@@ -238,6 +238,10 @@ MIGRATIONS = [
     CREATE INDEX blocks_by_likeness_3 ON blocks (substr(likeness, 5, 2), likeness);
     CREATE INDEX blocks_by_likeness_4 ON blocks (substr(likeness, 7, 2), likeness);
     """,
+    # Whether an image has more than the standard range of brightness.
+    """
+    ALTER TABLE images ADD COLUMN hdr INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 

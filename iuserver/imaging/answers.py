@@ -84,6 +84,7 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     _check(sides and 0 < facts.width <= limits.max_side and 0 < facts.height <= limits.max_side, "an impossible side")
     counts = type(facts.frames) is type(facts.orientation) is int
     _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
+    _check(type(facts.hdr) is bool, "neither HDR nor not")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
     _check(type(facts.removed_bytes) is int and 0 <= facts.removed_bytes < MOST_BYTES, "an impossible difference")
     kinds = facts.removed_kinds

@@ -128,6 +128,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     packing = Packing(extent for part in (seen.items, seen.movie) if part for extent in part.ranges)
     packing.check_within(seen.mdats)
     width, height, frames = _facts(seen)
+    hdr = frames == 1 and seen.items is not None and seen.items.hdr
     head = _head(seen, packing, 0)
     head = _head(seen, packing, len(head))
     same = source.at(0, len(head)) == head
@@ -140,6 +141,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
         1,
         joined([(0, len(head)) if same else head, *packing.ranges]),
         removed=frozenset(seen.removed),
+        hdr=hdr,
     )
 
 

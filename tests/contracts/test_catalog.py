@@ -58,6 +58,7 @@ IMAGE = Image(
     folder=None,
     upload_source="api",
     created_at=200,
+    hdr=True,
 )
 CHARGE = Charge("a1", ACCOUNT.key_hash, 1_795_000_000, "2026-11", uploads_limit=10, storage_limit=0)
 
