@@ -34,7 +34,7 @@ class FrontAnswers(page.HtmlAnswers):
     """Pages in the frame of the front door."""
 
     def refusal(self, handler: Handler, fault: Fault) -> bytes:
-        return handler.render_string("refused.html", title=title_of(fault), text=f"{fault.message}.")
+        return handler.render_string("refused.html", **words_of(fault))
 
 
 class FramedAnswers(page.HtmlAnswers):
@@ -48,7 +48,7 @@ class FramedAnswers(page.HtmlAnswers):
 
     def refusal(self, handler: Handler, fault: Fault) -> bytes:
         name = "refused_inside.html" if isinstance(handler, SignedIn) and handler.is_known else "refused.html"
-        return handler.render_string(name, title=title_of(fault), text=f"{fault.message}.")
+        return handler.render_string(name, **words_of(fault))
 
 
 HEADERS = {**page.HEADERS, "Referrer-Policy": "same-origin"}
@@ -56,10 +56,12 @@ FRONT = FrontAnswers(HEADERS, page.OVER_TLS)
 FRAMED = FramedAnswers(HEADERS, page.OVER_TLS)
 
 
-def title_of(fault: Fault) -> str:
-    """What a page of refusal is called."""
+def words_of(fault: Fault) -> dict[str, str]:
+    """What a page of refusal says: its title and its text."""
     titles = {"not_found": "There is nothing here", "internal": "Something went wrong", "forbidden": "Not allowed"}
-    return titles.get(fault.code, "This did not work")
+    title = titles.get(fault.code, "This did not work")
+    text = "The address may not be complete" if fault.message == title else fault.message
+    return {"title": title, "text": f"{text}."}
 
 
 def what_was_wrong(handler: Handler, fault: Fault) -> str:
