@@ -145,7 +145,7 @@ function forget(slugs) {
   selection.forget(slugs);
   current = Math.max(0, Math.min(first, view.items.length - 1));
   show();
-  if (document.activeElement === document.body) grid.tileOf(current)?.querySelector("a").focus({ preventScroll: true });
+  if ([document.body, list].includes(document.activeElement)) grid.tileOf(current)?.querySelector("a").focus({ preventScroll: true });
   fillSight();
 }
 
