@@ -289,6 +289,14 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
             Operation(POST, McpHandler.answer, "optional key", faults=("forbidden", "overloaded", "timeout")),
         ),
     ),
+    Route("/healthz", "health", HealthHandler, (Operation(LOOK, HealthHandler.show),)),
+    Route("/readyz", "ready", ReadyHandler, (Operation(LOOK, ReadyHandler.show),)),
+    Route(
+        "/metrics",
+        "metrics",
+        GuardedMetricsHandler,
+        (Operation(GET, GuardedMetricsHandler.show, "metrics token", answer=METRICS, faults=("not_found",)),),
+    ),
     Route("/", "landing", LandingHandler, (Operation(LOOK, LandingHandler.show, answer=HTML),)),
     Route(
         "/login",
@@ -577,14 +585,6 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         "admin",
         AuditHandler,
         (Operation(LOOK, AuditHandler.list, "admin", {"after": schemas.TEXT}, HTML, OF_ADMIN),),
-    ),
-    Route("/healthz", "health", HealthHandler, (Operation(LOOK, HealthHandler.show),)),
-    Route("/readyz", "ready", ReadyHandler, (Operation(LOOK, ReadyHandler.show),)),
-    Route(
-        "/metrics",
-        "metrics",
-        GuardedMetricsHandler,
-        (Operation(GET, GuardedMetricsHandler.show, "metrics token", answer=METRICS, faults=("not_found",)),),
     ),
 ]
 

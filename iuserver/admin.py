@@ -50,7 +50,7 @@ class Admin:
     """
 
     catalog: WholeCatalog
-    account_book: Accounts
+    manage: Accounts
     library: Library
     moderation: Moderation
     audit_log: AuditLog
@@ -73,27 +73,27 @@ class Admin:
     async def put_on_plan(self, caller: Caller, id: str, plan: str, client: Client) -> Account:
         """Put an account on a plan. Raises Fault: not_found, bad_field."""
         account = await self._named(caller, id)
-        return await self.account_book.put_on_plan(account.email, plan, _actor(caller, client))
+        return await self.manage.put_on_plan(account.email, plan, _actor(caller, client))
 
     async def disable(self, caller: Caller, id: str, client: Client) -> Account:
         """Disable an account: its key is dead and its sessions end. Raises Fault: not_found, bad_field (one's own)."""
         account = _not_own(caller, await self._named(caller, id))
-        return await self.account_book.disable(account.email, _actor(caller, client))
+        return await self.manage.disable(account.email, _actor(caller, client))
 
     async def enable(self, caller: Caller, id: str, client: Client) -> Account:
         """Enable an account. Raises Fault("not_found")."""
         account = await self._named(caller, id)
-        return await self.account_book.enable(account.email, _actor(caller, client))
+        return await self.manage.enable(account.email, _actor(caller, client))
 
     async def make_link(self, caller: Caller, id: str, client: Client) -> NewLink:
         """A one-time sign-in link for an account, good for a day. Raises Fault: not_found, bad_field (disabled)."""
-        return await self.account_book.make_link(await self._named(caller, id), _actor(caller, client))
+        return await self.manage.make_link(await self._named(caller, id), _actor(caller, client))
 
     async def remove(self, caller: Caller, id: str, client: Client) -> Account:
         """Delete an account with its images. Raises Fault: not_found, bad_field (one's own)."""
         account = _not_own(caller, await self._named(caller, id))
         by = _actor(caller, client)
-        return await self.account_book.remove(account.email, self.library.delete_all_of, by)
+        return await self.manage.remove(account.email, self.library.delete_all_of, by)
 
     async def newest_images(
         self, caller: Caller, after: str | None = None, limit: int = 50
@@ -145,7 +145,7 @@ class Admin:
             raise Fault("bad_field", f"A note has at most {MAX_NOTE} characters, all of them visible")
         token, now = signing.new_token(), int(self.clock())
         until, maker = now + policy.INVITE_SECONDS, caller.account.email
-        invite = Invite(signing.token_hash(token), self.account_book.known_plan(plan), note, maker, now, until)
+        invite = Invite(signing.token_hash(token), self.manage.known_plan(plan), note, maker, now, until)
         await self.catalog.add_invite(invite)
         await self.audit_log.note(_actor(caller, client), "invite_made", invite.id, note)
         return NewInvite(token, invite)

@@ -18,9 +18,7 @@ from prometheus_client import (
 from prometheus_client.samples import Sample
 
 STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-SENT = ("200", "206", "302", "304")
+SENT = ("200", "206", "304", "307")
 """The statuses of a picture that a viewer has got: here, from a cache, or from S3."""
 
 
@@ -91,16 +89,17 @@ class Metrics:
 
     def totals(self) -> Totals:
         """What has been counted since the start."""
-        uploads = self._registry.get_sample_value("iuserver_upload_stage_seconds_count", {"stage": "commit"})
-        sent = [s for s in _samples(self._requests) if s.labels["route"] == "file" and s.labels["status"] in SENT]
-        refusals = {sample.labels["code"]: int(sample.value) for sample in _samples(self._refusals)}
-        return Totals(int(uploads or 0), int(sum(sample.value for sample in sent)), refusals)
+        sent = [one for one in _samples(self._requests, "_total") if one.labels["route"] == "file"]
+        refusals = {one.labels["code"]: int(one.value) for one in _samples(self._refusals, "_total")}
+        commits = [one.value for one in _samples(self._stages, "_count") if one.labels["stage"] == "commit"]
+        views = sum(one.value for one in sent if one.labels["status"] in SENT)
+        return Totals(int(sum(commits)), int(views), refusals)
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
 
 
-def _samples(counter: Counter) -> Iterator[Sample]:
-    """A counter's values by label, without the times at which they began to be counted."""
-    return (sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total"))
+def _samples(metric: Counter | Histogram, ending: str) -> Iterator[Sample]:
+    """A metric's values by label, of those whose name ends so: it has others beside."""
+    return (sample for family in metric.collect() for sample in family.samples if sample.name.endswith(ending))

@@ -341,7 +341,7 @@ class Server:
         attempts = AttemptLimiter(SIGN_INS_PER_ACCOUNT, SIGN_INS_PER_NETWORK, self._clock, first_is_free=False)
         return SignIn(
             catalog=self._catalog,
-            account_book=accounts,
+            accounts=accounts,
             hash=passwords.hash,
             verify=passwords.verify,
             attempts=attempts,

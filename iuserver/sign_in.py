@@ -40,7 +40,7 @@ class SignIn:
     """
 
     catalog: WholeCatalog
-    account_book: Accounts
+    accounts: Accounts
     hash: Callable[[str, str], Awaitable[str]]
     verify: Callable[[str, str, str], Awaitable[bool]]
     attempts: AttemptLimiter
@@ -98,7 +98,7 @@ class SignIn:
             return None
         session, account = found
         self.last_used.session_seen(session)
-        return Caller(account, self.account_book.plans[account.plan], "session", session)
+        return Caller(account, self.accounts.plans[account.plan], "session", session)
 
     async def sign_out(self, token: str) -> None:
         """End the session of a token; one that there is not is no error."""
@@ -134,7 +134,7 @@ class SignIn:
         if account.password_hash is not None:
             await self._check(account.email, account, current or "", client)
         encoded = await self.hash(new, client.network)
-        changed = await self.account_book.set_password(account, encoded, _actor(account, client))
+        changed = await self.accounts.set_password(account, encoded, _actor(account, client))
         return await self.begin(changed, client, "signed_in")
 
     async def replace_key(self, caller: Caller, password: str, client: Client) -> NewKey:
@@ -146,7 +146,7 @@ class SignIn:
         if account.password_hash is None:
             raise Fault("password_required", "Set a password first")
         await self._check(account.email, account, password, client)
-        return await self.account_book.rotate_key(account.email, _actor(account, client))
+        return await self.accounts.rotate_key(account.email, _actor(account, client))
 
     async def _check(self, email: str, account: Account | None, password: str, client: Client) -> None:
         """Raises Fault: wrong_password (None: nobody's is right), rate_limited, overloaded."""

@@ -61,7 +61,7 @@ class SignUp:
         if invite and not await self.invites.take_invite(invite.hash):
             raise _no_invite()
         try:
-            made = await self.sign_in.account_book.add(
+            made = await self.sign_in.accounts.add(
                 email,
                 invite.plan if invite else DEFAULT_PLAN,
                 password_hash=encoded,

@@ -52,6 +52,7 @@ EMBEDDED = {
     "test_upgrade.py": "is about a file that 0.1.0 left",
     "test_upload_command.py": "is about the client, which knows no backend",
     "test_viewing.py::test_a_failing_store_never_burns_a_picture": "breaks files; test_pages.py has it for any store",
+    "test_web_costs.py": "fills the embedded catalog",
     "test_wire.py": "is about the wire",
     "test_workers.py": "is about the workers alone",
 }

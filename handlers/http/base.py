@@ -130,6 +130,10 @@ class Handler(RequestHandler):
         """A path of ours, below the one that the settings say a proxy has put us at."""
         return urlsplit(self.services.http.public_url).path + path
 
+    def go_to(self, path: str) -> None:
+        """Send the browser on to a page of ours, whatever the method was."""
+        self.redirect(self.path_to(path), status=303)
+
     def _host(self, private: bool) -> str:
         """What we are called, of the names that the settings allow where they name any.
 

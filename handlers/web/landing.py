@@ -12,6 +12,6 @@ class LandingHandler(Front):
     async def show(self) -> None:
         """Say what this is, or go on."""
         if await callers.signed_in(self):
-            self.redirect(self.path_to("/dashboard"), status=303)
+            self.go_to("/dashboard")
         else:
             self.render("landing.html", is_open=self.services.sign_up.mode == "open")

@@ -6,14 +6,13 @@ from typing import Any
 
 from handlers.clients import client_of
 from handlers.formatting import ago_text
-from handlers.http import faults, session_cookie
+from handlers.http import session_cookie
 from handlers.web.page import contact_url
 from handlers.web.plans import plan_table
-from handlers.web.signed_in import SignedIn
+from handlers.web.signed_in import SignedIn, what_was_wrong
 from iuserver.errors import Fault
 
 PROFILE = "/dashboard/profile"
-ASKED_AGAIN = ("wrong_password", "password_required", "bad_field", "rate_limited", "overloaded", "read_only")
 
 
 class ProfilePage(SignedIn):
@@ -21,15 +20,9 @@ class ProfilePage(SignedIn):
 
     async def show_profile(self, problem: Fault | None = None, form: str = "") -> None:
         """Render the page; `problem` is what was wrong with the `form` that was sent."""
-        if problem:
-            if problem.code not in ASKED_AGAIN:
-                raise problem
-            self.services.metrics.refusal(problem.code)
-            self.set_status(faults.STATUS[problem.code][0])
-            if problem.retry_after is not None:
-                self.set_header("Retry-After", problem.retry_after)
+        told = what_was_wrong(self, problem) if problem else ""
         sessions = await self.services.sign_in.sessions(self.caller)
-        self.render("profile.html", **self._values(sessions), form=form, problem=problem)
+        self.render("profile.html", **self._values(sessions), form=form, problem=told)
 
     def _values(self, sessions: list[Any]) -> dict[str, Any]:
         account, now, own = self.caller.account, self.services.clock(), self.caller.session

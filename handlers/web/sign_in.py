@@ -6,18 +6,15 @@ import re
 
 from handlers import callers
 from handlers.clients import client_of
-from handlers.http import faults, session_cookie
+from handlers.http import session_cookie
 from handlers.http.base import Handler
-from handlers.web.signed_in import Front
+from handlers.web.signed_in import Front, what_was_wrong
 from iuserver.errors import Fault
 from iuserver.sign_in import SignedIn
 
 DASHBOARD = "/dashboard"
-TO_SET_ONE = "/dashboard/profile#password"
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,500}")
 """A path on this host, as browsers read it: what begins with two slashes is another host's (WHATWG URL, 4.4)."""
-ASKED_AGAIN = ("wrong_password", "bad_field", "name_taken", "rate_limited", "overloaded", "read_only")
-"""Refusals that leave the form to be filled in once more."""
 
 
 def own_path(next_path: str) -> str:
@@ -33,25 +30,7 @@ async def begin_session(handler: Handler, signed_in: SignedIn) -> None:
     session_cookie.set_token(handler, signed_in.token, handler.services.sign_in.cookie_seconds)
 
 
-class GatePage(Front):
-    """A form at the front door."""
-
-    def ask_again(self, fault: Fault, template: str, **values: object) -> None:
-        """Show the form once more, with what was wrong. Raises the fault where that would not help."""
-        if fault.code not in ASKED_AGAIN:
-            raise fault
-        self.services.metrics.refusal(fault.code)
-        self.set_status(faults.STATUS[fault.code][0])
-        if fault.retry_after is not None:
-            self.set_header("Retry-After", fault.retry_after)
-        self.render(template, problem=f"{fault.message}.", **values)
-
-    def go_to(self, path: str) -> None:
-        """Send the browser to a page of ours."""
-        self.redirect(self.path_to(path), status=303)
-
-
-class LoginHandler(GatePage):
+class LoginHandler(Front):
     """The sign-in form."""
 
     def show(self) -> None:
@@ -65,7 +44,8 @@ class LoginHandler(GatePage):
         try:
             signed_in = await self.services.sign_in.by_password(email, password, client_of(self))
         except Fault as fault:
-            self.ask_again(fault, "login.html", **self._values(email, next_path))
+            problem = what_was_wrong(self, fault)
+            self.render("login.html", problem=problem, **self._values(email, next_path))
             return
         await begin_session(self, signed_in)
         self.go_to(own_path(next_path))
@@ -75,7 +55,7 @@ class LoginHandler(GatePage):
         return {"email": email, "next_path": next_path[:500], "is_open": is_open}
 
 
-class LinkHandler(GatePage):
+class LinkHandler(Front):
     """A one-time link. To look at it signs nobody in: scanners of mail look at links, too."""
 
     async def show(self, token: str) -> None:
@@ -87,10 +67,10 @@ class LinkHandler(GatePage):
         """Use the link up."""
         signed_in = await self.services.sign_in.by_link(token, client_of(self))
         await begin_session(self, signed_in)
-        self.go_to(DASHBOARD if signed_in.account.password_hash else TO_SET_ONE)
+        self.go_to(DASHBOARD if signed_in.account.password_hash else "/dashboard/profile#password")
 
 
-class LogoutHandler(GatePage):
+class LogoutHandler(Front):
     """The end of a session."""
 
     async def admit(self) -> None:
@@ -105,7 +85,7 @@ class LogoutHandler(GatePage):
         self.go_to("/")
 
 
-class SignUpHandler(GatePage):
+class SignUpHandler(Front):
     """The form for a new account."""
 
     async def show(self, invite: str | None = None) -> None:
@@ -119,7 +99,7 @@ class SignUpHandler(GatePage):
         try:
             signed_in = await self.services.sign_up.sign_up(email, password, invite, client_of(self))
         except Fault as fault:
-            self.ask_again(fault, "signup.html", email=email)
+            self.render("signup.html", problem=what_was_wrong(self, fault), email=email)
             return
         await begin_session(self, signed_in)
         self.go_to(DASHBOARD)

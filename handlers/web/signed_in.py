@@ -6,15 +6,26 @@ from typing import Any
 from urllib.parse import quote
 
 from handlers import callers
+from handlers.http import faults
 from handlers.http.answers import Answers
 from handlers.http.base import Handler
 from handlers.http.receiving import Receiving
 from handlers.web import page
 from handlers.web.frame import frame_of
-from iuserver.errors import Fault
+from iuserver.errors import Code, Fault
 from iuserver.policy import check_rate
 from iuserver.records import Caller, Folder
 
+ASKED_AGAIN: tuple[Code, ...] = (
+    "wrong_password",
+    "password_required",
+    "bad_field",
+    "name_taken",
+    "rate_limited",
+    "overloaded",
+    "read_only",
+)
+"""Refusals of a form that can be filled in once more."""
 LONGEST = 500
 """Characters of an address to come back to."""
 
@@ -23,7 +34,7 @@ class FrontAnswers(page.HtmlAnswers):
     """Pages in the frame of the front door."""
 
     def refusal(self, handler: Handler, fault: Fault) -> bytes:
-        return handler.render_string("refused.html", title=title_of(fault), text=f"{fault.message}.")
+        return handler.render_string("refused.html", **words_of(fault))
 
 
 class FramedAnswers(page.HtmlAnswers):
@@ -37,7 +48,7 @@ class FramedAnswers(page.HtmlAnswers):
 
     def refusal(self, handler: Handler, fault: Fault) -> bytes:
         name = "refused_inside.html" if isinstance(handler, SignedIn) and handler.is_known else "refused.html"
-        return handler.render_string(name, title=title_of(fault), text=f"{fault.message}.")
+        return handler.render_string(name, **words_of(fault))
 
 
 HEADERS = {**page.HEADERS, "Referrer-Policy": "same-origin"}
@@ -45,10 +56,26 @@ FRONT = FrontAnswers(HEADERS, page.OVER_TLS)
 FRAMED = FramedAnswers(HEADERS, page.OVER_TLS)
 
 
-def title_of(fault: Fault) -> str:
-    """What a page of refusal is called."""
+def words_of(fault: Fault) -> dict[str, str]:
+    """What a page of refusal says: its title and its text."""
     titles = {"not_found": "There is nothing here", "internal": "Something went wrong", "forbidden": "Not allowed"}
-    return titles.get(fault.code, "This did not work")
+    title = titles.get(fault.code, "This did not work")
+    text = "The address may not be complete" if fault.message == title else fault.message
+    return {"title": title, "text": f"{text}."}
+
+
+def what_was_wrong(handler: Handler, fault: Fault) -> str:
+    """A sentence for a form that is shown again, with the status and headers of the answer.
+
+    Raises the fault where to fill the form in once more would not help.
+    """
+    if fault.code not in ASKED_AGAIN:
+        raise fault
+    handler.services.metrics.refusal(fault.code)
+    handler.set_status(faults.STATUS[fault.code][0])
+    if fault.retry_after is not None:
+        handler.set_header("Retry-After", fault.retry_after)
+    return f"{fault.message}."
 
 
 def send_to_sign_in(handler: Handler) -> None:
@@ -111,16 +138,3 @@ class SignedIn(Receiving):
                 self.services.clock(),
             )
         return found
-
-    def go_to(self, path: str) -> None:
-        """Answer a form with the page that comes next."""
-        self.redirect(self.path_to(path), status=303)
-
-
-class AdminPage(SignedIn):
-    """A page for admins."""
-
-    async def admit(self) -> None:
-        await super().admit()
-        if not self.caller.admin:
-            raise Fault("forbidden", "This page is for admins")

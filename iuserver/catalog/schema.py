@@ -180,6 +180,7 @@ MIGRATIONS = [
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX sessions_by_account ON sessions (account_id, seen_at);
     CREATE INDEX sessions_by_time ON sessions (seen_at);
+    CREATE INDEX sessions_by_age ON sessions (created_at);
 
     CREATE TABLE sign_in_links (
         hash       BLOB PRIMARY KEY,

@@ -7,6 +7,7 @@ from typing import Any
 from handlers.clients import client_of
 from handlers.formatting import ago_text, limit_text, size_text
 from handlers.web.admin.tab import Tab
+from handlers.web.signed_in import what_was_wrong
 from iuserver.admin import AccountUsage
 from iuserver.errors import Fault
 
@@ -56,7 +57,7 @@ class AdminAccountHandler(AdminAccountsHandler):
                     self.go_to("/admin/accounts")
                     return
         except Fault as fault:
-            await self._show(id, problem=self.tell_problem(fault))
+            await self._show(id, problem=what_was_wrong(self, fault))
             return
         if link:
             await self._show(id, link=f"{self.base_url()}/login/{link}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handlers.clients import client_of
 from handlers.web.admin.tab import Tab
+from handlers.web.signed_in import what_was_wrong
 from iuserver.errors import Fault
 
 
@@ -20,7 +21,7 @@ class BlocklistHandler(Tab):
         try:
             await self.services.admin.block_hash(self.caller, sha256, purge, client_of(self))
         except Fault as fault:
-            await self._show(self.tell_problem(fault))
+            await self._show(what_was_wrong(self, fault))
             return
         self.go_to("/admin/blocklist")
 

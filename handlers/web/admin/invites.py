@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handlers.clients import client_of
 from handlers.web.admin.tab import Tab
+from handlers.web.signed_in import what_was_wrong
 from iuserver.errors import Fault
 
 
@@ -20,7 +21,7 @@ class InvitesHandler(Tab):
         try:
             made = await self.services.admin.make_invite(self.caller, plan, note, client_of(self))
         except Fault as fault:
-            await self._show(problem=self.tell_problem(fault))
+            await self._show(problem=what_was_wrong(self, fault))
             return
         await self._show(link=f"{self.base_url()}/signup/{made.token}")
 
