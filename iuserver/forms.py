@@ -136,7 +136,12 @@ LIST_FIELDS: dict[str, Schema] = {
         "maxLength": MAX_SEARCH,
         "description": "A part of the file name; upper and lower case are the same.",
     },
-    "sort": {"type": "string", "enum": list(SORTS), "default": "newest", "description": "What comes first."},
+    "sort": {
+        "type": "string",
+        "enum": list(SORTS),
+        "default": "newest",
+        "description": "What comes first in the list.",
+    },
     "show": {
         "type": "string",
         "enum": list(SHOWS),
@@ -166,6 +171,7 @@ CHANGE_FIELDS: dict[str, Schema] = {
         "description": "What viewers must know from now on; null: nothing.",
     },
 }
+OF_EXPIRY = ("expiration", "view_limit", "expires_at")
 BULK_FIELDS: dict[str, Schema] = {
     "action": {"type": "string", "enum": list(ACTIONS), "description": "What is to become of the images."},
     "slugs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_BULK},
@@ -269,27 +275,27 @@ def _position(cursor: str, sort: Sort) -> Position | None:
     """Where a list is to go on. Raises Fault("bad_field") for what `cursor_behind` has not made for such a list."""
     if not cursor:
         return None
-    try:
-        told = _cursor_content(cursor)
-    except ValueError:
-        told = None
-    match told:
-        case [str(order), str(key), str(slug)] if order == sort == "name" and len(key) <= MAX_SEARCH_NAME:
-            pass
-        case [str(order), int(key), str(slug)] if order == sort != "name" and 0 <= key < 1 << 53:
-            pass
-        case _:
-            raise Fault("bad_field", "after must be the next of an answer with the same sort")
-    if isinstance(key, bool) or not _LINK.fullmatch(slug):
-        raise Fault("bad_field", "after must be the next of an answer with the same sort")
-    return Position(key, slug)
+    match _cursor_content(cursor):
+        case [str(order), str(key) | int(key), str(slug)] if order == sort and is_slug(slug) and _is_key(key, sort):
+            return Position(key, slug)
+    raise Fault("bad_field", "after must be the next of an answer with the same sort")
+
+
+def _is_key(key: str | int, sort: Sort) -> bool:
+    """Whether a list of this order can have this as what it is sorted by."""
+    if sort == "name":
+        return isinstance(key, str) and len(key) <= MAX_SEARCH_NAME
+    return type(key) is int and 0 <= key < 1 << 53
 
 
 def _cursor_content(cursor: str) -> object:
-    """Raises ValueError."""
+    """The JSON in a cursor; None where there is none."""
     if len(cursor) > MAX_CURSOR or not _CURSOR.fullmatch(cursor):
-        raise ValueError
-    return orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return None
+    try:
+        return orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +313,9 @@ class ChangeForm:
 
 
 def changes(values: Mapping[str, object]) -> ChangeForm:
-    """Check what is to change about an image; null is absent, but for two. Raises Fault("bad_field")."""
-    given = texts(values, CHANGE_FIELDS)
+    """Check what is to change about an image. Null removes a folder and a password; what else is null or empty is
+    absent. Raises Fault("bad_field")."""
+    given = {name: text for name, text in texts(values, CHANGE_FIELDS).items() if text or name not in OF_EXPIRY}
     fields = given.keys() | {name for name in ("folder", "password") if name in values}
     expires_at = _time(given.get("expires_at", ""))
     expiration = _expiration(given.get("expiration", ""), expires_at)
@@ -316,9 +323,7 @@ def changes(values: Mapping[str, object]) -> ChangeForm:
         raise Fault("bad_field", "filename must have a visible character")
     if given.get("password") == "":
         raise Fault("bad_field", f"password must have 1 to {MAX_PASSWORD} characters; null removes it")
-    if fields & {"expiration", "expires_at"}:
-        fields = (fields - {"expires_at"}) | {"expiration"}
-    fields -= {"view_limit"}
+    fields = fields - set(OF_EXPIRY) | ({"expiration"} if fields & {"expiration", "expires_at"} else set())
     if not fields:
         raise Fault("bad_field", f"There is nothing to change: name one of {', '.join(CHANGE_FIELDS)}")
     return ChangeForm(

@@ -222,7 +222,8 @@ class Catalog(Protocol):
         """Free up to `limit` slugs that were reserved until now; returns how many there were."""
 
     async def add_block(self, block: Block) -> None:
-        """Put a picture on the blocklist; an existing entry (the same id) stays as it is."""
+        """Put a picture on the blocklist; an existing entry (the same id) stays as it is, but for a perceptual hash
+        that it has not had."""
 
     async def remove_block(self, id: str) -> None:
         """Take a picture off the blocklist. Raises Fault("not_found")."""
@@ -235,6 +236,13 @@ class Catalog(Protocol):
 
     async def is_blocked(self, sha256: bytes) -> bool:
         """Whether the picture whose stored bytes have this SHA-256 is on the blocklist."""
+
+    async def has_likenesses(self) -> bool:
+        """Whether any entry of the blocklist has a perceptual hash."""
+
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        """Whether an entry's perceptual hash differs from this one in at most `distance` bits
+        (`likeness.MAX_DISTANCE` at most)."""
 
     async def close(self) -> None:
         """Finish pending work and close."""

@@ -241,7 +241,7 @@ class Image:
     bytes are deleted at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
 
     `removed_bytes` and `removed_kinds` (words between spaces) tell what the upload had in it and the image has not;
-    None where that is not known.
+    None where that is not known. `hdr` says that it has more than the standard range of brightness.
     """
 
     slug: str
@@ -266,6 +266,7 @@ class Image:
     buried_at: int | None = None
     removed_bytes: int | None = None
     removed_kinds: str | None = None
+    hdr: bool = False
 
     @property
     def max_views(self) -> int | None:
@@ -359,14 +360,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A picture that nobody may upload: the SHA-256 of its stored bytes, their size where it is known, and what the
-    operator named."""
+    """A picture that nobody may upload: the SHA-256 of its stored bytes, their size where it is known, what the
+    operator named, and its perceptual hash, by which pictures like it are refused, too (None: only these bytes)."""
 
     id: str
     sha256: bytes
     size: int | None
     origin: str
     created_at: int
+    likeness: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,8 +471,8 @@ ROW_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written, and what was
-    left out: how many bytes, and of which kinds."""
+    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written, what was left
+    out (how many bytes, and of which kinds), and whether it has more than the standard range of brightness."""
 
     mime: str
     ext: str
@@ -481,3 +483,4 @@ class Facts:
     size: int
     removed_bytes: int
     removed_kinds: list[str]
+    hdr: bool

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator
 
 from iuserver import policy
 from iuserver.admission.fairness import FairSemaphore
-from iuserver.errors import Code, Fault, Tampered
+from iuserver.errors import Fault, Tampered
+from iuserver.imaging.answers import UNDECODABLE
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SHARED_BUFFER_BYTES
 from iuserver.ports import BlobStore, Catalog, thumbnail_key
 from iuserver.records import Image
-from iuserver.spool import Spool, storage
+from iuserver.spool import Spool, fetch, storage
 
 log = logging.getLogger("iuserver.imaging")
 
@@ -32,13 +33,6 @@ LARGE = 64 * 1024 * 1024
 """From so many bytes on that a decoder is expected to take, there is one of them at a time."""
 BYTES_A_PIXEL = {"image/jpeg": 3, "image/webp": 2, "image/png": 4, "image/gif": 6, "image/avif": 16}
 """What decoders take at most: for a progressive JPEG, an interlaced PNG, the planes of an AVIF and copies of them."""
-UNDECODABLE: set[Code] = {
-    "unsupported_type",
-    "broken_image",
-    "too_many_pixels",
-    "too_many_frames",
-    "too_many_scans",
-}
 PLACEHOLDER = base64.b64decode(
     "UklGRhYCAABXRUJQVlA4IAoCAACwIQCdASpAAfAAPrVaqk+nJSQiINSZIOAWiWlu4XPhxlAgF/kNM+GXyCpzb+yk5tdwHqXyCpza7gPUvkFTm13A"
     "epfIKnNruA9S3QTn/I5zYDrwuLb1/B6US+QVObN+gvV+oaMcstYJcioTzsT7Nb5BU5s7z0jrpmKyGQRPQS0WHgNVw0z239ytIrs47jSx7Op7792Z"
@@ -112,7 +106,7 @@ class Thumbnails:
         spool = Spool(f"{path}.in", memory=SHARED_BUFFER_BYTES)
         async with self._turn(image):
             try:
-                await self._fetch(image, spool)
+                await fetch(self._blobs, image.blob, spool)
                 thumbnail = await self._decoded(image, spool, path)
                 await self._store(image, path)
                 return thumbnail
@@ -130,13 +124,6 @@ class Thumbnails:
                     raise policy.overloaded()
                 held.callback(semaphore.release, image.account_id)
             yield
-
-    async def _fetch(self, image: Image, spool: Spool) -> None:
-        """Copy an image to the spool: no worker reads what is stored, or could change it."""
-        with contextlib.closing(await self._blobs.open(image.blob)) as blob:
-            async for chunk in blob.read(0, blob.size):
-                with storage():
-                    spool.write(chunk)
 
     async def _decoded(self, image: Image, spool: Spool, path: str) -> bytes:
         """Have a worker make the thumbnail at `path`, or put the placeholder there."""

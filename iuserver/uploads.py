@@ -212,7 +212,6 @@ class UploadSession:
             now = int(self._uploads.clock())
             form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
-            await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             self._end_stage("work")
             stored = await self._store(image, form.custom_slug is not None, fingerprint, is_here)
@@ -268,7 +267,9 @@ class UploadSession:
             with storage():
                 contents = self._spool.contents()
             self._target_made = True
-            return await self._uploads.imaging.submit(contents, self._target)
+            facts = await self._uploads.imaging.submit(contents, self._target)
+            await self._uploads.check_blocked(self._target)
+            return facts
         finally:
             self._slot.end_work()
 
@@ -292,6 +293,7 @@ class UploadSession:
             created_at=now,
             removed_bytes=facts.removed_bytes,
             removed_kinds=" ".join(facts.removed_kinds),
+            hdr=facts.hdr,
         )
 
     async def _password_hash(self, password: str) -> str:

@@ -120,6 +120,7 @@ def _described(image: Image, links: Links, delete_token: str) -> dict[str, Any]:
         "size": image.size,
         "width": image.width,
         "height": image.height,
+        "hdr": bool(image.hdr),  # SQLite has numbers
         "expiration": image.expiration,
         "expires_at": image.expires_at,
         "view_limit": image.view_limit,

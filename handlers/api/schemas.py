@@ -40,6 +40,7 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "size": BYTES,
     "width": NUMBER,
     "height": NUMBER,
+    "hdr": {**FLAG, "description": "Whether it has more than the standard range of brightness."},
     "expiration": TEXT,
     "expires_at": or_null(TIME),
     "view_limit": or_null(NUMBER),

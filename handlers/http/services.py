@@ -15,6 +15,7 @@ from iuserver.editing import Editing
 from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
+from iuserver.moderation import Moderation
 from iuserver.ports import Presigns
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import SignUp
@@ -87,6 +88,7 @@ class Services:
     tickets: Tickets
     viewing: Viewing
     thumbnails: Thumbnails
+    moderation: Moderation
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]

@@ -230,6 +230,18 @@ MIGRATIONS = [
             ON CONFLICT DO UPDATE SET images = images + 1;
     END;
     """,
+    # Perceptual hashes, and an index over each of their parts (iuserver/likeness.py).
+    """
+    ALTER TABLE blocks ADD COLUMN likeness BLOB;
+    CREATE INDEX blocks_by_likeness_1 ON blocks (substr(likeness, 1, 2), likeness);
+    CREATE INDEX blocks_by_likeness_2 ON blocks (substr(likeness, 3, 2), likeness);
+    CREATE INDEX blocks_by_likeness_3 ON blocks (substr(likeness, 5, 2), likeness);
+    CREATE INDEX blocks_by_likeness_4 ON blocks (substr(likeness, 7, 2), likeness);
+    """,
+    # Whether an image has more than the standard range of brightness.
+    """
+    ALTER TABLE images ADD COLUMN hdr INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 

@@ -24,6 +24,8 @@ from iuserver.catalog.sqlite_overview import SqliteOverview
 from iuserver.catalog.sqlite_sessions import SqliteSessions
 from iuserver.errors import Fault, name_taken, no_such_folder, not_your_folder
 from iuserver.forms import search_name
+from iuserver.likeness import PART, SIZE, probes
+from iuserver.likeness import distance as bits_apart
 from iuserver.policy import DAY, buried, charged, claim_lost, viewed
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import (
@@ -46,6 +48,11 @@ from iuserver.records import (
 IMAGE_FIELDS = [f.name for f in fields(Image)]
 IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
 BLOCK_COLUMNS = ", ".join(f.name for f in fields(Block))
+SELECT_LIKE = " UNION ALL ".join(
+    f"SELECT likeness FROM blocks WHERE substr(likeness, {start}, {PART}) IN ({', '.join('?' * (8 * PART + 1))})"
+    for start in range(1, SIZE, PART)
+)
+"""The perceptual hashes with a part that differs in one bit at most; each of the four selects reads an index alone."""
 SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
@@ -93,9 +100,10 @@ CHANGE_IMAGE = """
     WHERE slug = ?
 """
 NAMED = """
-    account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
-    AND (expires_at IS NULL OR expires_at > :now)
+    +account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
+    AND (expires_at IS NULL OR +expires_at > :now)
 """
+"""Those of an account's images that have these slugs and have not expired; no index but the slug's is of use."""
 TAKE_OUT = """
     UPDATE images SET folder = NULL WHERE slug IN
         (SELECT slug FROM images WHERE account_id = ? AND folder = ? ORDER BY created_at LIMIT ?)
@@ -298,6 +306,8 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
 
         def step(connection: sqlite3.Connection) -> list[tuple[str, str]]:
             rows = connection.execute(f"DELETE FROM images WHERE {NAMED} RETURNING slug, blob, size", named).fetchall()
+            if not rows:
+                return []
             connection.execute(GIVE_BACK, (sum(size for _, _, size in rows), account_id))
             kept = [(slug, keep_slug_until) for slug, _, _ in rows]
             connection.executemany("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", kept)
@@ -457,7 +467,8 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
         await self._writer.commit(lambda connection: sqlite_rows.insert(connection, kind, rows))
 
     async def add_block(self, block: Block) -> None:
-        sql = f"INSERT OR IGNORE INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+        sql = f"""INSERT INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET likeness = coalesce(likeness, excluded.likeness)"""
         await self._writer.commit(lambda connection: connection.execute(sql, astuple(block)).rowcount)
 
     async def remove_block(self, id: str) -> None:
@@ -476,6 +487,13 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
 
     async def is_blocked(self, sha256: bytes) -> bool:
         return bool(self._read("SELECT 1 FROM blocks WHERE sha256 = ?", sha256))
+
+    async def has_likenesses(self) -> bool:
+        return bool(self._read("SELECT 1 FROM blocks WHERE substr(likeness, 1, 2) > x'' LIMIT 1"))
+
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        values = [value for part in probes(likeness) for value in part]
+        return any(bits_apart(likeness, found) <= distance for (found,) in self._read(SELECT_LIKE, *values))
 
 
 def _used(row: Any, now: int) -> IdempotentResult | None:

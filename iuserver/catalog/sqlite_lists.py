@@ -43,46 +43,52 @@ def read_page(connection: sqlite3.Connection, account_id: str, query: ListQuery)
     }
     if query.after:
         values |= {"key": query.after.key, "slug": query.after.slug}
-    filtered = query.show != "all" or query.name or (query.folder is not None and query.sort in ("name", "largest"))
-    page, total = _scanned(connection, query, values) if filtered else _indexed(connection, query, values)
-    key, way = ORDERS[query.sort]
-    sql = f"SELECT {COLUMNS} FROM images WHERE slug IN ({page}) ORDER BY {key} {way}, slug {way}"
-    images = [Image(*row) for row in connection.execute(sql, values)]
-    return ImagePage(images[: query.limit], total, len(images) > query.limit)
+    if query.show != "all" or query.name or (query.folder is not None and query.sort in ("name", "largest")):
+        return _scanned(connection, query, values)
+    return _indexed(connection, query, values)
 
 
-def _scanned(connection: sqlite3.Connection, query: ListQuery, values: dict[str, Any]) -> tuple[str, int]:
-    """The SELECT of a page's slugs among all of the account's images, and how many match."""
+def _scanned(connection: sqlite3.Connection, query: ListQuery, values: dict[str, Any]) -> ImagePage:
+    """A page of those among all of the account's images that match. They are counted where the page has not all."""
     which = f"FROM images INDEXED BY images_by_name WHERE {_of(query)} AND {SHOWN[query.show]}"
     if query.name:
         which += " AND instr(search_name, :name)"
-    (total,) = connection.execute(f"SELECT count(*) {which}", values).fetchone()
-    return _slugs(query, which), total
+    images = _rows(connection, query, _slugs(query, which), values)
+    total, begun = len(images), query.after is not None or query.offset > 0
+    if begun or total > query.limit:
+        (total,) = connection.execute(f"SELECT count(*) {which}", values).fetchone()
+    return ImagePage(images[: query.limit], total, len(images) > query.limit)
 
 
-def _indexed(connection: sqlite3.Connection, query: ListQuery, values: dict[str, Any]) -> tuple[str, int]:
-    """The SELECT of a page's slugs along the index that has its order, and how many images there are.
-
-    An offset is counted off from the nearer end.
-    """
+def _indexed(connection: sqlite3.Connection, query: ListQuery, values: dict[str, Any]) -> ImagePage:
+    """A page along the index that has its order. An offset is counted off from the nearer end."""
     counted = "account_id = :account" if query.folder is None else "account_id = :account AND folder = :folder"
     sql = f"SELECT coalesce(sum(images), 0) FROM image_counts WHERE {counted}"
     (total,) = connection.execute(sql, values).fetchone()
     which = f"FROM images WHERE {_of(query)}"
-    if query.after or query.offset <= total // 2:
-        return _slugs(query, which), total
+    slugs = _slugs(query, which)
+    if query.offset > total // 2:
+        values["limit"] = max(0, min(query.limit + 1, total - query.offset))
+        values["offset"] = max(0, total - query.offset - values["limit"])
+        slugs = _slugs(query, which, backwards=True)
+    images = _rows(connection, query, slugs, values)
+    return ImagePage(images[: query.limit], total, len(images) > query.limit)
+
+
+def _rows(connection: sqlite3.Connection, query: ListQuery, slugs: str, values: dict[str, Any]) -> list[Image]:
+    """The rows whose slugs a SELECT finds, in the order of the list."""
     key, way = ORDERS[query.sort]
-    values["limit"] = max(0, min(query.limit + 1, total - query.offset))
-    values["offset"] = total - query.offset - values["limit"]
-    back = OPPOSITE[way]
-    return f"SELECT slug {which} ORDER BY {key} {back}, slug {back} LIMIT :limit OFFSET max(0, :offset)", total
+    sql = f"SELECT {COLUMNS} FROM images WHERE slug IN ({slugs}) ORDER BY {key} {way}, slug {way}"
+    return [Image(*row) for row in connection.execute(sql, values)]
 
 
 def _of(query: ListQuery) -> str:
     return "account_id = :account" + ("" if query.folder is None else " AND folder IS nullif(:folder, '')")
 
 
-def _slugs(query: ListQuery, which: str) -> str:
+def _slugs(query: ListQuery, which: str, *, backwards: bool = False) -> str:
+    """The SELECT of a page's slugs, from the list's beginning or its end."""
     key, way = ORDERS[query.sort]
     behind = f"AND ({key}, slug) {BEHIND[way]} (:key, :slug)" if query.after else ""
+    way = OPPOSITE[way] if backwards else way
     return f"SELECT slug {which} {behind} ORDER BY {key} {way}, slug {way} LIMIT :limit OFFSET :offset"

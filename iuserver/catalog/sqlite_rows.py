@@ -81,6 +81,7 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
         row["folders"] = sorted(json.loads(found[-2]), key=lambda folder: folder["slug"])
         row["shelves"] = json.loads(found[-1])
     if kind == "images":
+        row["hdr"] = bool(row["hdr"])
         row["viewers"] = sorted(map(bytes.fromhex, json.loads(found[-2])))
         grants = [{**grant, "hash": bytes.fromhex(grant["hash"])} for grant in json.loads(found[-1])]
         row["grants"] = sorted(grants, key=lambda grant: grant["hash"])

@@ -24,7 +24,7 @@ from typing import Any, cast
 import orjson
 
 from iuserver.errors import Fault
-from iuserver.imaging.answers import Result, UnexpectedAnswer, WorkerCrash, ready_of, result_of
+from iuserver.imaging.answers import UNDECODABLE, Result, UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
 from iuserver.imaging.wire import DEADLINES, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
@@ -105,6 +105,17 @@ class Pool:
         """
         size: int = await self._do("thumbnail", origin, target)
         return size
+
+    async def likeness(self, origin: bytes | str) -> bytes | None:
+        """The perceptual hash of a clean picture; None where too little happens in it to tell it from others, or it
+        cannot be decoded. Raises Fault("overloaded"), as `submit` does."""
+        try:
+            found: bytes | None = await self._do("likeness", origin, "")
+        except Fault as fault:
+            if fault.code not in UNDECODABLE:
+                raise
+            return None
+        return found
 
     async def _do(self, kind: Kind, origin: bytes | str, target: str) -> Any:
         assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES

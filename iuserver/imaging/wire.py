@@ -22,7 +22,7 @@ import orjson
 LENGTH = struct.Struct(">I")
 SHARED_BUFFER_BYTES = 128 * 1024
 """Bytes that a picture in memory may have."""
-Kind = Literal["clean", "thumbnail"]
+Kind = Literal["clean", "thumbnail", "likeness"]
 """What is to be done with a picture."""
 
 
@@ -34,7 +34,7 @@ class Deadline:
     processor: int
 
 
-DEADLINES: dict[Kind, Deadline] = {"clean": Deadline(1, 1), "thumbnail": Deadline(10, 2)}
+DEADLINES: dict[Kind, Deadline] = {"clean": Deadline(1, 1), "thumbnail": Deadline(10, 2), "likeness": Deadline(1, 1)}
 """A thumbnail is made when uploads leave time for it."""
 LARGEST = 64 * 1024
 """Bytes of a message. The largest one has a traceback."""

@@ -29,6 +29,7 @@ from iuserver.records import (
     Grant,
     Image,
     Invite,
+    ListQuery,
     Row,
     Session,
     SignInLink,
@@ -87,7 +88,7 @@ async def _sign_in(catalog: Copyable) -> None:
         hash, at = bytes([number, 0x80 + number]) * 16, 1000 + number
         await catalog.add_session(Session(hash, f"a{1 + number % 3}", 1, "Firefox", "192.0.2.0/24", 900, at), 9)
         await catalog.add_invite(Invite(hash, "pro", "é", ACCOUNTS[1].email, at, 9999))
-        await catalog.add_audit(AuditRow(audit_id(at, "x"), at, "operator", "plan_set", "é", "pro", "-"))
+        await catalog.add_audit(AuditRow(audit_id(at * 1000, "x"), at, "operator", "plan_set", "é", "pro", "-"))
     await catalog.add_link(SignInLink(b"l" * 32, "a1", 1, 900, 9999))
 
 
@@ -187,7 +188,7 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
         assert [folder.slug for folder, _ in await catalog.folders("a1")] == ["cats", "dogs"]
         account = await catalog.commit_upload(replace(picture(90), slug="new"), CHARGES[0])
         assert account.used == counts[0].used + 1
-        assert await catalog.list_images("a2", "cats", 9, 0) == lists
+        assert await catalog.list_images("a2", ListQuery("cats")) == lists
         assert await catalog.image("seen2") == stone
         assert stone.buried_at == 1063
         assert await catalog.has_grant("seen5", bytes([3]) * 32, 1062)
@@ -200,7 +201,7 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
     source = f"sqlite:{tmp_path}/first.db"
     on_catalog(source, lambda catalog: fill(catalog, 30))
     counts = on_catalog(source, lambda catalog: catalog.counts("2026-11", "", 9))
-    lists = on_catalog(source, lambda catalog: catalog.list_images("a2", "cats", 9, 0))
+    lists = on_catalog(source, lambda catalog: catalog.list_images("a2", ListQuery("cats")))
     stone = on_catalog(source, lambda catalog: catalog.image("seen2"))
     copied(source, mongo_database)
     on_catalog(mongo_database, look)
