@@ -56,7 +56,7 @@ class GalleryHandler(Scripted):
             "tiles": [tile_of(image, files, now) for image in page.images],
             "files": files,
             "total": page.total,
-            "bytes": "" if view else size_text(self.caller.account.stored_bytes),
+            "bytes": size_text(self.caller.account.stored_bytes) if page.total == self._image_count else "",
             "query": query,
             "view": view,
             "q": asked["q"],

@@ -23,7 +23,7 @@ MARKUP = "<img src=x onerror=alert(1)> & <b>"
 FIRST_IN_SIGHT = """
 (() => {
   const seen = [...document.querySelectorAll(".tile")].find((tile) => tile.getBoundingClientRect().bottom > 60);
-  return [seen?.dataset.slug, Math.round(seen?.getBoundingClientRect().top)];
+  return seen && [seen.querySelector(".name").textContent, seen.getBoundingClientRect().top];
 })()
 """
 
@@ -90,7 +90,7 @@ def wait_for_total(page: Any, text: str) -> None:
 
 
 def wait_for_selected(page: Any, count: int) -> None:
-    page.locator(f'#selection[data-count="{count}"]').wait_for(state="visible" if count else "hidden")
+    page.locator(f'#selection[data-count="{count}"]').wait_for(state="attached")
 
 
 def confirm(page: Any, name: str) -> None:
@@ -171,11 +171,12 @@ def test_a_thousand_and_more_go_in_batches(owner: Browser, gallery: Open) -> Non
         results = [{"slug": slug, "ok": False, "code": "not_found"} for slug in slugs]
         route.fulfill(json={"ok": True, "done": 0, "results": results})
 
+    (model, *_) = owner.server.get("/api/images", owner.key).json()["images"]
+
     def pages(route: Any) -> None:
-        model = route.fetch().json()
         number = int(route.request.url.partition("after=")[2] or 0)
-        images = [{**model["images"][0], "slug": f"made{number}-{each}"} for each in range(100)]
-        route.fulfill(json={**model, "images": images, "next": str(number + 1) if number < 24 else None})
+        images = [{**model, "slug": f"made{number}-{each}"} for each in range(100)]
+        route.fulfill(json={"images": images, "total": 2500, "next": str(number + 1) if number < 24 else None})
 
     page.route("**/api/images/bulk", count)
     page.locator(".tile a").first.focus()
@@ -209,7 +210,7 @@ def test_keys_alone_do_everything(owner: Browser, gallery: Open) -> None:
     page.keyboard.press("Enter")
     wait_for_total(page, "3 pictures")
     assert left(owner) == {f"picture 00{number}.png" for number in (3, 4, 5)}
-    page.locator(".tile a[tabindex='0']").focus()
+    eventually(lambda: focused() == "picture 003.png")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="picture 003.png").wait_for()
     page.keyboard.press("Escape")
@@ -239,14 +240,14 @@ def test_the_panel_changes_what_the_tile_shows(owner: Browser, gallery: Open) ->
     tile(page, "new.png").get_by_text("password", exact=True).wait_for(state="detached")
     panel.get_by_label("Change when it expires").click()
     panel.get_by_label("Keep it, from now").select_option(label="until seen by …")
-    panel.get_by_label("Viewers").fill("2")
+    panel.get_by_label("Viewers, if by them").fill("2")
     panel.get_by_role("button", name="Save").locator("visible=true").click()
     tile(page, "new.png").get_by_text("0 of 2 seen").wait_for()
     panel.get_by_label("Move to another folder").click()
-    panel.get_by_label("Folder").select_option(label="Kept")
+    panel.get_by_role("combobox", name="Folder").select_option(label="Kept")
     panel.get_by_role("button", name="Move", exact=True).click()
-    panel.get_by_text("Kept").first.wait_for()
-    assert left(owner, "&folder=kept") == {"new.png"}
+    eventually(lambda: left(owner, "&folder=kept") == {"new.png"})
+    eventually(lambda: "Kept" in panel.locator("dd").nth(5).inner_text())
     panel.get_by_text("Delete", exact=True).click()
     panel.get_by_role("button", name="Delete it").click()
     page.get_by_text("There are no pictures yet.").wait_for()
@@ -262,7 +263,7 @@ def test_what_the_panel_cannot_change_is_said_there(server: RunningServer, profi
     ready(page)
     tile(page, "a.png").click()
     page.get_by_text("rename", exact=True).click()
-    page.get_by_label("File name").fill("\u200b")
+    page.locator("#panel").get_by_label("File name").fill("\u200b")
     page.locator("#panel").get_by_role("button", name="Save").locator("visible=true").click()
     page.get_by_role("alert").get_by_text("visible character").wait_for()
 
@@ -278,16 +279,12 @@ def test_a_double_click_opens_the_picture(owner: Browser, gallery: Open) -> None
 def test_a_view_scrolls_on_and_reload_and_back_return_to_the_place(owner: Browser, gallery: Open) -> None:
     fill(owner, 130)
     page = gallery("?sort=name", viewport={"width": 700, "height": 700})
-    most = page.locator(".tile").count()
-    for _ in range(3):
-        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-        eventually(lambda: page.evaluate("scrollY + innerHeight < document.documentElement.scrollHeight - 10") or True)
     eventually(lambda: end_is_in_sight(page))
-    assert most <= 60
     assert page.locator(".tile").count() < 60, "what is far away is not on the page"
     page.evaluate("scrollBy(0, -900)")
     eventually(lambda: "after=" in page.url)
-    place = page.evaluate(FIRST_IN_SIGHT)
+    name, top = page.evaluate(FIRST_IN_SIGHT)
+    place = [name, pytest.approx(top, abs=2)]
     page.reload()
     ready(page)
     eventually(lambda: page.evaluate(FIRST_IN_SIGHT) == place)
@@ -334,7 +331,7 @@ def test_sort_show_and_folder_are_in_the_address(owner: Browser, gallery: Open) 
     ready(page)
     eventually(lambda: names(page) == ["a.png", "b.png"])
     assert page.get_by_label("Show").input_value() == "all"
-    page.get_by_label("Folder").select_option(label="Kept")
+    page.get_by_label("Folder", exact=True).select_option(label="Kept")
     page.get_by_role("heading", name="Kept").wait_for()
     ready(page)
     assert names(page) == ["b.png"]
@@ -373,7 +370,7 @@ def test_it_works_by_links_and_forms_without_scripts(owner: Browser, profile: Pr
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="picture 001.png").click()
     page.get_by_text("rename", exact=True).click()
-    page.get_by_label("File name").fill("renamed.png")
+    page.get_by_label("File name", exact=True).fill("renamed.png")
     page.get_by_role("button", name="Save").locator("visible=true").click()
     page.get_by_role("heading", name="renamed.png").wait_for()
     page.get_by_role("main").get_by_role("link", name="Images", exact=True).click()
@@ -411,6 +408,6 @@ def test_looks(owner: Browser, gallery: Open, looked_at: Look, width: int, schem
     confirm(page, "Cancel")
     page.goto(f"{owner.server.url}/dashboard/images?folder=screenshots")
     ready(page)
-    page.get_by_text("Rename", exact=True).click()
+    page.locator("summary", has_text="Rename").click()
     looked_at(page, f"gallery-folder-{width}-{scheme}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -116,7 +116,7 @@ function paintTiles() {
 }
 
 function paintSelection() {
-  if (!view) return;
+  if (!view?.pages.length) return;
   const count = selection.count(view.total);
   byId("selection").dataset.count = count;
   byId("selected").textContent = `${count.toLocaleString("en")} selected`;
@@ -140,10 +140,12 @@ function changed(image) {
 // Images that are here no more.
 function forget(slugs) {
   if (slugs.has(panel.slug)) panel.close();
+  const first = view.items.findIndex((item) => slugs.has(item.slug));
   view.remove(slugs);
   selection.forget(slugs);
-  current = Math.min(current, Math.max(0, view.items.length - 1));
+  current = Math.max(0, Math.min(first, view.items.length - 1));
   show();
+  if ([document.body, list].includes(document.activeElement)) grid.tileOf(current)?.querySelector("a").focus({ preventScroll: true });
   fillSight();
 }
 
