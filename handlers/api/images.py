@@ -15,7 +15,7 @@ class ImagesHandler(ApiHandler):
         """A page of the images."""
         query = forms.listing({name: self.get_query_argument(name, "") for name in forms.LIST_FIELDS})
         page = await self.services.library.images(self.caller, query)
-        self.send_json(replies.page(page, query, self.base_url(), self.services.library.delete_token))
+        self.send_json(replies.page(page, query, self.links(), self.services.library.delete_token))
 
 
 class ImageHandler(ApiHandler):
@@ -36,7 +36,7 @@ class ImageHandler(ApiHandler):
         self.send_json({"ok": True, "slug": image.slug})
 
     def _send(self, image: Image) -> None:
-        self.send_json(replies.detailed(image, self.base_url(), self.services.library.delete_token(image)))
+        self.send_json(replies.detailed(image, self.links(), self.services.library.delete_token(image)))
 
 
 class BulkHandler(ApiHandler):

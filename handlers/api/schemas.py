@@ -40,6 +40,7 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "size": BYTES,
     "width": NUMBER,
     "height": NUMBER,
+    "hdr": {**FLAG, "description": "Whether it has more than the standard range of brightness."},
     "expiration": TEXT,
     "expires_at": or_null(TIME),
     "view_limit": or_null(NUMBER),
@@ -62,6 +63,7 @@ LISTED_MEMBERS: dict[str, Schema] = {
     "viewed_at": or_null(TIME),
     "views": or_null(NUMBER),
 }
+SESSION = thing({"id": TEXT, "browser": TEXT, "network": TEXT, "created_at": TIME, "seen_at": TIME, "current": FLAG})
 FOLDER_MEMBERS: dict[str, Schema] = {"slug": TEXT, "name": TEXT, "count": NUMBER, "created_at": TIME}
 
 UPLOADED = thing({"ok": FLAG, **IMAGE_MEMBERS, "embed": EMBED, "quota": thing(QUOTA_MEMBERS)})
@@ -86,6 +88,9 @@ BULK = thing(
         },
     }
 )
+SESSIONS = thing({"sessions": {"type": "array", "items": SESSION}})
+SESSION_ENDED = thing({"ok": FLAG, "id": TEXT})
+NEW_KEY = thing({"ok": FLAG, "key": {**TEXT, "description": "The new key; it cannot be asked for again."}})
 DELETED = thing({"ok": FLAG, "slug": TEXT})
 FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS)}})
 FOLDER = thing({"ok": FLAG, **FOLDER_MEMBERS})

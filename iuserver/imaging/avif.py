@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from iuserver.imaging import avif_items, avif_tracks, left_out
+from iuserver.imaging import avif_items, avif_meta, avif_tracks, left_out
 from iuserver.imaging.boxes import MAX_BODY, Packing, Reader, box, top_boxes
 from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -69,6 +69,18 @@ def walk(source: Source, limits: Limits) -> Plan:
     return _plan(source, seen)
 
 
+def code_points(source: Source) -> tuple[int, int] | None:
+    """The main picture's primaries and transfer function (ITU-T H.273), or None where it has no nclx but a profile, or
+    neither. Raises Fault("broken_image")."""
+    for kind, body in top_boxes(source, _BOXES):
+        meta = avif_meta.read(_body(source, body)) if kind == b"meta" else None
+        found = [value for name, value in meta.properties_of(meta.primary) if name == b"colr"] if meta else []
+        if found:
+            nclx = all(value.startswith(b"nclx") for value in found)
+            return (int.from_bytes(found[0][4:6], "big"), int.from_bytes(found[0][6:8], "big")) if nclx else None
+    return None
+
+
 def _body(source: Source, body: Range) -> Reader:
     if body[1] - body[0] > MAX_BODY:
         broken("what it tells of its pictures is too long")
@@ -116,6 +128,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     packing = Packing(extent for part in (seen.items, seen.movie) if part for extent in part.ranges)
     packing.check_within(seen.mdats)
     width, height, frames = _facts(seen)
+    hdr = frames == 1 and seen.items is not None and seen.items.hdr
     head = _head(seen, packing, 0)
     head = _head(seen, packing, len(head))
     same = source.at(0, len(head)) == head
@@ -128,6 +141,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
         1,
         joined([(0, len(head)) if same else head, *packing.ranges]),
         removed=frozenset(seen.removed),
+        hdr=hdr,
     )
 
 

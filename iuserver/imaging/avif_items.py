@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from iuserver.imaging import avif_meta, left_out
 from iuserver.imaging.avif_meta import Location, Meta, Reference
-from iuserver.imaging.avif_properties import KINDS, shown
+from iuserver.imaging.avif_properties import KINDS, is_hdr, shown
 from iuserver.imaging.boxes import Packing, Place, Reader, box, check_apart, full_box, handler, uints
 from iuserver.imaging.plan import Limits, Range, broken
 from iuserver.imaging.source import Source
@@ -46,6 +46,7 @@ class Items:
     height: int
     has_tone_map: bool
     removed: frozenset[str]
+    hdr: bool
     ranges: tuple[Range, ...]
     _before: bytes
     _after: bytes
@@ -276,11 +277,13 @@ def _items(meta: Meta, kept: list[int], references: list[Reference], removed: fr
         box(b"idat", idat) if idat else b"",
     ]
     pitm = full_box(b"pitm", uints(4 if wide else 2, meta.primary), version=int(wide))
+    has_tone_map = any(meta.kinds[item] == b"tmap" for item in kept)
     size = shown(*_size(meta, meta.primary), meta.properties_of(meta.primary))
     return Items(
         *size,
-        any(meta.kinds[item] == b"tmap" for item in kept),
+        has_tone_map,
         removed,
+        has_tone_map or is_hdr(meta.properties_of(meta.primary)),
         tuple(in_file),
         handler(b"pict") + pitm,
         b"".join(after),

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from iuserver.imaging import icc, left_out
 from iuserver.imaging.exif import Orientation, read_orientation
-from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
+from iuserver.imaging.plan import HDR_TRANSFERS, Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -112,13 +112,14 @@ class _Walk:
     """What has been seen so far. `stream` is the last picture's compressed data, and `sides` are its width and height.
 
     `profiled` tells that Firefox has its colour profile, `settled` that Chromium has looked at the only one it will.
-    `palette` is the number of its colours.
+    `palette` is the number of its colours, `hdr` whether cICP says that it is PQ or HLG.
     """
 
     size: tuple[int, int] = (0, 0)
     depth: int = 0
     colour: int = 0
     palette: int = 0
+    hdr: bool = False
     pixel_bits: int = 0
     interlaced: bool = False
     orientation: Orientation | None = None
@@ -360,6 +361,7 @@ def _ancillary(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> No
             _keep(seen, chunk)
         return
     seen.kinds.add(chunk.kind)
+    seen.hdr |= chunk.kind == b"cICP" and source.at(chunk.data + 1, 1)[0] in HDR_TRANSFERS
     _keep(seen, chunk)
 
 
@@ -458,7 +460,8 @@ def _bytes_of_rows(seen: _Walk) -> int:
 def _plan(source: Source, seen: _Walk) -> Plan:
     frames = _frames(source, seen)
     pieces, removed = joined(seen.pieces), frozenset(seen.removed)
-    return Plan("image/png", "png", *seen.size, max(1, frames), seen.turned, pieces, removed=removed)
+    sides, frames = seen.size, max(1, frames)
+    return Plan("image/png", "png", *sides, frames, seen.turned, pieces, removed=removed, hdr=seen.hdr)
 
 
 def _frames(source: Source, seen: _Walk) -> int:

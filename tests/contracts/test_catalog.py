@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import re
+import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +19,7 @@ import pytest
 
 from iuserver import policy
 from iuserver.catalog.mongo import MongoCatalog
-from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.catalog.sqlite import SELECT_LIKE, SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.forms import search_name
 from iuserver.ports import MAX_GRANTS, Catalog
@@ -34,7 +38,7 @@ from iuserver.records import (
     Position,
     Sort,
 )
-from iuserver.writer.client import WriterProcess, writer_catalog
+from tests.contracts.conftest import Opening, Work
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -54,65 +58,13 @@ IMAGE = Image(
     folder=None,
     upload_source="api",
     created_at=200,
+    hdr=True,
 )
 CHARGE = Charge("a1", ACCOUNT.key_hash, 1_795_000_000, "2026-11", uploads_limit=10, storage_limit=0)
 
 CLAIM = Claim("key", "first", b"fingerprint")
 OTHER_CLAIM = Claim("key", "second", b"other fingerprint")
 THIRD_CLAIM = Claim("key", "third", b"fingerprint")
-
-Work = Callable[[Catalog], Awaitable[Any]]
-
-
-Opening = Callable[[], Awaitable[Catalog]]
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("sqlite, kept", marks=pytest.mark.slow), "mongo", "mongo without transactions"]
-)
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
-    """Opens a catalog over the test's own store, each time a new one."""
-    url = None if request.param.startswith("sqlite") else request.getfixturevalue("mongo_database")
-
-    async def opened() -> Catalog:
-        if request.param == "sqlite, kept":
-            return await kept(tmp_path / "catalog.db")
-        if url is None:
-            return SqliteCatalog(tmp_path / "catalog.db")
-        return await MongoCatalog.open(url, "node", transactions=request.param == "mongo")
-
-    return opened
-
-
-async def kept(path: Path) -> Catalog:
-    """A catalog with a writer process of its own, which goes with it."""
-    local, writer = SqliteCatalog(path), WriterProcess(path, None, sync=True)
-    await writer.start()
-    catalog: Any = writer_catalog(local, writer)
-
-    async def close() -> None:
-        await writer.close()
-        await local.close()
-
-    catalog.close = close
-    return catalog  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def on_catalog(opening: Opening) -> Callable[[Work], Any]:
-    """Runs work on a catalog that is opened for it and closed afterwards, so that what was stored must persist."""
-
-    def run(work: Work) -> Any:
-        async def opened_for_it() -> Any:
-            catalog = await opening()
-            try:
-                return await work(catalog)
-            finally:
-                await catalog.close()
-
-        return asyncio.run(opened_for_it())
-
-    return run
 
 
 def image(number: int, **changes: Any) -> Image:
@@ -180,6 +132,18 @@ def test_a_commit_stores_record_charge_and_ledger_row(on_catalog: Callable[[Work
 
     on_catalog(store)
     on_catalog(look)
+
+
+def test_an_upload_that_does_not_count_is_charged_its_bytes_alone(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(0), replace(CHARGE, uploads_limit=1))
+        account = await catalog.commit_upload(image(1), replace(CHARGE, uploads_limit=1, counted=False))
+        assert (account.used, account.stored_bytes) == (1, 2000)
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert [counts for counts in await catalog.counts("2026-11", "", 9) if counts.drifted] == []
+
+    on_catalog(work)
 
 
 @pytest.mark.parametrize(
@@ -767,6 +731,71 @@ def test_the_blocklist_is_kept_and_asked(on_catalog: Callable[[Work], Any]) -> N
 
     on_catalog(fill)
     on_catalog(look)
+
+
+def near(likeness: bytes, *bits: int) -> bytes:
+    """A perceptual hash that differs in these bits."""
+    return (int.from_bytes(likeness, "big") ^ sum(1 << bit for bit in bits)).to_bytes(8, "big")
+
+
+def test_what_looks_like_a_block_is_found_by_distance(on_catalog: Callable[[Work], Any]) -> None:
+    chance = random.Random(1)
+    likeness, *others = (chance.randbytes(8) for _ in range(50))
+    block = Block("a", b"a" * 32, 5, "cat.jpg", 10, likeness)
+
+    async def work(catalog: Catalog) -> None:
+        assert not await catalog.has_likenesses()
+        await catalog.add_block(replace(block, likeness=None))
+        assert not await catalog.has_likenesses()
+        assert not await catalog.is_like_blocked(likeness, 7)
+        await catalog.add_block(block)
+        assert await catalog.blocks() == [block], "an entry gets the hash that it has not had"
+        await catalog.add_block(replace(block, likeness=others[0]))
+        assert await catalog.blocks() == [block], "and keeps it"
+        for number, other in enumerate(others):
+            await catalog.add_block(Block(f"o{number}", bytes([number]) * 32, None, "", 11, other))
+        assert await catalog.has_likenesses()
+        for count in range(8):
+            like = near(likeness, *chance.sample(range(64), count))
+            assert [await catalog.is_like_blocked(like, most) for most in (count - 1, count, 7)] == [False, True, True]
+        await catalog.remove_block("a")
+        assert not await catalog.is_like_blocked(likeness, 7)
+
+    on_catalog(work)
+
+
+def test_among_100000_hashes_one_is_found_in_a_fraction_of_a_millisecond(tmp_path: Path) -> None:
+    """SQLite's reads are on the event loop. The bound is far off, for machines that do other things, too."""
+    chance = random.Random(2)
+    hashes = [chance.randbytes(8) for _ in range(100_000)]
+    rows = [
+        {"id": f"{number:x}", "sha256": number.to_bytes(32, "big"), "size": None, "origin": "", "created_at": 1}
+        | {"likeness": likeness}
+        for number, likeness in enumerate(hashes)
+    ]
+
+    async def work() -> list[float]:
+        catalog = SqliteCatalog(tmp_path / "catalog.db")
+        await catalog.add_rows("blocks", rows)
+        seconds = []
+        for likeness in hashes[:200]:
+            began = time.thread_time()
+            assert await catalog.is_like_blocked(near(likeness, 3, 40, 41, 63), 4)
+            assert not await catalog.is_like_blocked(chance.randbytes(8), 4)
+            seconds.append((time.thread_time() - began) / 2)
+        await catalog.close()
+        return seconds
+
+    seconds = sorted(asyncio.run(work()))
+    print(f"\nmedian {seconds[100] * 1000:.2f} ms, slowest {seconds[-1] * 1000:.2f} ms")
+    assert seconds[100] < 0.01
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {SELECT_LIKE}", [b""] * SELECT_LIKE.count("?")).fetchall()
+    steps = [row[-1] for row in plan if " blocks " in row[-1]]
+    assert len(steps) == 4
+    assert all(
+        re.fullmatch(r"SEARCH blocks USING COVERING INDEX blocks_by_likeness_\d \(<expr>=\?\)", step) for step in steps
+    )
 
 
 def test_folders_are_unique_bounded_and_counted(on_catalog: Callable[[Work], Any]) -> None:

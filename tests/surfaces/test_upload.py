@@ -63,6 +63,7 @@ def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
         "mime": "image/jpeg",
         "width": 32,
         "height": 48,
+        "hdr": False,
         "expiration": "1w",
         "view_limit": None,
         "password_protected": False,
