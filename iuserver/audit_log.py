@@ -10,7 +10,7 @@ from iuserver.ports import Audit
 from iuserver.records import Actor, AuditAction, AuditRow
 
 RANDOM_BYTES = 4
-"""Of an id, behind the milliseconds: two rows of the same one are told apart."""
+"""Of an id, behind the milliseconds: those of several processes are told apart."""
 
 
 class AuditLog:
@@ -20,11 +20,13 @@ class AuditLog:
     def __init__(self, audit: Audit, clock: Callable[[], float]) -> None:
         self._audit = audit
         self._clock = clock
+        self._latest = 0
 
     async def note(self, by: Actor, action: AuditAction, subject: str, detail: str = "") -> None:
         """Write a row."""
         now = self._clock()
-        id = policy.audit_id(now, secrets.token_hex(RANDOM_BYTES))
+        self._latest = max(self._latest + 1, int(now * 1000))  # rows of one process stand in the order of their writing
+        id = policy.audit_id(self._latest, secrets.token_hex(RANDOM_BYTES))
         await self._audit.add_audit(AuditRow(id, int(now), by.name, action, subject, detail, by.network))
 
     async def page(self, after: str | None, limit: int) -> list[AuditRow]:

@@ -91,9 +91,9 @@ class Metrics:
         """What has been counted since the start."""
         sent = [one for one in _samples(self._requests, "_total") if one.labels["route"] == "file"]
         refusals = {one.labels["code"]: int(one.value) for one in _samples(self._refusals, "_total")}
-        commits = [one.value for one in _samples(self._stages, "_count") if one.labels["stage"] == "commit"]
+        stored = [one.value for one in _samples(self._stages, "_count") if one.labels["stage"] == "store"]
         views = sum(one.value for one in sent if one.labels["status"] in SENT)
-        return Totals(int(sum(commits)), int(views), refusals)
+        return Totals(int(sum(stored)), int(views), refusals)
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""

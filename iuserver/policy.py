@@ -144,10 +144,9 @@ def day_start(now: float) -> int:
     return int(now // DAY * DAY)
 
 
-def audit_id(at: float, random: str) -> str:
-    """The id of a row of the audit log, in the order of time (milliseconds); without `random`, one before all of its
-    time."""
-    return f"{int(at * 1000):013x}{random}"
+def audit_id(milliseconds: int, random: str) -> str:
+    """The id of a row of the audit log, in the order of time; without `random`, one before all of its time."""
+    return f"{milliseconds:013x}{random}"
 
 
 def is_signed_in(session: Session, account: Account, now: float, days: int) -> bool:

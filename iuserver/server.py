@@ -179,11 +179,15 @@ def per_minute(settings: Settings) -> dict[Surface, int]:
 
 
 def accounts_of(
-    catalog: WholeCatalog, settings: Settings, clock: Clock = time.time, last_used: LastUsed | None = None
+    catalog: WholeCatalog,
+    settings: Settings,
+    clock: Clock = time.time,
+    audit: AuditLog | None = None,
+    last_used: LastUsed | None = None,
 ) -> Accounts:
     """The use case of accounts over a catalog."""
     buckets = {surface: TokenBuckets(rate, clock) for surface, rate in per_minute(settings).items()}
-    audit, last_used = AuditLog(catalog, clock), last_used or LastUsed(catalog, clock)
+    audit, last_used = audit or AuditLog(catalog, clock), last_used or LastUsed(catalog, clock)
     return Accounts(catalog, settings.plan_records(), buckets, audit, last_used, clock)
 
 
@@ -302,7 +306,7 @@ class Server:
         uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
-        accounts = accounts_of(catalog, settings, self._clock, last_used)
+        accounts = accounts_of(catalog, settings, self._clock, audit, last_used)
         sign_in = self._sign_in(accounts, audit, last_used, stack)
         mode = cast(Mode, settings.accounts.sign_up)  # which the settings have checked
         return Services(

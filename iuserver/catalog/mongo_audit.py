@@ -23,4 +23,4 @@ class MongoAudit(MongoBase):
 
     @bulk_read
     async def purge_audit(self, before: int, limit: int) -> int:
-        return await purge(self._store.audit, {"_id": {"$lt": audit_id(before, "")}}, limit)
+        return await purge(self._store.audit, {"_id": {"$lt": audit_id(before * 1000, "")}}, limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from iuserver.catalog.mongo_base import MongoBase, bulk_read, prompt, purge
-from iuserver.catalog.mongo_documents import ACCOUNT_ONLY, Document, account_of, keyed_document, keyed_of
+from iuserver.catalog.mongo_documents import Document, account_of, keyed_document, keyed_of
 from iuserver.records import Account, Session, SignInLink
 
 LATEST = [("seen_at", -1), ("_id", 1)]
@@ -97,13 +97,11 @@ async def _ownerless(collection: Any) -> list[bytes]:
 
 async def _with_account(collection: Any, hash: bytes) -> Document | None:
     """A document with that of its account in it, by one read; None where one of them is gone."""
-    joined = {
-        "from": "accounts",
-        "localField": "account_id",
-        "foreignField": "_id",
-        "as": "account",
-        "pipeline": [{"$project": ACCOUNT_ONLY}],
-    }
-    steps = [{"$match": {"_id": hash}}, {"$lookup": joined}, {"$unwind": "$account"}]
+    steps = [
+        {"$match": {"_id": hash}},
+        {"$lookup": {"from": "accounts", "localField": "account_id", "foreignField": "_id", "as": "account"}},
+        {"$unwind": "$account"},
+        {"$project": {"account.folders": 0, "account.shelves": 0}},
+    ]
     found: list[Document] = await collection.aggregate(steps).to_list(1)
     return found[0] if found else None

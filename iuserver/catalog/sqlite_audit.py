@@ -24,4 +24,4 @@ class SqliteAudit(SqliteBase):
         return [AuditRow(*row) for row in await self._bulk_read(sql, *values, limit)]
 
     async def purge_audit(self, before: int, limit: int) -> int:
-        return await self._write(PURGE, audit_id(before, ""), limit)
+        return await self._write(PURGE, audit_id(before * 1000, ""), limit)

@@ -26,7 +26,7 @@ def session(number: int, **changes: Any) -> Session:
 
 
 def row(number: int, at: int = 1000) -> AuditRow:
-    id = policy.audit_id(at + number / 1000, "00000000")
+    id = policy.audit_id(at * 1000 + number, "00000000")
     return AuditRow(id, at, "one@example.org", "plan_set", "two@example.org", "pro", "192.0.2.0/24")
 
 

@@ -133,6 +133,7 @@ def test_an_account_is_removed_with_its_pictures(site: Site, rules: Admin, admin
 
 def test_the_newest_images_are_listed_with_whose_they_are(site: Site, rules: Admin, admin: Caller) -> None:
     made, other = site.made(), site.made()
+    site.server.clock.advance(60)  # those of one second have no order that tells anything
     slugs = [slug_of(site.server, made.key), slug_of(site.server, other.key, password="hush")]
     first, after = site.call(rules.newest_images(admin, limit=1))
     second, _ = site.call(rules.newest_images(admin, after, limit=1))
@@ -154,7 +155,7 @@ def test_a_picture_is_blocked_and_purged_everywhere(site: Site, rules: Admin, ad
     block, count = site.call(rules.block_image(admin, slugs[0], True, here))
     assert count == 3
     assert [site.server.get(f"/f/{slug}.jpg").status_code for slug in slugs] == [404] * 3
-    assert site.call(rules.blocks(admin))[0] == block
+    assert block in site.call(rules.blocks(admin))
     site.server.clock.advance(FRESH)
     assert site.server.upload(one.key, data).json()["code"] == "blocked"
     rows, _ = site.call(rules.audit(admin, limit=2))
@@ -180,7 +181,7 @@ def test_a_hash_is_blocked_if_it_is_one(site: Site, rules: Admin, admin: Caller)
 def test_invites_are_listed_and_revoked(site: Site, rules: Admin, admin: Caller) -> None:
     made = site.call(rules.make_invite(admin, "pro", "for Kim", client()))
     assert site.newest_rows(1) == [(admin.account.email, "invite_made", made.invite.id)]
-    assert site.call(rules.invites(admin))[0] == made.invite
+    assert made.invite in site.call(rules.invites(admin))
     assert (made.invite.made_by, made.invite.note) == (admin.account.email, "for Kim")
     site.call(rules.revoke_invite(admin, made.invite.id, client()))
     assert site.code(rules.revoke_invite(admin, made.invite.id, client())) == "not_found"

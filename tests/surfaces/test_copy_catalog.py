@@ -87,7 +87,7 @@ async def _sign_in(catalog: Copyable) -> None:
         hash, at = bytes([number, 0x80 + number]) * 16, 1000 + number
         await catalog.add_session(Session(hash, f"a{1 + number % 3}", 1, "Firefox", "192.0.2.0/24", 900, at), 9)
         await catalog.add_invite(Invite(hash, "pro", "é", ACCOUNTS[1].email, at, 9999))
-        await catalog.add_audit(AuditRow(audit_id(at, "x"), at, "operator", "plan_set", "é", "pro", "-"))
+        await catalog.add_audit(AuditRow(audit_id(at * 1000, "x"), at, "operator", "plan_set", "é", "pro", "-"))
     await catalog.add_link(SignInLink(b"l" * 32, "a1", 1, 900, 9999))
 
 

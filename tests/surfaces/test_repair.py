@@ -196,7 +196,7 @@ def test_what_signs_in_goes_when_its_time_is_over_and_the_audit_log_after_a_year
             await catalog.add_invite(Invite(bytes([number]) * 32, "free", "", "", 0, until))
         for days in (364, 366):
             at = now - days * DAY
-            await catalog.add_audit(AuditRow(audit_id(at, "x"), at, "operator", "plan_set", "", "", "-"))
+            await catalog.add_audit(AuditRow(audit_id(at * 1000, "x"), at, "operator", "plan_set", "", "", "-"))
 
     with_janitor(data, clock, sign_in)
     assert sweep(data, clock) == {"sessions": 2, "links": 1, "invites": 1, "audit": 1}

@@ -159,8 +159,14 @@ def test_the_sixth_wrong_password_of_a_minute_waits_and_nobody_elsewhere_does(ow
     own.signed_in(account, by=stranger)
 
 
-def test_a_network_has_twenty_wrong_passwords_a_minute_whomever_it_tries(own: Site) -> None:
-    stranger = client()
+def test_a_network_has_twenty_wrong_passwords_a_minute_whomever_it_tries(
+    own: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(*_: Any) -> bool:
+        return False
+
+    stranger, lane = client(), own.sign_ins.verify.__self__  # type: ignore[attr-defined]
+    monkeypatch.setattr(lane, "_run", wrong)  # however slow a machine is, these are tried within a minute
     tries = [own.code(own.sign_ins.by_password(f"{n}@example.org", OTHER, stranger)) for n in range(21)]
     assert tries == ["wrong_password"] * 20 + ["rate_limited"]
 
@@ -180,9 +186,9 @@ def test_a_session_lives_from_its_last_use_and_three_times_that_in_all(own: Site
         own.caller(used)
         own.call(last_used.flush())
     assert own.found(unused) is None
-    own.server.clock.advance(3 * DAY - 60)
+    own.server.clock.advance(3 * DAY - 600)
     assert own.found(used) is not None
-    own.server.clock.advance(120)
+    own.server.clock.advance(601)
     assert own.found(used) is None
     assert own.sign_ins.cookie_seconds == 30 * DAY
 
@@ -340,9 +346,9 @@ def test_of_many_that_use_a_link_at_once_one_is_signed_in(shared: Site) -> None:
 
 def test_a_link_is_good_for_a_day(own: Site) -> None:
     token = own.link(own.account())
-    own.server.clock.advance(DAY - 5)
+    own.server.clock.advance(DAY - 60)
     own.call(own.sign_ins.link_account(token))
-    own.server.clock.advance(6)
+    own.server.clock.advance(61)
     assert own.code(own.sign_ins.link_account(token)) == "not_found"
 
 
@@ -454,9 +460,9 @@ def test_by_an_invite_one_account_is_made(own: Site) -> None:
 def test_an_invite_is_good_for_a_week(own: Site) -> None:
     admin = own.caller(own.signed_in(own.account(admin=True)))
     made = own.call(own.services.admin.make_invite(admin, "free", "", client()))
-    own.server.clock.advance(7 * DAY - 5)
+    own.server.clock.advance(7 * DAY - 60)
     own.call(own.services.sign_up.check(made.token))
-    own.server.clock.advance(6)
+    own.server.clock.advance(61)
     assert own.code(own.services.sign_up.check(made.token)) == "not_found"
     assert own.call(own.services.admin.invites(admin)) == []
 
