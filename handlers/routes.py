@@ -7,8 +7,8 @@ from pathlib import Path
 from tornado.web import Application
 
 from handlers.api import schemas
-from handlers.api.folders import FoldersHandler
-from handlers.api.images import ImageHandler, ImagesHandler
+from handlers.api.folders import FolderHandler, FoldersHandler
+from handlers.api.images import BulkHandler, ImageHandler, ImagesHandler
 from handlers.api.quota import QuotaHandler
 from handlers.api.sessions import KeyHandler, SessionHandler, SessionsHandler
 from handlers.api.upload import UploadHandler
@@ -28,6 +28,8 @@ from handlers.web.connect import ConnectHandler, ShareXHandler
 from handlers.web.dashboard import DashboardHandler
 from handlers.web.delete_link import DeleteLinkHandler
 from handlers.web.file import FileHandler
+from handlers.web.folders import FolderFormHandler, NewFolderHandler
+from handlers.web.images import GalleryHandler, PanelHandler, QrHandler
 from handlers.web.landing import LandingHandler
 from handlers.web.lost import LostHandler
 from handlers.web.profile import (
@@ -39,13 +41,14 @@ from handlers.web.profile import (
 )
 from handlers.web.share import ShareHandler
 from handlers.web.sign_in import LinkHandler, LoginHandler, LogoutHandler, SignUpHandler
+from handlers.web.thumbnail import ThumbnailHandler
 from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
 
-GET, POST, DELETE, LOOK = ("GET",), ("POST",), ("DELETE",), ("GET", "HEAD")
+GET, POST, PATCH, DELETE, LOOK = ("GET",), ("POST",), ("PATCH",), ("DELETE",), ("GET", "HEAD")
 HTML, METRICS = "text/html", "text/plain; version=0.0.4"
-SLUG, TICKET = "([A-Za-z0-9_-]{1,64})", "([A-Za-z0-9_-]{1,4096})"
+SLUG, FOLDER, TICKET = "([A-Za-z0-9_-]{1,64})", "([a-z0-9-]{1,80})", "([A-Za-z0-9_-]{1,4096})"
 TOKEN, ID = "([A-Za-z0-9_-]{1,128})", "([A-Za-z0-9_-]{1,64})"
 
 OF_PICTURES: tuple[Code, ...] = (
@@ -99,6 +102,20 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         ),
         has_files=True,
     ),
+    Route(
+        rf"/t/{SLUG}\.webp",
+        "thumbnail",
+        ThumbnailHandler,
+        (
+            Operation(
+                LOOK,
+                ThumbnailHandler.show,
+                "optional key",
+                answer="image/webp",
+                faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden", "overloaded"),
+            ),
+        ),
+    ),
     Route("/api/quota", "quota", QuotaHandler, (Operation(GET, QuotaHandler.show, "key", answer=schemas.ACCOUNT),)),
     Route(
         "/api/images",
@@ -107,11 +124,34 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         (Operation(GET, ImagesHandler.list, "key", forms.LIST_FIELDS, schemas.IMAGES, ("bad_field",)),),
     ),
     Route(
+        "/api/images/bulk",
+        "bulk",
+        BulkHandler,
+        (
+            Operation(
+                POST,
+                BulkHandler.do,
+                "key",
+                forms.BULK_FIELDS,
+                schemas.BULK,
+                ("bad_field", "bad_body", "too_large", "read_only"),
+            ),
+        ),
+    ),
+    Route(
         f"/api/images/{SLUG}",
         "image",
         ImageHandler,
         (
             Operation(GET, ImageHandler.show, "key", answer=schemas.DETAILED, faults=("not_found",)),
+            Operation(
+                PATCH,
+                ImageHandler.change,
+                "key",
+                forms.CHANGE_FIELDS,
+                schemas.DETAILED,
+                ("not_found", "bad_field", "bad_body", "plan_required", "overloaded", "read_only"),
+            ),
             Operation(DELETE, ImageHandler.remove, "key", answer=schemas.DELETED, faults=("not_found", "read_only")),
         ),
     ),
@@ -163,6 +203,28 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"password": schemas.TEXT},
                 schemas.NEW_KEY,
                 (*OF_PASSWORDS, "password_required", "bad_body", "bad_field"),
+            ),
+        ),
+    ),
+    Route(
+        f"/api/folders/{FOLDER}",
+        "folder",
+        FolderHandler,
+        (
+            Operation(
+                PATCH,
+                FolderHandler.rename,
+                "key",
+                forms.FOLDER_FIELDS,
+                schemas.FOLDER,
+                ("not_found", "bad_field", "bad_body", "name_taken", "read_only"),
+            ),
+            Operation(
+                DELETE,
+                FolderHandler.remove,
+                "key",
+                answer=schemas.DELETED,
+                faults=("not_found", "in_progress", "read_only"),
             ),
         ),
     ),
@@ -288,7 +350,88 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         for pattern, access in SIGN_UPS
     ),
     Route(
-        "/dashboard", "dashboard", DashboardHandler, (Operation(LOOK, DashboardHandler.show, "session", answer=HTML),)
+        "/dashboard",
+        "dashboard",
+        DashboardHandler,
+        (
+            Operation(LOOK, DashboardHandler.show, "session", {"uploaded": schemas.TEXT}, HTML),
+            Operation(POST, DashboardHandler.upload, "session", forms.UPLOAD_FIELDS, HTML, (*OF_UPLOADS, "forbidden")),
+        ),
+    ),
+    Route(
+        "/dashboard/images",
+        "gallery",
+        GalleryHandler,
+        (
+            Operation(LOOK, GalleryHandler.list, "session", forms.LIST_FIELDS, HTML, ("bad_field",)),
+            Operation(
+                POST,
+                GalleryHandler.change_many,
+                "session",
+                {"action": schemas.TEXT, "slug": schemas.TEXT, "folder": schemas.TEXT, "sure": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/images/{SLUG}",
+        "gallery",
+        PanelHandler,
+        (
+            Operation(LOOK, PanelHandler.show, "session", answer=HTML, faults=("not_found",)),
+            Operation(
+                POST,
+                PanelHandler.change,
+                "session",
+                {**forms.CHANGE_FIELDS, "remove_password": schemas.TEXT},
+                HTML,
+                (*OF_FORMS, "plan_required", "overloaded", "storage_unavailable"),
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/images/{SLUG}/delete",
+        "gallery",
+        PanelHandler,
+        (Operation(POST, PanelHandler.remove, "session", answer=HTML, faults=OF_FORMS),),
+    ),
+    Route(
+        rf"/dashboard/images/{SLUG}/qr\.svg",
+        "gallery",
+        QrHandler,
+        (Operation(LOOK, QrHandler.show, "session", answer="image/svg+xml", faults=("not_found",)),),
+    ),
+    Route(
+        "/dashboard/folders",
+        "gallery",
+        NewFolderHandler,
+        (
+            Operation(
+                POST,
+                NewFolderHandler.create,
+                "session",
+                {"name": schemas.TEXT},
+                HTML,
+                (*OF_FORMS, "name_taken", "folder_limit"),
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/folders/{FOLDER}",
+        "gallery",
+        FolderFormHandler,
+        (
+            Operation(
+                POST, FolderFormHandler.rename, "session", {"name": schemas.TEXT}, HTML, (*OF_FORMS, "name_taken")
+            ),
+        ),
+    ),
+    Route(
+        f"/dashboard/folders/{FOLDER}/delete",
+        "gallery",
+        FolderFormHandler,
+        (Operation(POST, FolderFormHandler.remove, "session", answer=HTML, faults=(*OF_FORMS, "in_progress")),),
     ),
     Route(
         "/dashboard/profile", "profile", ProfileHandler, (Operation(LOOK, ProfileHandler.show, "session", answer=HTML),)

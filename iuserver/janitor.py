@@ -17,7 +17,7 @@ from pathlib import Path
 from iuserver import policy
 from iuserver.errors import Fault
 from iuserver.library import DELETIONS, Library
-from iuserver.ports import BlobStore, WholeCatalog
+from iuserver.ports import BlobStore, WholeCatalog, thumbnailed
 from iuserver.records import AccountCounts, Image
 
 log = logging.getLogger("iuserver.janitor")
@@ -243,7 +243,7 @@ class Janitor:
         async for batch in self._listed():
             orphans, old = await self._judged(batch)
             if check:
-                check.blobs += len(batch)
+                check.blobs += sum(map(_counts, batch))
                 check.leftovers += len(orphans) - len(old)
             for key in await self._still_there(old):
                 yield key
@@ -269,8 +269,10 @@ class Janitor:
         yield batch
 
     async def _without_record(self, keys: Iterable[str]) -> list[str]:
-        known = await self.catalog.blobs_known(list(keys))
-        return [key for key in keys if key not in known]
+        """Those of no image: a thumbnail is its image's."""
+        blobs = {key: thumbnailed(key) or key for key in keys}
+        known = await self.catalog.blobs_known(list(set(blobs.values())))
+        return [key for key, blob in blobs.items() if blob not in known]
 
     async def _still_there(self, keys: list[str]) -> list[str]:
         """Those that are not being deleted right now: a deletion removes the record first, the bytes a moment later."""
@@ -297,7 +299,9 @@ class Janitor:
     async def _check_settled(self, check: Check) -> None:
         count = await self.catalog.unsettled(int(self.clock()) - HOUR)
         if count:
-            await check.difference(f"{count} commits, deletions or burials died half way", self._settle, "settled")
+            await check.difference(
+                f"{count} commits, deletions, burials or moves died half way", self._settle, "settled"
+            )
 
     async def _check_records(self, check: Check) -> None:
         after = ""
@@ -325,7 +329,7 @@ class Janitor:
     async def _check_blobs(self, check: Check) -> None:
         async for key in self._orphans(check):
             await check.difference(f"blob {key}: has no record", _deleting(self.blobs, key), "removed")
-            check.blobs -= check.repair
+            check.blobs -= check.repair and _counts(key)
 
     async def _check_counts(self, check: Check) -> None:
         async for counts in self._bent():
@@ -359,6 +363,11 @@ async def _all_of(some: Callable[[], Awaitable[int]]) -> int:
 def _blob_of(key: str) -> str:
     """The blob that a listed key belongs to: what is half made has a suffix."""
     return key.partition(".")[0]
+
+
+def _counts(key: str) -> bool:
+    """Whether a check counts what is listed as this: thumbnails it does not, as not every image has one."""
+    return thumbnailed(key) is None
 
 
 def _deleting(blobs: BlobStore, key: str) -> Callable[[], Awaitable[int]]:

@@ -23,13 +23,16 @@ from iuserver.records import (
     Grant,
     IdempotentResult,
     Image,
+    ImagePage,
     Invite,
+    ListQuery,
     OwnedImage,
     Row,
     Session,
     SignInLink,
 )
 
+OF_THUMBNAILS = ".thumbnail"
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
 
@@ -129,13 +132,32 @@ class Catalog(Protocol):
     async def purge_grants(self, now: int, limit: int) -> int:
         """Delete up to `limit` lapsed grants; returns how many there were."""
 
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        """A page of an account's records, tombstones included, the newest first, and how many there are in all.
+    async def change_image(self, before: Image, after: Image) -> bool:
+        """Replace a record by one of another name, folder, expiry or password; False if it is not as it was `before`.
 
-        `folder` is a slug, "" for those in no folder, None for all. Two of the same second come in the order of slugs,
-        backwards. The time does not grow with the number of records, or hardly.
+        Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        """Delete those of an account's images that are there and not expired, each as `delete_image` does.
+
+        Returns the slug and the blob of each that is deleted. SQLite and MongoDB's transactions take them as one.
+        """
+
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        """Put those of an account's images that are there and not expired into a folder (None: into none).
+
+        Returns the slugs of those that are in it now. Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        """A page of an account's records, tombstones included.
+
+        Those that are sorted alike come in the order of slugs, backwards where the order is. The time of a page by the
+        order alone, or of the newest and oldest in a folder, hardly grows with the number of records; any other page
+        reads one index of the account's.
         """
 
     async def images_of(self, account_id: str) -> list[Image]:
@@ -146,6 +168,15 @@ class Catalog(Protocol):
 
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
         """An account's folders, oldest first, each with the number of its images."""
+
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        """Give a folder another name; its slug stays. Raises Fault: not_found, name_taken."""
+
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        """Take up to `limit` images out of a folder, and delete it if none is left; whether it has been.
+
+        Raises Fault("not_found").
+        """
 
     async def remove_account(self, email: str) -> None:
         """Delete an account that has no images any more, with its folders, ledger, sessions and sign-in links.
@@ -179,7 +210,7 @@ class Catalog(Protocol):
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
     async def unsettled(self, before: int) -> int:
-        """How many commits, deletions and burials began before a time and died half way."""
+        """How many commits, deletions, burials and moves began before a time and died half way."""
 
     async def settle(self, before: int, limit: int) -> int:
         """Finish up to `limit` of each of these, or roll them back; returns how many there were."""
@@ -191,7 +222,8 @@ class Catalog(Protocol):
         """Free up to `limit` slugs that were reserved until now; returns how many there were."""
 
     async def add_block(self, block: Block) -> None:
-        """Put a picture on the blocklist; an existing entry (the same id) stays as it is."""
+        """Put a picture on the blocklist; an existing entry (the same id) stays as it is, but for a perceptual hash
+        that it has not had."""
 
     async def remove_block(self, id: str) -> None:
         """Take a picture off the blocklist. Raises Fault("not_found")."""
@@ -204,6 +236,13 @@ class Catalog(Protocol):
 
     async def is_blocked(self, sha256: bytes) -> bool:
         """Whether the picture whose stored bytes have this SHA-256 is on the blocklist."""
+
+    async def has_likenesses(self) -> bool:
+        """Whether any entry of the blocklist has a perceptual hash."""
+
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        """Whether an entry's perceptual hash differs from this one in at most `distance` bits
+        (`likeness.MAX_DISTANCE` at most)."""
 
     async def close(self) -> None:
         """Finish pending work and close."""
@@ -350,6 +389,16 @@ class Copyable(WholeCatalog, Protocol):
         """Store rows, in their order; those that are there already do no harm."""
 
 
+def thumbnail_key(blob: str) -> str:
+    """The key of the thumbnail of a stored image, which is a blob beside the image's own."""
+    return blob + OF_THUMBNAILS
+
+
+def thumbnailed(key: str) -> str | None:
+    """The blob whose thumbnail has this key; None where it is no thumbnail's."""
+    return key.removesuffix(OF_THUMBNAILS) if key.endswith(OF_THUMBNAILS) else None
+
+
 class Blob(Protocol):
     """Bytes that were opened for reading; they stay readable when the blob is deleted meanwhile."""
 
@@ -363,7 +412,7 @@ class Blob(Protocol):
 
 
 class BlobStore(Protocol):
-    """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
+    """Immutable bytes by key. Keys are ours, never a client's: lower-case hex, and thumbnails' have a suffix."""
 
     async def put(self, key: str, path: str) -> int:
         """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.

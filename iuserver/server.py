@@ -43,6 +43,7 @@ from iuserver.backends import (
     upload_store,
     writer_of,
 )
+from iuserver.editing import Editing
 from iuserver.errors import Fault
 from iuserver.history import History, Now
 from iuserver.imaging.plan import Limits, Rules
@@ -59,6 +60,7 @@ from iuserver.records import MB, Surface
 from iuserver.settings import AccountsSettings, ServerSettings, Settings, SettingsError
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import Mode, SignUp
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -117,23 +119,18 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
         yield janitor_of(library, data, lambda: is_served(data), settings.accounts.session_days)
 
 
-def moderation_of(library: Library) -> Moderation:
-    """The blocklist over what a library works with."""
-    return Moderation(library.catalog, library.blobs, library.clock)
-
-
 @contextlib.asynccontextmanager
-async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
-    """A picture of the operator's as it would be stored, at a path. Raises Fault, StartError, OSError."""
-    async with contextlib.AsyncExitStack() as stack:
+async def opened_moderation(settings: Settings) -> AsyncIterator[tuple[Moderation, Library]]:
+    """The blocklist without a server, with a worker that looks at pictures, and the library. Raises StartError."""
+    async with opened_library(settings) as library, contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        copy = shutil.copyfile(file, f"{folder}/in")  # what a worker is given may be cut or linked
-        pool = await started_pool(settings, 1, folder, stack)
-        await pool.submit(copy, f"{folder}/out")
-        yield f"{folder}/out"
+        pool = await started_pool(settings, 1, folder, stack, background=True)
+        yield Moderation(library.catalog, library.blobs, pool, folder, library.clock), library
 
 
-async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
+async def started_pool(
+    settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack, *, background: bool = False
+) -> Pool:
     """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
     imaging = settings.imaging
     limits = Limits(
@@ -143,8 +140,13 @@ async def started_pool(settings: Settings, workers: int, spool: str, stack: cont
         max_frames=imaging.max_frames,
         max_scans=imaging.max_scans,
     )
-    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
-    pool = Pool(workers, rules, spool)
+    rules = Rules(
+        limits,
+        bake=imaging.orientation == "bake",
+        max_decode_pixels=imaging.max_decode_pixels,
+        hdr=imaging.hdr == "keep",
+    )
+    pool = Pool(workers, rules, spool, background=background)
     stack.push_async_callback(pool.close)
     try:
         await pool.start()
@@ -303,7 +305,8 @@ class Server:
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
-        uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        uploads, moderation = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        thumbnails = await self._build_thumbnails(uploads, blobs, stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
         accounts = accounts_of(catalog, settings, self._clock, audit, last_used)
@@ -313,15 +316,18 @@ class Server:
             accounts=accounts,
             uploads=uploads,
             library=library,
+            editing=Editing(library, uploads.hash_password),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
+            thumbnails=thumbnails,
+            moderation=moderation,
             metrics=uploads.metrics,
             http=http_options(settings),
             clock=self._clock,
             ready=self._ready,
             sign_in=sign_in,
             sign_up=SignUp(mode, catalog, sign_in, TokenBuckets(SIGN_UPS_PER_NETWORK, self._clock), self._clock),
-            admin=Admin(catalog, accounts, library, moderation_of(library), audit, self._clock),
+            admin=Admin(catalog, accounts, library, moderation, audit, self._clock),
             history=History(uploads.metrics.totals, lambda: self._look(uploads), self._clock),
             presigns=presigns_of(blobs, settings),
         )
@@ -362,14 +368,15 @@ class Server:
 
     async def _build_uploads(
         self, catalog: WholeCatalog, blobs: BlobStore, store: StoresUploads, stack: contextlib.AsyncExitStack
-    ) -> Uploads:
+    ) -> tuple[Uploads, Moderation]:
         passwords = Passwords(*UPLOADS_LANE)
         stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
         spool = self._new_spool(stack)
         pool = await started_pool(self.settings, self._workers(), spool, stack)
         _add_gauges(metrics, queue, pool)
-        return Uploads(
+        moderation = Moderation(catalog, blobs, pool, spool, self._clock, self.settings.moderation.distance)
+        uploads = Uploads(
             catalog=catalog,
             store=store,
             imaging=pool,
@@ -378,11 +385,22 @@ class Server:
             spool_folder=spool,
             hash_password=passwords.hash,
             verify_password=passwords.verify,
-            check_blocked=Moderation(catalog, blobs, self._clock).check,
+            check_blocked=moderation.check,
             metrics=metrics,
             clock=self._clock,
             read_only=self.settings.server.read_only,
         )
+        return uploads, moderation
+
+    async def _build_thumbnails(
+        self, uploads: Uploads, blobs: BlobStore, stack: contextlib.AsyncExitStack
+    ) -> Thumbnails:
+        keep, spool = not self.settings.server.read_only, uploads.spool_folder
+        pool = await started_pool(self.settings, self._workers(), spool, stack, background=True)
+        thumbnails = Thumbnails(uploads.catalog, blobs, pool, spool, keep)
+        stack.push_async_callback(thumbnails.close)
+        uploads.metrics.gauge("thumbnails", "Thumbnails being made or read", lambda: thumbnails.asked)
+        return thumbnails
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
         days = self.settings.accounts.session_days

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from iuserver.likeness import MAX_DISTANCE
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
@@ -210,7 +211,13 @@ class ImagingSettings:
     max_frames: int = _number(2000, least=1)
     max_scans: int = _number(100, least=1)
     orientation: str = _choice("keep", "keep", "bake")
+    hdr: str = _choice("keep", "keep", "drop")
     max_decode_pixels: int = _number(25_000_000)
+
+
+@dataclass(frozen=True)
+class ModerationSettings:
+    distance: int = _number(4, most=MAX_DISTANCE)
 
 
 @dataclass(frozen=True)
@@ -248,6 +255,7 @@ class Settings:
     receive: ReceiveSettings = ReceiveSettings()
     queue: QueueSettings = QueueSettings()
     imaging: ImagingSettings = ImagingSettings()
+    moderation: ModerationSettings = ModerationSettings()
     delivery: DeliverySettings = DeliverySettings()
     metrics: MetricsSettings = MetricsSettings()
     catalog: CatalogSettings = CatalogSettings()

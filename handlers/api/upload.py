@@ -9,26 +9,22 @@ from handlers.api.handler import ApiHandler
 from handlers.http.body import RawBody, UploadBody
 from handlers.http.faults import quota_headers
 from handlers.http.links import Links
-from handlers.http.receiving import NO_LIMIT
+from handlers.http.receiving import NO_LIMIT, Receiving
 from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
 from iuserver.uploads import UploadSession
 
 
-class UploadHandler(ApiHandler):
-    """The session checks and counts; what it refuses is answered while the client may still be sending."""
+class Uploading(Receiving):
+    """A handler whose body is an upload. The session checks and counts; what it refuses is answered while the client
+    may still be sending."""
 
     def initialize(self, route: Route) -> None:
         super().initialize(route)
         self._session: UploadSession | None = None
         self._parts: UploadBody | RawBody | None = None
         self._links: Links | None = None
-
-    async def admit(self) -> None:
-        await super().admit()
-        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
-        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
 
     def receive(self, session: UploadSession) -> None:
         """Take the body into a session, which this request owns from now on. Raises Fault("bad_body")."""
@@ -70,14 +66,27 @@ class UploadHandler(ApiHandler):
 
     def send_stored(self, answer: dict[str, Any]) -> None:
         """Put the answer to a stored picture together."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        super().release()
+        if self._session:
+            self._session.close()
+
+
+class UploadHandler(Uploading, ApiHandler):
+    """An upload by the API."""
+
+    async def admit(self) -> None:
+        await super().admit()
+        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
+        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
+
+    def send_stored(self, answer: dict[str, Any]) -> None:
+        """Put the answer to a stored picture together."""
         if self.request.headers.get("Accept", "").startswith("text/plain"):
             self.set_rate_limit()
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.write(answer["direct_url"] + "\n")
         else:
             self.send_json(answer)
-
-    def release(self) -> None:
-        super().release()
-        if self._session:
-            self._session.close()

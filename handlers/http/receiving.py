@@ -162,12 +162,16 @@ class Receiving(Handler):
 
     def form_field(self, name: str) -> str:
         """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
+        return (self.form_values(name) or [""])[-1]
+
+    def form_values(self, name: str) -> list[str]:
+        """All the values of a form's field. Raises Fault("bad_body")."""
         fields: dict[str, list[bytes]] = {}
         try:
             parse_body_arguments(self.request.headers.get("Content-Type", ""), bytes(self.body), fields, {})
         except HTTPInputError as error:
             raise Fault("bad_body", "The form is not valid") from error
-        return fields.get(name, [b""])[-1].decode("utf-8", "replace")
+        return [value.decode("utf-8", "replace") for value in fields.get(name, [])]
 
     async def refuse(self, fault: Fault) -> None:
         """Send a refusal, and drain the rest of the body.

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
 from iuserver.admin import Admin
+from iuserver.editing import Editing
 from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
+from iuserver.moderation import Moderation
 from iuserver.ports import Presigns
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import SignUp
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -81,8 +84,11 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    editing: Editing
     tickets: Tickets
     viewing: Viewing
+    thumbnails: Thumbnails
+    moderation: Moderation
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]

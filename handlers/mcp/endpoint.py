@@ -312,4 +312,6 @@ def _content(outcome: Outcome, request: rpc.Request) -> rpc.Json:
     blocks = [{"type": "text", "text": outcome.text}]
     if outcome.link and (request.modern or request.version >= LINKS_SINCE):
         blocks.append(outcome.link)
+    if outcome.preview:
+        blocks.append({"type": "image", "data": b64encode(outcome.preview).decode(), "mimeType": "image/webp"})
     return {"content": blocks, "structuredContent": outcome.data}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -47,18 +47,25 @@ class Frame:
 
 PLACES = (
     Place("/dashboard", "Upload", "upload"),
+    Place("/dashboard/images", "Images", "image"),
     Place("/dashboard/profile", "Profile", "key"),
     Place("/dashboard/connect", "Connect", "plug"),
 )
 ADMIN = Place("/admin", "Admin", "shield")
+ROOT = "unsorted"
+"""How addresses name the root."""
 
 
-def frame_of(caller: Caller, folders: Sequence[tuple[Folder, int]], path: str, now: float) -> Frame:
-    """The frame around a page, which is at `path` of ours."""
+def frame_of(
+    caller: Caller, folders: Sequence[tuple[Folder, int]], images: int, path: str, folder: str, now: float
+) -> Frame:
+    """The frame around a page, which is at `path` of ours and shows a `folder`, or none; `images` is how many there
+    are in all."""
     when = datetime.fromtimestamp(month_end(now), UTC)
+    places = [_placed(place, path, folder) for place in (*PLACES, *((ADMIN,) if caller.admin else ()))]
     return Frame(
-        places=[_placed(place, path) for place in (*PLACES, *((ADMIN,) if caller.admin else ()))],
-        folders=[_folder(folder, count) for folder, count in folders],
+        places=[replace(place, count=images) if place.icon == "image" else place for place in places],
+        folders=_folders(folders, images, folder),
         meters=[_month_meter(caller, now), _storage_meter(caller)],
         plan=caller.plan.name.capitalize(),
         starts_again=f"{when.day} {when:%b}",
@@ -66,14 +73,22 @@ def frame_of(caller: Caller, folders: Sequence[tuple[Folder, int]], path: str, n
     )
 
 
-def _placed(place: Place, path: str) -> Place:
-    below = path.startswith(f"{place.path}/") and place is not PLACES[0]
-    here = "page" if path == place.path else "true" if below else ""
-    return Place(place.path, place.name, place.icon, here)
+def _placed(place: Place, path: str, folder: str) -> Place:
+    below = (path.startswith(f"{place.path}/") and place is not PLACES[0]) or (path == place.path and folder)
+    here = "true" if below else "page" if path == place.path else ""
+    return replace(place, here=here)
 
 
-def _folder(folder: Folder, count: int) -> Place:
-    return Place(f"/dashboard/images?folder={quote(folder.slug)}", folder.name, "folder", count=count)
+def _folders(folders: Sequence[tuple[Folder, int]], images: int, opened: str) -> list[Place]:
+    """The account's folders, and the root, if there is anything to tell it from."""
+    if not folders:
+        return []
+    counts = [(folder.slug, folder.name, count) for folder, count in folders]
+    counts.append((ROOT, "Default", max(0, images - sum(count for _, _, count in counts))))
+    return [
+        Place(f"/dashboard/images?folder={quote(slug)}", name, "folder", "page" if slug == opened else "", count)
+        for slug, name, count in counts
+    ]
 
 
 def _month_meter(caller: Caller, now: float) -> Meter:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from handlers.api import replies
 from handlers.formatting import day_texts, size_text, time_texts
 from handlers.http import faults
-from handlers.http.links import Links
+from handlers.web.formats import KINDS, formats_of
 from handlers.web.page import FormPage, allow_pictures, root
 from handlers.web.visitor import intent_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
 from iuserver.records import Image
 from iuserver.viewing import Decision
-
-KINDS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WebP", "avif": "AVIF"}
 
 
 class ShareHandler(FormPage):
@@ -29,7 +26,7 @@ class ShareHandler(FormPage):
     async def _decide(self, slug: str, password: str | None) -> None:
         self.base_url()  # raises Fault where the page could not name its own links, before a view is used up
         image = await self.services.viewing.find(slug)
-        visitor = await visitor_of(self, slug, page=True)
+        visitor = await visitor_of(self, slug, "page")
         try:
             decision = await self.services.viewing.decide(image, visitor, intent_of(self, page=True), password)
         except Fault as fault:
@@ -74,22 +71,9 @@ class ShareHandler(FormPage):
             granted=grant is not None,
             share_url=links.page(image),
             direct_url=links.file(image),
-            links=_links(image, links),
+            links=formats_of(image, links, "Link to this page"),
             kind=KINDS[image.ext],
             size=size_text(image.size),
             created=day_texts(image.created_at),
             expires=None if image.expires_at is None else time_texts(image.expires_at),
         )
-
-
-def _links(image: Image, links: Links) -> list[tuple[str, str, str]]:
-    """What can be copied: an id, a label, the text. Of gated images only what leads to this page."""
-    snippets = replies.embed(image, links)
-    direct = [] if image.gated else [("direct", "Direct link", links.file(image))]
-    return [
-        ("page", "Link to this page", links.page(image)),
-        *direct,
-        ("html", "HTML", snippets["html"]),
-        ("markdown", "Markdown", snippets["markdown"]),
-        ("bbcode", "BBCode", snippets["bbcode"]),
-    ]

@@ -99,10 +99,13 @@ class SignedIn(Receiving):
 
     private = True
     _folders: list[tuple[Folder, int]]
+    _image_count: int
+    open_folder = ""
+    """The slug of the folder that the page shows."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
-        self._folders = []
+        self._folders, self._image_count = [], 0
 
     def choose_answers(self) -> Answers:
         return FRAMED
@@ -119,11 +122,19 @@ class SignedIn(Receiving):
     async def frame(self, caller: Caller) -> None:
         """Show this and every refusal in the frame of a caller."""
         self._folders = await self.services.library.folders(caller)
+        self._image_count = await self.services.library.count(caller)
         self.caller = caller
 
     def get_template_namespace(self) -> dict[str, Any]:
         """What every template may use, with the frame."""
         found = {**super().get_template_namespace(), **page.namespace(self)}
         if self.is_known:
-            found["frame"] = frame_of(self.caller, self._folders, self.request.path, self.services.clock())
+            found["frame"] = frame_of(
+                self.caller,
+                self._folders,
+                self._image_count,
+                self.request.path,
+                self.open_folder,
+                self.services.clock(),
+            )
         return found

@@ -28,6 +28,8 @@ READING = frozenset(
         "blocks",
         "has_blocks",
         "is_blocked",
+        "has_likenesses",
+        "is_like_blocked",
         "account",
         "account_by_email",
         "session",
