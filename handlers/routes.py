@@ -115,6 +115,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 faults=(*OF_VIEWS, "password_required", "wrong_password", "rate_limited", "forbidden", "overloaded"),
             ),
         ),
+        has_files=True,
     ),
     Route("/api/quota", "quota", QuotaHandler, (Operation(GET, QuotaHandler.show, "key", answer=schemas.ACCOUNT),)),
     Route(

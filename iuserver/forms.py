@@ -43,6 +43,8 @@ LONGEST_TIME = len("2026-12-31T23:59:59.123456+00:00")
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
 MAX_OFFSET = 10**9
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z: RFC 3339 has years of four digits, and no page could show a later time."""
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
 RESERVED_FOLDERS = ROOT_FOLDERS | {"root", "all"}
 RESERVED_SLUGS = frozenset(
@@ -422,14 +424,16 @@ def _time(text: str) -> int | None:
     if not text:
         return None
     if len(text) <= 12 and text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        parsed = datetime.fromisoformat(text) if len(text) <= LONGEST_TIME and _RFC3339.fullmatch(text) else None
-    except ValueError:
-        parsed = None
-    if parsed is None:
+        seconds: int | None = int(text)
+    else:
+        try:
+            right = len(text) <= LONGEST_TIME and _RFC3339.fullmatch(text)
+            seconds = int(datetime.fromisoformat(text).timestamp()) if right else None
+        except ValueError:
+            seconds = None
+    if seconds is None or seconds > LAST_SECOND:
         raise Fault("bad_field", "expires_at must be unix seconds or a time such as 2026-12-31T23:59:59Z")
-    return int(parsed.timestamp())
+    return seconds
 
 
 def _slug(text: str) -> str | None:

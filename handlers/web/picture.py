@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.http.cross_origin import CrossOrigin
 from handlers.web.visitor import Address, intent_of, password_of, set_unlock_cookies, visitor_of
-from iuserver.errors import Fault
+from iuserver.errors import Fault, no_such_image
 from iuserver.records import Image
 from iuserver.viewing import Decision
 
@@ -13,6 +13,13 @@ class PictureHandler(CrossOrigin):
     """Bytes that no browser will take for anything but a picture."""
 
     caching = "no-store"
+
+    async def find(self, slug: str) -> Image:
+        """The image of an address. Raises Fault("not_found"), also for a gated one by the name of the second origin."""
+        image = await self.services.viewing.find(slug)
+        if image.gated and self.is_files_host():
+            raise no_such_image()
+        return image
 
     async def decide(self, image: Image, address: Address) -> Decision | None:
         """What becomes of a request for a gated image: to send, describe or count it. None: the client is sent to the

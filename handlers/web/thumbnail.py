@@ -16,7 +16,7 @@ class ThumbnailHandler(PictureHandler):
 
     async def show(self, slug: str) -> None:
         """Send the thumbnail, which is made where there is none yet."""
-        image = await self.services.viewing.find(slug)
+        image = await self.find(slug)
         if image.gated and not await self._may_see(image):
             return
         thumbnail = await self.services.thumbnails.of(image)

@@ -73,6 +73,15 @@ def test_that_origin_has_ungated_pictures_and_nothing_else(server: RunningServer
     assert at_files(server, "/nothing").status_code == 404
 
 
+def test_the_gallery_finds_its_thumbnails_on_either_origin(server: RunningServer) -> None:
+    key = server.new_key("pro")
+    opened = server.upload(key, pictures.jpeg()).json()["slug"]
+    locked = server.upload(key, pictures.jpeg(), password="pw").json()["slug"]
+    assert at_files(server, f"/t/{opened}.webp").headers["Content-Type"] == "image/webp"
+    assert at_files(server, f"/t/{locked}.webp", **bearer(key)).status_code == 404
+    assert server.get(f"/t/{locked}.webp", key).status_code == 200
+
+
 def test_a_proxy_may_tell_the_name(server: RunningServer) -> None:
     headers = {"X-Forwarded-Host": NAME.upper()}
     assert requests.get(f"{server.url}/login", headers=headers, timeout=DEADLINE).status_code == 404

@@ -30,6 +30,7 @@ def test_a_view_limit_counts_only_with_views() -> None:
         *({"expiration": "views", "view_limit": text} for text in ("0", "1000", "-1", "1.5", "²", "1e2", "999999999")),
         {"password": "x" * 257},
         {"folder": "No Such Folder!"},
+        *({"expires_at": text} for text in ("253402300800", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00Z")),
     ],
 )
 def test_what_a_field_cannot_be_is_refused(fields: dict[str, str]) -> None:
