@@ -329,7 +329,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         "/logout",
         "logout",
         LogoutHandler,
-        (Operation(POST, LogoutHandler.sign_out, answer=HTML, faults=("forbidden",)),),
+        (Operation(POST, LogoutHandler.sign_out, answer=HTML, faults=("forbidden", "read_only")),),
     ),
     *(
         Route(

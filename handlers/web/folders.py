@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from handlers.http import faults
 from handlers.web.scripted import Scripted
-from iuserver.errors import Fault
+from handlers.web.signed_in import what_was_wrong
+from iuserver.errors import Code, Fault
 
 GALLERY = "/dashboard/images"
-ASKED_AGAIN = ("bad_field", "name_taken", "folder_limit")
+ASKED_AGAIN: tuple[Code, ...] = ("bad_field", "name_taken", "folder_limit")
 
 
 class FolderPage(Scripted):
@@ -17,11 +17,8 @@ class FolderPage(Scripted):
 
     def refuse_name(self, fault: Fault, slug: str = "") -> None:
         """Ask for another name. Raises Fault for anything else."""
-        if fault.code not in ASKED_AGAIN:
-            raise fault
-        self.services.metrics.refusal(fault.code)
-        self.set_status(faults.STATUS[fault.code][0])
-        self.render("folder.html", slug=slug, name=self.form_field("name"), problem=f"{fault.message}.")
+        problem = what_was_wrong(self, fault, ASKED_AGAIN)
+        self.render("folder.html", slug=slug, name=self.form_field("name"), problem=problem)
 
 
 class NewFolderHandler(FolderPage):

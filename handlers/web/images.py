@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 import segno
 
 from handlers.formatting import size_text
-from handlers.http import faults
 from handlers.web.choices import folder_choices, lifetimes
 from handlers.web.formats import formats_of
 from handlers.web.frame import ROOT
 from handlers.web.scripted import Scripted
+from handlers.web.signed_in import what_was_wrong
 from handlers.web.tiles import facts_of, thumbnail_path, thumbnail_size, tile_of
 from iuserver import forms
-from iuserver.errors import Fault
+from iuserver.errors import Code, Fault
 from iuserver.forms import cursor_behind
 from iuserver.records import Image, ImagePage, ListQuery
 
@@ -34,7 +34,7 @@ SHOWS = (
     ("gone", "Seen and gone"),
 )
 GALLERY = "/dashboard/images"
-ASKED_AGAIN = ("bad_field", "plan_required", "overloaded", "read_only", "storage_unavailable")
+ASKED_AGAIN: tuple[Code, ...] = ("bad_field", "plan_required", "overloaded", "read_only", "storage_unavailable")
 
 
 class GalleryHandler(Scripted):
@@ -107,11 +107,8 @@ class PanelHandler(Scripted):
         try:
             await self.services.editing.change(slug, self.caller, forms.changes(form))
         except Fault as fault:
-            if fault.code not in ASKED_AGAIN:
-                raise
-            self.services.metrics.refusal(fault.code)
-            self.set_status(faults.STATUS[fault.code][0])
-            self._show(await self.services.library.get(slug, self.caller), problem=f"{fault.message}.")
+            problem = what_was_wrong(self, fault, ASKED_AGAIN)
+            self._show(await self.services.library.get(slug, self.caller), problem)
             return
         self.go_to(f"{GALLERY}/{slug}")
 

@@ -7,7 +7,7 @@ from handlers.web import page
 from handlers.web.signed_in import HEADERS, FramedAnswers, SignedIn
 
 POLICY = f"{page.POLICY}; connect-src 'self'"
-SCRIPTED = FramedAnswers({**HEADERS, "Content-Security-Policy": POLICY})
+SCRIPTED = FramedAnswers({**HEADERS, "Content-Security-Policy": POLICY}, page.OVER_TLS)
 
 
 class Scripted(SignedIn):

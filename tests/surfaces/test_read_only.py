@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from iuserver.policy import DAY
 from iuserver.ports import WholeCatalog
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
+from tests.signed_in import signed_in
 from tests.surfaces.test_cli import command
 from tests.surfaces.test_idempotency import upload as repeated
 
@@ -69,6 +71,26 @@ def test_what_is_there_is_shown_and_every_change_is_refused(
     assert reading.upload("iu_live_wrong", pictures.jpeg()).status_code == 401
     assert reading.get(path).status_code == 200
     assert files(reading.data) == before
+
+
+def test_the_forms_of_the_signed_in_say_when_to_come_again(tmp_path: Path) -> None:
+    with running(tmp_path, imaging={"workers": 1}) as writing:
+        browser = signed_in(writing, password="")
+        slug = writing.upload(browser.key, pictures.jpeg()).json()["slug"]
+    with running(tmp_path, server={"read_only": True}, imaging={"workers": 1}) as reading:
+        browser = replace(browser, server=reading)
+        assert browser.get(f"/dashboard/images/{slug}").status_code == 200
+        for path, fields in (
+            (f"/dashboard/images/{slug}", {"filename": "other"}),
+            (f"/dashboard/images/{slug}/delete", {}),
+            ("/dashboard/images", {"action": "delete", "sure": "1", "slug": slug}),
+            ("/dashboard/folders", {"name": "Cats"}),
+            ("/dashboard/profile/password", {"new": "something longer"}),
+            ("/logout", {}),
+        ):
+            refused = browser.post(path, **fields)
+            assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True), path
+        assert browser.get(f"/dashboard/images/{slug}").status_code == 200
 
 
 def test_the_janitor_does_not_run(reading: RunningServer, filled: tuple[str, dict[str, Any]]) -> None:

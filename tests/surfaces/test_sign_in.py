@@ -67,6 +67,7 @@ def test_over_tls_the_cookie_is_bound_to_the_host(server: RunningServer) -> None
         headers = {"X-Forwarded-Proto": proto, "Cookie": f"{name}={value}"}
         got = requests.get(f"{server.url}/dashboard", headers=headers, allow_redirects=False, timeout=DEADLINE)
         assert got.status_code == status, (proto, name)
+        assert ("Cross-Origin-Opener-Policy" in got.headers) == (proto == "https")
 
 
 @pytest.mark.parametrize("email", ["known", "nobody@example.org", "no address", ""])
