@@ -19,6 +19,7 @@ from handlers.http.addresses import masked, parsed
 from handlers.http.answers import JSON, Answers
 from handlers.http.connections.exchange import Exchange
 from handlers.http.connections.ids import new_request_id
+from handlers.http.cross_site import PORTS
 from handlers.http.links import Links
 from handlers.http.routing import Route
 from handlers.http.services import Services
@@ -115,9 +116,13 @@ class Handler(RequestHandler):
 
     def is_files_host(self) -> bool:
         """Whether the request came by the name of the second origin, where nothing but pictures is."""
-        name = urlsplit(self.services.http.files_url).netloc.lower()
+        files = urlsplit(self.services.http.files_url)
+        if not files.netloc:
+            return False
+        usual = f":{PORTS[files.scheme]}"  # some proxies write it into Host, browsers never do
         forwarded = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
-        return bool(name) and name in (self.request.host.lower(), forwarded.lower())
+        own, *told = (name.lower().removesuffix(usual) for name in (files.netloc, self.request.host, forwarded))
+        return own in told
 
     def scheme(self) -> str:
         """What the client speaks with us, or with the proxy before us: "https" or "http"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -86,3 +87,10 @@ def test_a_proxy_may_tell_the_name(server: RunningServer) -> None:
     headers = {"X-Forwarded-Host": NAME.upper()}
     assert requests.get(f"{server.url}/login", headers=headers, timeout=DEADLINE).status_code == 404
     assert requests.get(f"{server.url}/login", timeout=DEADLINE).status_code == 200
+
+
+@pytest.mark.parametrize("url", ["https://files.test", "https://files.test:443"])
+def test_its_usual_port_may_be_named_or_not(tmp_path: Path, url: str) -> None:
+    with running(tmp_path, server={"files_url": url}, imaging={"workers": 1}) as server:
+        for name, status in (("files.test", 404), ("FILES.test:443", 404), ("files.test:8443", 200)):
+            assert requests.get(f"{server.url}/login", headers={"Host": name}, timeout=DEADLINE).status_code == status
