@@ -21,7 +21,7 @@ class ThumbnailHandler(PictureHandler):
             return
         thumbnail = await self.services.thumbnails.of(image)
         self.describe(MIME, "inline")
-        if not image.gated:
+        if not image.gated and await self._is_for_all(slug):
             etag = hashlib.sha256(thumbnail).hexdigest()[:32]  # not the blob's key: one made anew may be another
             self.allow_caching(etag, self.services.viewing.seconds_left(image))
             if self.check_etag_header():
@@ -30,6 +30,15 @@ class ThumbnailHandler(PictureHandler):
         self.set_header("Content-Length", len(thumbnail))
         if self.request.method != "HEAD":
             self.write(thumbnail)
+
+    async def _is_for_all(self, slug: str) -> bool:
+        """Whether everybody may still see an image: to make its thumbnail may have taken seconds. Raises Fault."""
+        try:
+            return not (await self.services.viewing.find(slug)).gated
+        except Fault as fault:
+            if fault.code != "not_found":
+                raise
+            return False
 
     async def _may_see(self, image: Image) -> bool:
         """Whether a visitor may see a gated image's thumbnail; false where they are sent to its page. Raises Fault."""

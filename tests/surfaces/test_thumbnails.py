@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -281,6 +282,28 @@ def test_one_that_is_made_while_its_image_goes_is_not_left_behind(
     monkeypatch.setattr(Pool, "thumbnail", late)
     assert thumbnail(server, image).status_code == 200, "who asked in time has it"
     assert server.blobs() == before
+
+
+@pytest.mark.parametrize("change", ["password", "deletion"])
+def test_no_cache_keeps_one_whose_image_is_not_for_all_by_the_time_it_is_made(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    image = uploaded(server)
+    url, of = f"{server.url}/api/images/{image['slug']}", server.server._services.thumbnails.of
+
+    async def late(record: Any) -> bytes:
+        made = await of(record)
+        changed = {"method": "DELETE"} if change == "deletion" else {"method": "PATCH", "json": {"password": "pw"}}
+        answer = await asyncio.to_thread(
+            lambda: requests.request(url=url, headers=bearer(image["key"]), timeout=DEADLINE, **changed)
+        )
+        assert answer.status_code == 200
+        return made
+
+    monkeypatch.setattr(server.server._services.thumbnails, "of", late)
+    answer = thumbnail(server, image)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert "Etag" not in answer.headers
 
 
 def test_a_lost_one_is_made_again_and_one_of_no_image_is_swept(server: RunningServer, decoded: list[str]) -> None:
