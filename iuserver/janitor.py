@@ -299,7 +299,9 @@ class Janitor:
     async def _check_settled(self, check: Check) -> None:
         count = await self.catalog.unsettled(int(self.clock()) - HOUR)
         if count:
-            await check.difference(f"{count} commits, deletions or burials died half way", self._settle, "settled")
+            await check.difference(
+                f"{count} commits, deletions, burials or moves died half way", self._settle, "settled"
+            )
 
     async def _check_records(self, check: Check) -> None:
         after = ""

@@ -210,7 +210,7 @@ class Catalog(Protocol):
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
     async def unsettled(self, before: int) -> int:
-        """How many commits, deletions and burials began before a time and died half way."""
+        """How many commits, deletions, burials and moves began before a time and died half way."""
 
     async def settle(self, before: int, limit: int) -> int:
         """Finish up to `limit` of each of these, or roll them back; returns how many there were."""

@@ -9,7 +9,7 @@ import pytest
 
 from iuserver.errors import Fault
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.likeness import write_both
+from iuserver.imaging.gain_map_match import write_both
 from iuserver.imaging.plan import Limits, Plan
 from iuserver.imaging.source import Source
 from iuserver.imaging.walkers import Walker

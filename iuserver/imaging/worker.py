@@ -33,7 +33,7 @@ from iuserver.errors import Fault
 from iuserver.imaging import dhash, sandbox, thumbnail
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.likeness import write_both
+from iuserver.imaging.gain_map_match import write_both
 from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for

@@ -45,6 +45,7 @@ def write_both(source: Source, plan: Plan, gain_map: GainMap, target: str) -> Pl
     alone = b"".join(_bytes_of(source, piece) for piece in gain_map.alone)
     if belongs(target, (plan.width, plan.height), alone, gain_map.sides):
         removed = plan.removed - {"trailer"} if _ends(gain_map.pieces) == source.size else plan.removed
+        removed = frozenset() if _is_all_of(source, gain_map.pieces) else removed
         return replace(plan, pieces=gain_map.pieces, removed=removed, hdr=True, gain_map=None)
     os.unlink(target)
     return None
@@ -53,6 +54,21 @@ def write_both(source: Source, plan: Plan, gain_map: GainMap, target: str) -> Pl
 def _ends(pieces: tuple[Piece, ...]) -> int | None:
     """Where the last piece ends in the input; None where it is not from there."""
     return pieces[-1][1] if isinstance(pieces[-1], tuple) else None
+
+
+def _is_all_of(source: Source, pieces: tuple[Piece, ...]) -> bool:
+    """Whether the pieces are the input as it came: what was written anew is what stood there."""
+    position = 0
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            if source.at(position, len(piece)) != piece:
+                return False
+            position += len(piece)
+        elif piece[0] == position:
+            position = piece[1]
+        else:
+            return False
+    return position == source.size
 
 
 def _bytes_of(source: Source, piece: Piece) -> bytes:
