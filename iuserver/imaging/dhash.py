@@ -7,6 +7,8 @@ by more than FLAT: what differs by less is noise. Source: Neal Krawetz, "Kind of
 from __future__ import annotations
 
 import gc
+import itertools
+from collections.abc import Sequence
 
 import pyvips
 
@@ -20,8 +22,12 @@ CELL = 8
 """Pixels that each grey is the mean of, across and down: a decoder's way to scale makes no difference then."""
 FLAT = 1.0
 """Of 255."""
-EDGES = 24
-"""So many of the 64 pairs must differ by more than FLAT: less is a blank page, a gradient, a logo like others."""
+TURNS = 10
+"""So often a bit must differ from its right neighbour, and from the one below: random ones do 28 times each.
+
+Blank pages, gradients, stripes and logos turn less, and are like many others. Of 1,000 crops of photos against 100,000
+crops of others, 69 had one within 4 bits; of those that turn enough, none within 5.
+"""
 ORDER = sorted(((row, column) for row in range(ROWS) for column in range(COLUMNS - 1)), key=lambda at: sum(at) % 4)
 """The bits, so that each quarter is spread over the picture: parts by which an index finds a hash differ more then."""
 
@@ -45,11 +51,16 @@ def make(origin: bytes | str, rules: Rules) -> str | None:
 
 def hash_of(greys: list[list[float]]) -> bytes | None:
     """The hash of 8 rows of 9 greys."""
-    steps = [greys[row][column + 1] - greys[row][column] for row, column in ORDER]
-    if sum(abs(step) > FLAT for step in steps) < EDGES:
+    darker = [[right - left > FLAT for left, right in itertools.pairwise(row)] for row in greys]
+    if min(_turns(darker), _turns(list(zip(*darker, strict=True)))) < TURNS:
         return None
-    bits = sum((step > FLAT) << number for number, step in enumerate(reversed(steps)))
-    return bits.to_bytes(len(steps) // 8, "big")
+    bits = sum(darker[row][column] << number for number, (row, column) in enumerate(ORDER))
+    return bits.to_bytes(len(ORDER) // 8, "big")
+
+
+def _turns(bits: Sequence[Sequence[bool]]) -> int:
+    """How often neighbours in a row differ."""
+    return sum(one != other for row in bits for one, other in itertools.pairwise(row))
 
 
 def _greys(origin: bytes | str, plan: Plan) -> list[list[float]]:

@@ -77,7 +77,9 @@ def test_where_little_happens_there_is_no_hash() -> None:
     blank = [[255.0] * dhash.COLUMNS for _ in range(dhash.ROWS)]
     one_line = [list(row) for row in blank]
     one_line[3] = greys(3)[0]
-    for flat in (blank, one_line, greys(4, contrast=0.9)):
+    stripes = [[100.0 * (column % 2) for column in range(dhash.COLUMNS)] for _ in range(dhash.ROWS)]
+    slope = [[30.0 * column + row for column in range(dhash.COLUMNS)] for row in range(dhash.ROWS)]
+    for flat in (blank, one_line, greys(4, contrast=0.9), stripes, slope):
         assert dhash.hash_of(flat) is None
 
 
