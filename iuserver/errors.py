@@ -78,9 +78,28 @@ class Tampered(Fault):
     """A picture was not stored, as a worker could still change it, or has done so: it must have been taken over."""
 
 
+class OutcomeUnknown(Fault):
+    """A change was asked for, and nobody knows whether it has been made: the answer of who makes it is lost."""
+
+
 def no_such_image() -> Fault:
     """There is no image of that slug, for anybody or for this caller: the two look the same."""
     return Fault("not_found", "There is no such image")
+
+
+def no_such_folder() -> Fault:
+    """There is no folder of that slug among the caller's."""
+    return Fault("not_found", "There is no such folder")
+
+
+def not_your_folder() -> Fault:
+    """A field names a folder that the caller does not have."""
+    return Fault("bad_field", "folder is not the slug of a folder of yours")
+
+
+def name_taken(name: str) -> Fault:
+    """The caller has a folder of that name."""
+    return Fault("name_taken", f"There is a folder {name} already")
 
 
 def nothing_here() -> Fault:

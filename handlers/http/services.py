@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
+from iuserver.admin import Admin
+from iuserver.editing import Editing
+from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.ports import Presigns
+from iuserver.sign_in import SignIn
+from iuserver.sign_up import SignUp
 from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
@@ -63,6 +68,8 @@ class HttpOptions:
     max_age: int
     presign_seconds: int
     metrics_token: str
+    files_url: str
+    upgrade_contact: str
 
     def trusts(self, address: str) -> bool:
         """Whether what a proxy with this address says of its clients counts."""
@@ -77,6 +84,7 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    editing: Editing
     tickets: Tickets
     viewing: Viewing
     thumbnails: Thumbnails
@@ -85,5 +93,9 @@ class Services:
     http: HttpOptions
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[dict[str, bool]]]
+    sign_in: SignIn
+    sign_up: SignUp
+    admin: Admin
+    history: History
     presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)

@@ -9,7 +9,7 @@ from typing import Any
 
 from iuserver import likeness
 from iuserver.errors import Code, Fault
-from iuserver.imaging.plan import Limits
+from iuserver.imaging.plan import REMOVED, Limits
 from iuserver.imaging.wire import Kind
 from iuserver.records import Facts
 
@@ -30,6 +30,7 @@ UNDECODABLE: tuple[Code, ...] = (
 """What is the matter with a picture; the fault of one that kills its worker or hangs is among them."""
 FAULTS: dict[str, Code] = {code: code for code in (*UNDECODABLE, "storage_unavailable")}
 FACTS = set(Facts.__slots__)
+MOST_BYTES = 1 << 40
 THUMBNAIL_BYTES = 256 * 1024
 """Bytes that a thumbnail may have; ours have a quarter of that."""
 Result = Facts | int | bytes | None
@@ -83,7 +84,11 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     _check(sides and 0 < facts.width <= limits.max_side and 0 < facts.height <= limits.max_side, "an impossible side")
     counts = type(facts.frames) is type(facts.orientation) is int
     _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
+    _check(type(facts.hdr) is bool, "neither HDR nor not")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
+    _check(type(facts.removed_bytes) is int and 0 <= facts.removed_bytes < MOST_BYTES, "an impossible difference")
+    kinds = facts.removed_kinds
+    _check(isinstance(kinds, list) and kinds == [kind for kind in REMOVED if kind in kinds], "no kinds of what it was")
     return facts
 
 

@@ -2,8 +2,9 @@
 
 Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER [background]` with the pool's socket as standard input;
 all files that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload
-pixels are decoded in two cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or
-structure is in doubt. Thumbnails and perceptual hashes are jobs of their own.
+pixels are decoded in three cases: `imaging.orientation` is "bake" and the picture must be rotated, a JPEG's end or
+structure is in doubt, or a JPEG has a gain map, which is to show the same. Thumbnails and perceptual hashes are jobs of
+their own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import tokenize  # noqa: F401  traceback needs it, and from Python 3.13 on looks for it when no file can be read any more
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 os.environ["VIPS_CONCURRENCY"] = "1"
@@ -31,7 +33,8 @@ from iuserver.errors import Fault
 from iuserver.imaging import dhash, sandbox, thumbnail
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.plan import Limits, Plan, Rules, write
+from iuserver.imaging.gain_map_match import write_both
+from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import DEADLINES, Deadline, Reader, message, receive_buffer
@@ -146,34 +149,48 @@ JOBS: dict[str, Callable[[bytes | str, str, Rules], dict[str, Any]]] = {
 
 def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
-    plan = clean(origin, target, rules.limits)
+    plan = clean(origin, target, rules)
+    removed = plan.left_out, [kind for kind in REMOVED if kind in plan.removed]
     if (
         rules.bake
         and plan.orientation != 1
         and plan.frames == 1
         and plan.width * plan.height <= rules.max_decode_pixels
     ):
-        plan = _bake(plan, target, rules.limits)
+        plan = _bake(plan, target, rules)
     width, height = plan.shown
-    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size, *removed, plan.hdr)
 
 
-def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
+def clean(origin: bytes | str, target: str, rules: Rules) -> Plan:
     """Write the clean form of a picture to the new file `target`, and return the plan that was carried out."""
     with opened(origin) as source:
-        plan = walker_for(source.at(0, HEAD))(source, limits)
+        plan = walker_for(source.at(0, HEAD))(source, rules.limits)
         if plan.doubt:
             plan = settle(source, plan, plan.doubt, scratch=target)
-        if isinstance(origin, str) and plan.prefix is not None:
+        size = source.size
+        with_map = write_both(source, plan, plan.gain_map, target) if plan.gain_map and rules.hdr else None
+        if with_map:
+            plan = with_map
+        elif isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
             write(source, plan.pieces, target)
-    _check_header(plan, target, limits)
-    return plan
+    _check_header(plan, target, rules.limits)
+    return _with_difference(plan, size)
 
 
-def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
-    """Turn the pixels as browsers show them, whatever libvips makes of the tag; the result is cleaned again."""
+def _with_difference(plan: Plan, size: int) -> Plan:
+    """The plan, and how much smaller than the input's `size` it makes the file: without a kind by what is no thing."""
+    left_out = max(0, size - plan.size)
+    return replace(plan, left_out=left_out, removed=plan.removed or frozenset({"other"} if left_out else ()))
+
+
+def _bake(plan: Plan, target: str, rules: Rules) -> Plan:
+    """Turn the pixels as browsers show them, whatever libvips makes of the tag; the result is cleaned again.
+
+    A gain map would have to be turned as well: it goes.
+    """
     try:
         image = getattr(pyvips.Image, LOADERS[plan.mime])(target, fail_on="error").copy()
         image.set_type(pyvips.GValue.gint_type, "orientation", plan.orientation)
@@ -181,7 +198,7 @@ def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its pixels cannot be read") from error
     _remove(target)
-    return clean(turned, target, limits)
+    return clean(turned, target, rules)
 
 
 def _take_over(origin: str, size: int, target: str) -> None:

@@ -52,6 +52,9 @@ def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
     assert now + 7 * DAY - 60 < answer.pop("expires_at") <= now + 7 * DAY
     assert answer.pop("size") == len(server.get(direct).content)
     assert answer.pop("delete_url").startswith(f"{url}/d/{slug}/")
+    removed = answer.pop("removed")
+    assert removed["kinds"] == ["gps", "camera", "exif", "xmp", "iptc", "comment", "thumbnail", "trailer", "other"]
+    assert 0 < removed["bytes"] == len(pictures.phone_jpeg()) - len(server.get(direct).content)
     assert answer == {
         "ok": True,
         "slug": slug,
@@ -60,6 +63,7 @@ def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
         "mime": "image/jpeg",
         "width": 32,
         "height": 48,
+        "hdr": False,
         "expiration": "1w",
         "view_limit": None,
         "password_protected": False,
@@ -474,11 +478,11 @@ def test_a_bug_is_a_500_that_tells_nothing_but_its_request_id(server: RunningSer
     async def broken(*arguments: object) -> None:
         raise ZeroDivisionError("a secret detail")
 
-    put, uploads.blobs.put = uploads.blobs.put, broken  # type: ignore[method-assign]
+    store, uploads.store.store = uploads.store.store, broken  # type: ignore[method-assign]
     try:
         response = server.upload(server.new_key(), pictures.jpeg())
     finally:
-        uploads.blobs.put = put  # type: ignore[method-assign]
+        uploads.store.store = store  # type: ignore[method-assign]
     assert (response.status_code, response.json()) == (500, {"error": "Internal server error", "code": "internal"})
     assert response.headers["X-Request-Id"]
     assert server.files("spool") == []

@@ -16,7 +16,7 @@ from iuserver.imaging.plan import Limits, Rules
 from tests import pictures
 
 LIMITS = Limits(max_side=16384, max_pixels=50_000_000, max_total_pixels=200_000_000, max_frames=100, max_scans=100)
-RULES = Rules(LIMITS, bake=False, max_decode_pixels=1_000_000)
+RULES = Rules(LIMITS, bake=False, max_decode_pixels=1_000_000, hdr=True)
 
 
 def made(tmp_path: Path, data: bytes, rules: Rules = RULES) -> bytes:
