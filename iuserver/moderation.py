@@ -16,6 +16,7 @@ from pathlib import Path
 from iuserver.errors import Fault
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SHARED_BUFFER_BYTES
+from iuserver.likeness import is_distinct
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import Block, Image
 from iuserver.spool import Spool, fetch, storage
@@ -73,7 +74,12 @@ class Moderation:
             self._any_likeness = self._any and self._distance > 0 and await self._catalog.has_likenesses()
 
     async def block(self, sha256: bytes, size: int | None, origin: str, likeness: bytes | None = None) -> Block:
-        """Put the picture with these stored bytes on the list; `origin` is what the operator named."""
+        """Put the picture with these stored bytes on the list; `origin` is what the operator named.
+
+        It gets its perceptual hash where few others look like it.
+        """
+        if likeness is not None and not is_distinct(likeness):
+            likeness = None
         block = Block(sha256.hex()[:ID_DIGITS], sha256, size, origin, int(self._clock()), likeness)
         await self._catalog.add_block(block)
         return block

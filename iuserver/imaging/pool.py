@@ -107,10 +107,10 @@ class Pool:
         return size
 
     async def likeness(self, origin: bytes | str) -> bytes | None:
-        """The perceptual hash of a clean picture; None where too little happens in it to tell it from others, or it
-        cannot be decoded. Raises Fault("overloaded"), as `submit` does."""
+        """The perceptual hash of a clean picture; None where it cannot be decoded. Raises Fault: storage_unavailable,
+        overloaded, as `submit` does."""
         try:
-            found: bytes | None = await self._do("likeness", origin, "")
+            found: bytes = await self._do("likeness", origin, "")
         except Fault as fault:
             if fault.code not in UNDECODABLE:
                 raise
