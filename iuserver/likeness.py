@@ -18,11 +18,11 @@ COLUMNS, ROWS = 9, 8
 """The greys that a hash is made of."""
 ORDER = sorted(((row, column) for row in range(ROWS) for column in range(COLUMNS - 1)), key=lambda at: sum(at) % 4)
 """Where the bits are, from the lowest on: each part is spread over the picture, so that those of two differ more."""
-TURNS = 8
-"""So often bits must differ from their right neighbours, and from those below: random ones do 28 times each.
+LISTED, COMPARED = 10, 6
+"""How many turns a hash must have to be listed, and to be compared: a copy may have lost some.
 
-Blank pages, gradients, stripes and logos turn less, and are like many others. Of 1,000 crops of photos, 69 were within
-4 bits of 100,000 crops of others; of those others that turn enough, none was.
+Blank pages, gradients, stripes and logos have fewer, and are like many others. Of 1,000 crops of photos, 69 were within
+4 bits of one of 100,000 crops of others; with these bounds none within 5, and two within 6.
 """
 _NEAR = [0, *(1 << bit for bit in range(8 * PART))]
 
@@ -32,13 +32,14 @@ def hash_of(darker: Sequence[Sequence[bool]]) -> bytes:
     return sum(darker[row][column] << number for number, (row, column) in enumerate(ORDER)).to_bytes(SIZE, "big")
 
 
-def is_distinct(likeness: bytes) -> bool:
-    """Whether so much happens in a picture with this hash that few others look like it."""
+def turns(likeness: bytes) -> int:
+    """How much happens in a picture: how often bits differ from their right neighbours, or from those below, whichever
+    is less. Random ones do 28 times."""
     number = int.from_bytes(likeness, "big")
     bits = {at: number >> place & 1 for place, at in enumerate(ORDER)}
     across = sum(bit != bits.get((row, column + 1), bit) for (row, column), bit in bits.items())
     down = sum(bit != bits.get((row + 1, column), bit) for (row, column), bit in bits.items())
-    return min(across, down) >= TURNS
+    return min(across, down)
 
 
 def distance(one: bytes, other: bytes) -> int:
