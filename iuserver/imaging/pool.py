@@ -304,7 +304,7 @@ class Pool:
     def worker_ready(self, worker: _Worker, missing: list[str]) -> None:
         """A worker has started, confined but for what is `missing`. One death more is still one too many."""
         self._recover()
-        if missing and not (self._unconfined or self.background):  # it is said once for all pools
+        if missing and not (self._unconfined or self.background):  # the other pool has said so
             log.warning("workers are confined without %s", ", ".join(missing))
             self._unconfined = missing
         self.worker_free(worker)
