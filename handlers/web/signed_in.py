@@ -21,6 +21,8 @@ ASKED_AGAIN: tuple[Code, ...] = (
     "password_required",
     "bad_field",
     "name_taken",
+    "folder_limit",
+    "plan_required",
     "rate_limited",
     "overloaded",
     "read_only",
@@ -64,12 +66,12 @@ def words_of(fault: Fault) -> dict[str, str]:
     return {"title": title, "text": f"{text}."}
 
 
-def what_was_wrong(handler: Handler, fault: Fault, asked_again: tuple[Code, ...] = ASKED_AGAIN) -> str:
+def what_was_wrong(handler: Handler, fault: Fault) -> str:
     """A sentence for a form that is shown again, with the status and headers of the answer.
 
     Raises the fault where to fill the form in once more would not help.
     """
-    if fault.code not in asked_again:
+    if fault.code not in ASKED_AGAIN:
         raise fault
     handler.services.metrics.refusal(fault.code)
     handler.set_status(faults.STATUS[fault.code][0])
