@@ -72,6 +72,13 @@ async def open_catalog_at(
     raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
 
 
+def catalog_file(settings: Settings) -> Path:
+    """The file of the catalog. Raises StartError where it is none, but a database."""
+    if file := _file_of(settings.catalog.url, settings):
+        return file
+    raise StartError("catalog.url: a backup is of SQLite; docs/backends.md says how MongoDB is backed up")
+
+
 def _file_of(url: str, settings: Settings) -> Path | None:
     """The file of a catalog that is one."""
     scheme, _, path = url.partition(":")

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -130,6 +130,22 @@ def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Jan
     return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock)
 
 
+@contextlib.contextmanager
+def locked(data: Path) -> Iterator[str]:
+    """Hold a data folder, which is made where there is none; gives the name of its server. Raises StartError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            data.mkdir(FOLDER, parents=True, exist_ok=True)
+            lock = stack.enter_context(_opened_lock(data / "lock"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name = _name_in(lock)
+        except BlockingIOError:
+            raise StartError(f"server.data: {data} is in use by another server") from None
+        except OSError as error:
+            raise StartError(f"server.data: {data}: {error.strerror}") from error
+        yield name
+
+
 def is_served(data: Path) -> bool:
     """Whether a server runs on a data folder."""
     try:
@@ -187,7 +203,7 @@ class Server:
     async def start(self) -> None:
         """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
         async with contextlib.AsyncExitStack() as stack:
-            self._lock_data(stack)
+            self._node = stack.enter_context(locked(self._data))
             self._services = await self._build(stack)
             await self._protect_data(stack)
             if not self.settings.server.read_only:
@@ -210,17 +226,6 @@ class Server:
     def accounts(self) -> Accounts:
         """The accounts of the running server."""
         return self._services.accounts
-
-    def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
-        try:
-            self._data.mkdir(FOLDER, parents=True, exist_ok=True)
-            lock = stack.enter_context(_opened_lock(self._data / "lock"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._node = _name_in(lock)
-        except BlockingIOError:
-            raise StartError(f"server.data: {self._data} is in use by another server") from None
-        except OSError as error:
-            raise StartError(f"server.data: {self._data}: {error.strerror}") from error
 
     async def _protect_data(self, stack: contextlib.AsyncExitStack) -> None:
         """Close the data folder to other users. Where there are many blobs, they are repaired while the server runs."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the clients have no use for it, and begin without it in a t
 COMMANDS = {
     "serve": "run the server",
     "sweep": "delete what has expired and what crashes have left, once",
+    "backup": "copy records and bytes to a folder, also while the server runs",
+    "restore": "make the data folder of a new server from a backup",
     "fsck": "compare records, bytes and counts, and repair them",
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
