@@ -29,7 +29,7 @@ from iuserver.records import Image
 BATCH = 500
 MANIFEST = "manifest.json"
 DRAFT = "catalog.new"
-LOCK = "lock"
+LOCK = "backup.lock"
 _CATALOG = re.compile(r"catalog-[0-9a-f]{16}\.db")
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -130,8 +130,9 @@ class Backup:
     async def run(self) -> Result:
         """Make the backup. Raises BackupError, Fault, OSError; then the folder holds what it held before."""
         server = hashlib.sha256(b"iuserver backup" + await self._catalog.secret()).hexdigest()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._old = self._known_hashes(server)
         with _locked(self._folder):
-            self._old = self._known_hashes(server)
             made_at = int(self._clock())
             draft = self._folder / DRAFT
             _remove_draft(draft)
@@ -231,7 +232,6 @@ async def all_images(catalog: Catalog) -> AsyncIterator[Image]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a folder for one backup. Raises BackupError, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

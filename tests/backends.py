@@ -20,6 +20,7 @@ DATABASES = f"iuserver_test_{os.getpid()}_"
 _places: dict[str, str] = {}
 
 EMBEDDED = {
+    "test_backup.py": "names its backends itself; a backup is of SQLite",
     "test_bench.py": "measures the defaults",
     "test_block.py::test_what_cannot_be_done_is_told_in_one_line": "is about the command line",
     "test_bodies.py": "is about the wire",

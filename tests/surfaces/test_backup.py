@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.cli import main
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
-from tests.surfaces.test_cli import command, serving, told
+from tests.surfaces import test_cli
 
 PICTURE = pictures.phone_jpeg()
 CLIENTS = 4
@@ -37,11 +40,31 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, which is quicker."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(arguments)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
+def told(*arguments: str) -> dict[str, int]:
+    done = command(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    line: dict[str, int] = json.loads(done.stdout)
+    return line
+
+
 def upload(server: RunningServer, key: str, **fields: str) -> str:
     """An image's slug."""
     answer = server.upload(key, PICTURE, **{"expiration": "forever", **fields})
     assert answer.status_code == 200
     return str(answer.json()["slug"])
+
+
+def delete(server: RunningServer, slug: str, key: str) -> None:
+    answer = requests.delete(f"{server.url}/api/images/{slug}", headers=bearer(key), timeout=DEADLINE)
+    assert answer.status_code == 200
 
 
 def backed_up(server: RunningServer, folder: Path) -> dict[str, int]:
@@ -99,7 +122,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(server: Runnin
     with load.on():
         eventually(lambda: len(load.acknowledged) >= 20)
         before = list(load.acknowledged)
-        assert backed_up(server, folder)["problems"] == 0
+        assert test_cli.told("backup", str(folder), "--data", str(server.data))["problems"] == 0
         more = len(load.acknowledged) + 10
         eventually(lambda: len(load.acknowledged) >= more)
         again = list(load.acknowledged)
@@ -136,7 +159,7 @@ def test_what_is_there_is_not_copied_again_and_what_is_gone_is_removed(server: R
     assert (first["images"], first["linked"], first["copied"], first["bytes"]) == (3, 3, 0, 0)
     for name in files(folder):
         assert os.path.samefile(path_of(folder, name), path_of(server.data, name))
-    requests.delete(f"{server.url}/api/images/{slugs[0]}", headers=bearer(key), timeout=DEADLINE)
+    delete(server, slugs[0], key)
     upload(server, key)
     second = backed_up(server, folder)
     assert {name: second[name] for name in ("images", "linked", "present", "removed", "problems")} == {
@@ -158,8 +181,7 @@ def test_what_was_meant_for_few_viewers_or_has_expired_does_not_come_back(
     seen = upload(server, key, expiration="burn")
     upload(server, key, expiration="burn")
     upload(server, key, expiration="views", view_limit="3")
-    soon = str(int(time.time()) + 3600)
-    lapses = upload(server, key, expiration="custom", expires_at=soon)
+    lapses = upload(server, key, expiration="1w")
     assert server.get(f"/f/{seen}.jpg").status_code == 200
     assert backed_up(server, folder)["images"] == 2
     assert len(files(folder)) == 2
@@ -254,7 +276,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(server: RunningServer,
     (tmp_path / "home/letter.txt").write_text("mine")
     for folder in (tmp_path / "home", server.data):
         refused("backup", folder, server.data, rf"{folder}: there is something else in this folder")
-    assert (tmp_path / "home/letter.txt").read_text() == "mine"
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
     done = command("backup", "/proc/nowhere", "--data", str(server.data))
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"iuserver: /proc/nowhere: [^\n]+\n", done.stderr)
@@ -278,7 +300,7 @@ def test_an_interrupted_backup_leaves_the_last_one_whole(
     folder, key = tmp_path / "backup", server.new_key("pro")
     slugs = [upload(server, key) for _ in range(2)]
     backed_up(server, folder)
-    requests.delete(f"{server.url}/api/images/{slugs[0]}", headers=bearer(key), timeout=DEADLINE)
+    delete(server, slugs[0], key)
     upload(server, key)
     with monkeypatch.context() as patch:
         patch.setattr(os, "sync", raise_full)
@@ -287,7 +309,7 @@ def test_an_interrupted_backup_leaves_the_last_one_whole(
     assert backed_up(server, folder)["removed"] == 1
     assert files(folder) == server.blobs()
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["blobs", "lock", "manifest.json", manifest_of(folder).catalog]
+        ["blobs", "backup.lock", "manifest.json", manifest_of(folder).catalog]
     )
 
 
@@ -315,21 +337,24 @@ def test_a_picture_that_goes_meanwhile_is_no_problem(
 
     async def then_delete(catalog: SqliteCatalog, path: str) -> None:
         await snapshot(catalog, path)
-        requests.delete(f"{server.url}/api/images/{slug}", headers=bearer(key), timeout=DEADLINE)
+        await asyncio.to_thread(delete, server, slug, key)
 
     monkeypatch.setattr(SqliteCatalog, "snapshot", then_delete)
     assert main(["backup", str(folder), "--data", str(server.data)]) == 0
     assert restored(folder, tmp_path / "elsewhere") == {"images": 0, "left_out": 1, "problems": 0}
 
 
-def test_blobs_on_s3_are_copied_and_come_back_to_disk(s3_url: str, tmp_path: Path) -> None:
+def test_blobs_on_s3_are_copied_and_come_back_to_disk(
+    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "backup"
     with running(tmp_path / "data", **SETTINGS, blobs={"url": s3_url}) as server:
         key = server.new_key("pro")
         slugs = [upload(server, key) for _ in range(3)]
-        made = told("backup", str(folder), "--data", str(server.data), IUSERVER_BLOBS_URL=s3_url)
+        with monkeypatch.context() as environ:
+            environ.setenv("IUSERVER_BLOBS_URL", s3_url)
+            made, again = backed_up(server, folder), backed_up(server, folder)
         assert (made["copied"], made["linked"]) == (3, 0)
-        again = told("backup", str(folder), "--data", str(server.data), IUSERVER_BLOBS_URL=s3_url)
         assert (again["copied"], again["present"]) == (0, 3)
         sent = [server.get(f"/f/{slug}.jpg").content for slug in slugs]
     assert restored(folder, tmp_path / "elsewhere")["images"] == 3
@@ -337,18 +362,17 @@ def test_blobs_on_s3_are_copied_and_come_back_to_disk(s3_url: str, tmp_path: Pat
         assert [elsewhere.get(f"/f/{slug}.jpg").content for slug in slugs] == sent
 
 
-def test_mongodb_is_backed_up_by_its_own_means(tmp_path: Path) -> None:
-    mongo = {"IUSERVER_CATALOG_URL": "mongodb://127.0.0.1:1/iuserver"}
-    done = command("backup", str(tmp_path / "backup"), "--data", str(tmp_path / "data"), **mongo)
+def test_mongodb_is_backed_up_by_its_own_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IUSERVER_CATALOG_URL", "mongodb://127.0.0.1:1/iuserver")
+    done = command("backup", str(tmp_path / "backup"), "--data", str(tmp_path / "data"))
     assert done.returncode == 2
     assert re.fullmatch(r"iuserver: catalog\.url: a backup is of SQLite; [^\n]+\n", done.stderr)
     assert not (tmp_path / "backup").exists()
 
 
-def test_one_backup_at_a_time(tmp_path: Path) -> None:
-    with serving(tmp_path / "data"):
-        folder = tmp_path / "backup"
-        folder.mkdir()
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            refused("backup", folder, tmp_path / "data", rf"{folder}: another backup is under way")
+def test_one_backup_at_a_time(server: RunningServer, tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    with (folder / "backup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused("backup", folder, server.data, rf"{folder}: another backup is under way")

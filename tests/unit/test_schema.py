@@ -39,9 +39,11 @@ def test_what_an_older_version_has_stored_is_there(
     async def work() -> None:
         catalog = SqliteCatalog(path)
         image = await catalog.image("aaaaaaaa")
-        assert image and (image.filename, image.size, image.created_at) == ("cat.jpg", 1000, 1)
+        assert image
+        assert (image.filename, image.size, image.created_at) == ("cat.jpg", 1000, 1)
         account = await catalog.account_by_key(b"\0")
-        assert account and (account.email, account.stored_bytes, account.used) == ("a@example.org", 1000, 1)
+        assert account
+        assert (account.email, account.stored_bytes, account.used) == ("a@example.org", 1000, 1)
         assert (await catalog.list_images("a1", None, 10, 0))[1] == 1
         await catalog.close()
 
