@@ -76,7 +76,10 @@ class Pool:
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self.workers + 1)))
+        starts = [self._start_worker() for _ in range(self.workers + 1)]
+        for outcome in await asyncio.gather(*starts, return_exceptions=True):  # none is left behind in its start
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
@@ -144,10 +147,16 @@ class Pool:
         try:
             with theirs:
                 process, stderr = await self._run_program(theirs.fileno())
-            buffer = send_buffer(ours)
         except OSError:
             ours.close()
             raise
+        try:
+            buffer = send_buffer(ours)
+        except OSError as error:
+            ours.close()
+            await process.wait()
+            await stderr.close()
+            raise RuntimeError("a worker ended before it was started") from error
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, stderr, buffer), sock=ours)
         self._all.add(worker)
