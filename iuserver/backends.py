@@ -13,7 +13,7 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.permissions import FILE, FOLDER, group_id
-from iuserver.ports import BlobStore, Catalog, Copyable, Presigns, StoresUploads
+from iuserver.ports import BlobStore, Catalog, Copyable, LocalFiles, Presigns, StoresUploads
 from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.storing import BlobThenRecord
 from iuserver.writer.client import WriterBlobs, WriterProcess, WriterStore, writer_catalog
@@ -160,6 +160,15 @@ async def _open_s3(url: str) -> BlobStore:
     except Fault as fault:
         reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
         raise StartError(f"{url}: {reason}") from fault
+
+
+def files_of(blobs: BlobStore, settings: Settings) -> LocalFiles | None:
+    """The store's ability to let nginx read its files, where that is wanted. Raises SettingsError."""
+    if not settings.delivery.x_accel:
+        return None
+    if isinstance(blobs, LocalFiles):
+        return blobs
+    raise SettingsError(f"delivery.x_accel: must be false with blobs.url = {settings.blobs.url!r}")
 
 
 def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:

@@ -275,6 +275,14 @@ class Presigns(Protocol):
 
 
 @runtime_checkable
+class LocalFiles(Protocol):
+    """What some blob stores can do besides: let another program of this machine read a blob's file."""
+
+    def place(self, key: str) -> str:
+        """The path of a blob's file below the store's folder."""
+
+
+@runtime_checkable
 class Links(Protocol):
     """What some blob stores can do besides: share a blob's file with a backup."""
 

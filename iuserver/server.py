@@ -32,6 +32,7 @@ from iuserver.admission.rate import TokenBuckets
 from iuserver.backends import (
     Clock,
     StartError,
+    files_of,
     group_of,
     open_blobs,
     open_catalog,
@@ -273,6 +274,7 @@ class Server:
             clock=self._clock,
             ready=self._ready,
             presigns=presigns_of(blobs, settings),
+            files=files_of(blobs, settings),
         )
 
     async def _build_uploads(

@@ -12,7 +12,7 @@ from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
 from iuserver.library import Library
 from iuserver.metrics import Metrics
-from iuserver.ports import Presigns
+from iuserver.ports import LocalFiles, Presigns
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -82,4 +82,5 @@ class Services:
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[dict[str, bool]]]
     presigns: Presigns | None = None
+    files: LocalFiles | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)

@@ -101,6 +101,9 @@ class DiskBlobs:
             finally:
                 files.close()
 
+    def place(self, key: str) -> str:
+        return f"{key[:2]}/{key}"
+
     async def link(self, key: str, path: str) -> bool:
         try:
             os.link(key, path, src_dir_fd=self._shards[key[:2]], follow_symlinks=False)
