@@ -73,10 +73,10 @@ def refusals(url: str, key: str, body: tuple[bytes, dict[str, str]], number: int
 
 def test_one_address_has_so_many_requests_under_way(server: RunningServer, tmp_path: Path) -> None:
     """nginx refuses one more as iuserver would; it has room again when one of them has ended."""
-    head = request_head(server.new_key(), {"Content-Type": "multipart/form-data; boundary=b"}, len(BODY[0]))
     with proxied(server, tmp_path, limit_conn="addresses 2") as url, contextlib.ExitStack() as stack:
         host, port = url.removeprefix("http://").split(":")
-        for _ in range(2):
+        for _ in range(2):  # uploads that are let in, and wait for their bodies
+            head = request_head(server.new_key(), {"Content-Type": "multipart/form-data; boundary=b"}, 100_000)
             stack.enter_context(socket.create_connection((host, int(port)), DEADLINE)).sendall(head)
 
         def status() -> int:
