@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -63,6 +63,9 @@ PERMITS_PER_WORKER = 4
 """In-flight jobs per worker: one running and three prefetched, so that no worker waits for the event loop."""
 IDLE_SECONDS = 75
 """How long a connection may wait for a request, or take to send its headers."""
+ARRIVAL_SECONDS = 0.2
+"""How long a server that stops waits for a request on a connection that it has accepted: its client has sent it, and
+would have to guess what became of it."""
 READY_SECONDS = 3
 """Timeout of a backend's answer, after which /readyz counts it as unavailable."""
 PROTECT_SECONDS = 2.0
@@ -198,13 +201,15 @@ def http_options(settings: Settings) -> HttpOptions:
 
 
 class Server:
-    """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
+    """A whole server. `clock` gives unix seconds: what expiry, months and rates go by. It listens on `sockets`, if any,
+    in place of what the settings say."""
 
     url: str
     metrics_url: str
 
-    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.time, sockets: Sequence[socket.socket] = ()) -> None:
         self.settings = settings
+        self._sockets = sockets
         self._clock = clock
         self._data = Path(settings.server.data)
         self._stack = contextlib.AsyncExitStack()
@@ -225,8 +230,19 @@ class Server:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
         self._stopping = True
         self._http.drain()
-        await self._services.active.ended(self.settings.server.shutdown_seconds)
+        await self._let_finish()
         await self._stack.aclose()
+
+    async def _let_finish(self) -> None:
+        """Wait for what is being answered, and for requests that are on their way on connections that are open."""
+        active, end = self._services.active, time.monotonic() + self.settings.server.shutdown_seconds
+        begun = -1
+        while active.begun != begun and time.monotonic() < end:
+            await active.ended(end - time.monotonic())
+            if not self._http.connections:
+                return
+            begun = active.begun
+            await asyncio.sleep(ARRIVAL_SECONDS)
 
     def reload(self, settings: Settings) -> None:
         """Apply new plans and limits; every other setting stays as it was at the start."""
@@ -361,7 +377,7 @@ class Server:
         stack.push_async_callback(self._http.close)
         sockets = self._bind()
         self._http.listen(sockets)
-        self.url = self._url_of(sockets[0])
+        self.url = _url_of(sockets[0], "" if self._sockets else self.settings.server.host)
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
         self._services.metrics.gauge("shed", "Connections refused before they were parsed", lambda: self._http.refused)
 
@@ -398,6 +414,8 @@ class Server:
         }
 
     def _bind(self) -> list[socket.socket]:
+        if self._sockets:
+            return list(self._sockets)
         host, port = self.settings.server.host, self.settings.server.port
         try:
             if host.startswith("unix:"):
@@ -408,11 +426,14 @@ class Server:
         except OSError as error:
             raise StartError(f"server.port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _url_of(self, listening: socket.socket) -> str:
-        host = self.settings.server.host
-        if host.startswith("unix:"):
-            return host
-        return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+def _url_of(listening: socket.socket, host: str) -> str:
+    """Where a socket can be reached that listens on a host of the settings, or was passed on (""): then by its own."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
+    own, port, *_ = listening.getsockname()
+    host = host or own
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _start(writer: WriterProcess, stack: contextlib.AsyncExitStack) -> None:

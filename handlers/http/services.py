@@ -24,11 +24,13 @@ class ActiveRequests:
     """The requests that are being answered: a server that stops waits until there are none."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self._requests: set[object] = set()
         self._none = asyncio.Event()
         self._none.set()
 
     def add(self, request: object) -> None:
+        self.begun += 1
         self._requests.add(request)
         self._none.clear()
 
