@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.running import eventually
@@ -18,8 +18,16 @@ NODE = "server 127.0.0.1:8080 max_fails=0;"
 
 
 @contextlib.contextmanager
-def nginx(nodes: Sequence[str], folder: Path, *, blobs: Path | None = None, **changes: str) -> Iterator[str]:
-    """Its URL. `nodes` are servers' addresses, `blobs` is where pictures are, `changes` has values of directives."""
+def nginx(
+    nodes: Sequence[str],
+    folder: Path,
+    *,
+    blobs: Path | None = None,
+    edit: Callable[[str], str] = str,
+    **changes: str,
+) -> Iterator[str]:
+    """Its URL. `nodes` are servers' addresses, `blobs` is where pictures are, `changes` has values of directives;
+    `edit` changes the whole text."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     text = CONFIGURATION.read_text().replace(NODE, " ".join(f"server {node} max_fails=0;" for node in nodes))
@@ -28,7 +36,7 @@ def nginx(nodes: Sequence[str], folder: Path, *, blobs: Path | None = None, **ch
     for name, value in changes.items():
         text, count = re.subn(rf"(?m)^( *){name} [^;]*;", rf"\g<1>{name} {value};", text)
         assert count == 1, name
-    (folder / "nginx.conf").write_text(text)
+    (folder / "nginx.conf").write_text(edit(text))
     command = [program, "-c", f"{folder}/nginx.conf", "-p", str(folder), "-g", "daemon off; user root;"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         eventually(lambda: accepts(port))

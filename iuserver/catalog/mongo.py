@@ -116,6 +116,7 @@ class MongoCatalog:
 
     def __init__(self, store: Store, transactions: bool, node: str, clock: Callable[[], float]) -> None:
         self._store = store
+        self.transactions = transactions
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
         self._repair = Repair(store, clock)
         self._rows = Rows(store)

@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "delete what has expired and what crashes have left, once",
     "backup": "copy records and bytes to a folder, also while the server runs",
     "restore": "make the data folder of a new server from a backup",
+    "doctor": "try a server out through its public address, and name what is wrong",
     "fsck": "compare records, bytes and counts, and repair them",
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",

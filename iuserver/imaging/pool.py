@@ -74,6 +74,11 @@ class Pool:
         self._unconfined: list[str] = []
         self._closing = asyncio.Event()
 
+    @property
+    def unconfined(self) -> list[str]:
+        """What this machine lacks that would confine workers; known once they are ready."""
+        return list(self._unconfined)
+
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
         starts = [self._start_worker() for _ in range(self.workers + 1)]
