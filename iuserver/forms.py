@@ -8,20 +8,32 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from string import ascii_lowercase, digits
 from typing import Any, cast, get_args
 
-from iuserver.errors import Fault
-from iuserver.records import Expiration
+import orjson
+
+from iuserver.errors import Fault, not_your_folder
+from iuserver.records import Expiration, Image, ListQuery, Position, Show, Sort
 
 EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
+MIN_ACCOUNT_PASSWORD = 10
+MAX_EMAIL = 254
 MAX_FILENAME = 200
 MAX_FOLDER_NAME = 40
+MAX_SEARCH = 200
+MAX_SEARCH_NAME = 400
+MAX_CURSOR = 4096
+MAX_BULK = 1000
+SORTS = get_args(Sort)
+SHOWS = get_args(Show)
+ACTIONS = ("delete", "move")
 LOOKED_AT = 1024
 """Characters at the end of a file name that are looked at: its ending counts, and to normalize a long text takes time
 that grows with the square of its length."""
@@ -34,7 +46,7 @@ MAX_OFFSET = 10**9
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
 RESERVED_FOLDERS = ROOT_FOLDERS | {"root", "all"}
 RESERVED_SLUGS = frozenset(
-    {"api", "mcp", "dashboard", "login", "logout", "static", "upload", "healthz", "readyz", "metrics"}
+    {"api", "bulk", "mcp", "dashboard", "login", "logout", "static", "upload", "healthz", "readyz", "metrics"}
 )
 BASE36 = digits + ascii_lowercase
 EXTENSIONS = {
@@ -46,8 +58,11 @@ EXTENSIONS = {
 }
 """The file name endings that tell the truth about a type; the type's own comes first."""
 
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LINK = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CURSOR = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"[!-~]{1,255}")
 _WORDS = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
@@ -114,8 +129,53 @@ LIST_FIELDS: dict[str, Schema] = {
         "minimum": 0,
         "maximum": MAX_OFFSET,
         "default": 0,
-        "description": "How many of the newest images to skip: for the next page, those that have been seen.",
+        "description": "How many images to skip. To go on, after is quicker, and skips none where others are deleted.",
     },
+    "q": {
+        "type": "string",
+        "maxLength": MAX_SEARCH,
+        "description": "A part of the file name; upper and lower case are the same.",
+    },
+    "sort": {
+        "type": "string",
+        "enum": list(SORTS),
+        "default": "newest",
+        "description": "What comes first in the list.",
+    },
+    "show": {
+        "type": "string",
+        "enum": list(SHOWS),
+        "default": "all",
+        "description": "expiring: within seven days; password: those with one; gone: seen by all they were meant for.",
+    },
+    "after": {
+        "type": "string",
+        "maxLength": MAX_CURSOR,
+        "description": "The next of an answer: goes on behind it, in the same order.",
+    },
+}
+CHANGE_FIELDS: dict[str, Schema] = {
+    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending tells the true type."},
+    "folder": {"type": ["string", "null"], "description": "The slug of one of the account's folders; null: the root."},
+    "expiration": {
+        "type": "string",
+        "enum": list(EXPIRATIONS),
+        "description": "How long the image lives from now on, as at an upload.",
+    },
+    "view_limit": UPLOAD_FIELDS["view_limit"],
+    "expires_at": UPLOAD_FIELDS["expires_at"],
+    "password": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": MAX_PASSWORD,
+        "description": "What viewers must know from now on; null: nothing.",
+    },
+}
+OF_EXPIRY = ("expiration", "view_limit", "expires_at")
+BULK_FIELDS: dict[str, Schema] = {
+    "action": {"type": "string", "enum": list(ACTIONS), "description": "What is to become of the images."},
+    "slugs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_BULK},
+    "folder": {"type": ["string", "null"], "description": "Where they are moved to; null: the root."},
 }
 FOLDER_FIELDS: dict[str, Schema] = {
     "name": {
@@ -168,22 +228,143 @@ def upload(fields: Mapping[str, str], filename: str) -> UploadForm:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ListForm:
-    """Which of its images a caller wants to see. `folder`: a slug, "" for those in no folder, None for all."""
-
-    folder: str | None
-    limit: int
-    offset: int
-
-
-def listing(fields: Mapping[str, str]) -> ListForm:
+def listing(fields: Mapping[str, str]) -> ListQuery:
     """Check which page of a list is wanted; empty fields count as absent. Raises Fault("bad_field")."""
-    return ListForm(
+    sort = cast(Sort, _choice("sort", fields.get("sort") or SORTS[0], SORTS))
+    query = ListQuery(
         folder=_folder_slug(fields.get("folder", "")),
         limit=_whole("limit", fields.get("limit", ""), DEFAULT_PAGE, 1, MAX_PAGE),
         offset=_whole("offset", fields.get("offset", ""), 0, 0, MAX_OFFSET),
+        sort=sort,
+        show=cast(Show, _choice("show", fields.get("show") or SHOWS[0], SHOWS)),
+        name=_search(fields.get("q", "")),
+        after=_position(fields.get("after", ""), sort),
     )
+    if query.after and query.offset:
+        raise Fault("bad_field", "after and offset exclude each other")
+    return query
+
+
+def _choice(name: str, value: object, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise Fault("bad_field", f"{name} must be one of {', '.join(choices)}")
+    return value
+
+
+def _search(text: str) -> str:
+    if len(text) > MAX_SEARCH or not all(map(_may_stand, text)):
+        raise Fault("bad_field", f"q must have at most {MAX_SEARCH} visible characters")
+    return search_name(text)
+
+
+def search_name(name: str) -> str:
+    """A file name, or a part of one, as it is compared: NFKC, without case (Unicode Standard, section 3.13)."""
+    if name.isascii():
+        return name.lower()[:MAX_SEARCH_NAME]
+    composed = unicodedata.normalize("NFKC", name[:LOOKED_AT]).casefold()
+    return unicodedata.normalize("NFKC", composed)[:MAX_SEARCH_NAME]
+
+
+def cursor_behind(image: Image, sort: Sort) -> str:
+    """The cursor of what follows an image in a list. It says where, and gives no right to anything."""
+    key = {"name": search_name(image.filename), "largest": image.size}.get(sort, image.created_at)
+    return urlsafe_b64encode(orjson.dumps([sort, key, image.slug])).rstrip(b"=").decode()
+
+
+def _position(cursor: str, sort: Sort) -> Position | None:
+    """Where a list is to go on. Raises Fault("bad_field") for what `cursor_behind` has not made for such a list."""
+    if not cursor:
+        return None
+    match _cursor_content(cursor):
+        case [str(order), str(key) | int(key), str(slug)] if order == sort and is_slug(slug) and _is_key(key, sort):
+            return Position(key, slug)
+    raise Fault("bad_field", "after must be the next of an answer with the same sort")
+
+
+def _is_key(key: str | int, sort: Sort) -> bool:
+    """Whether a list of this order can have this as what it is sorted by."""
+    if sort == "name":
+        return isinstance(key, str) and len(key) <= MAX_SEARCH_NAME
+    return type(key) is int and 0 <= key < 1 << 53
+
+
+def _cursor_content(cursor: str) -> object:
+    """The JSON in a cursor; None where there is none."""
+    if len(cursor) > MAX_CURSOR or not _CURSOR.fullmatch(cursor):
+        return None
+    try:
+        return orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeForm:
+    """What is to change about an image: `fields` names them, of filename, folder, password and expiration, which is
+    that of an upload now (`expires_at` where it is "custom")."""
+
+    fields: frozenset[str]
+    filename: str
+    folder: str | None
+    password: str | None
+    expiration: Expiration
+    expires_at: int | None
+    view_limit: int | None
+
+
+def changes(values: Mapping[str, object]) -> ChangeForm:
+    """Check what is to change about an image. Null removes a folder and a password; what else is null or empty is
+    absent. Raises Fault("bad_field")."""
+    given = {name: text for name, text in texts(values, CHANGE_FIELDS).items() if text or name not in OF_EXPIRY}
+    fields = given.keys() | {name for name in ("folder", "password") if name in values}
+    expires_at = _time(given.get("expires_at", ""))
+    expiration = _expiration(given.get("expiration", ""), expires_at)
+    if "filename" in fields and not any(map(_is_seen, given["filename"][:LOOKED_AT])):
+        raise Fault("bad_field", "filename must have a visible character")
+    if given.get("password") == "":
+        raise Fault("bad_field", f"password must have 1 to {MAX_PASSWORD} characters; null removes it")
+    fields = fields - set(OF_EXPIRY) | ({"expiration"} if fields & {"expiration", "expires_at"} else set())
+    if not fields:
+        raise Fault("bad_field", f"There is nothing to change: name one of {', '.join(CHANGE_FIELDS)}")
+    return ChangeForm(
+        fields=frozenset(fields),
+        filename=given.get("filename", ""),
+        folder=_folder(given.get("folder", "")),
+        password=_password(given.get("password", "")),
+        expiration=expiration,
+        expires_at=expires_at,
+        view_limit=_view_limit(given.get("view_limit", "")) if expiration == "views" else None,
+    )
+
+
+def _is_seen(c: str) -> bool:
+    return _may_stand(c) and not c.isspace() and c not in _JOINERS + _SELECTORS
+
+
+@dataclass(frozen=True, slots=True)
+class BulkForm:
+    """What is to become of some images, each named once: they are deleted, or moved to a folder (None: the root)."""
+
+    action: str
+    slugs: list[str]
+    folder: str | None
+
+
+def bulk(values: Mapping[str, object]) -> BulkForm:
+    """Check what is to be done with many images. Raises Fault("bad_field")."""
+    action = _choice("action", values.get("action"), ACTIONS)
+    slugs = values.get("slugs")
+    if not isinstance(slugs, list) or not 1 <= len(slugs) <= MAX_BULK or not all(isinstance(s, str) for s in slugs):
+        raise Fault("bad_field", f"slugs must be a list of 1 to {MAX_BULK} texts")
+    if action == "move" and "folder" not in values:
+        raise Fault("bad_field", "folder is missing: the slug of one, or null for the root")
+    folder = _folder(texts(values, {"folder": {}}).get("folder", "")) if action == "move" else None
+    return BulkForm(action, list(dict.fromkeys(slugs)), folder)
+
+
+def is_slug(text: str) -> bool:
+    """Whether an image could have this slug."""
+    return _LINK.fullmatch(text) is not None
 
 
 def _folder_slug(text: str) -> str | None:
@@ -273,11 +454,45 @@ def _password(text: str) -> str | None:
     return text or None
 
 
+def account_password(text: str) -> str:
+    """A new password of an account. Raises Fault("bad_field")."""
+    if not (MIN_ACCOUNT_PASSWORD <= len(text) <= MAX_PASSWORD and _is_unicode(text)):
+        sentence = f"A password must have {MIN_ACCOUNT_PASSWORD} to {MAX_PASSWORD} characters"
+        raise Fault("bad_field", sentence)
+    return text
+
+
+def may_be_password(text: str) -> bool:
+    """Whether a text can be some account's password: then it is short enough to be hashed."""
+    return len(text) <= MAX_PASSWORD and _is_unicode(text)
+
+
+def email(text: str) -> str:
+    """An account's address. Raises Fault("bad_field")."""
+    if not is_email(text):
+        raise Fault("bad_field", f"{text[:MAX_EMAIL]!r} is no e-mail address")
+    return text
+
+
+def is_email(text: str) -> bool:
+    """Whether a text can be an account's address: with one @, nothing invisible or bidirectional, and not too long."""
+    return len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) is not None and text.isprintable()
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: it has no lone surrogates, as JSON may have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _folder(text: str) -> str | None:
     if not text or text in ROOT_FOLDERS:
         return None
     if len(text) > 2 * MAX_FOLDER_NAME or not _FOLDER_SLUG.fullmatch(text):
-        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+        raise not_your_folder()
     return text
 
 

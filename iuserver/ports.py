@@ -1,4 +1,7 @@
-"""The ports: interfaces of the catalog (records by slug) and the blob store (bytes by key).
+"""The ports: interfaces of the catalog (records by slug, accounts and who is signed in) and the blob store (bytes by
+key).
+
+A catalog implements several protocols, one for each subject; a use case asks for those that it needs.
 
 docs/catalog.md describes each atomic step on SQLite and on MongoDB.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
@@ -9,8 +12,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    AuditRow,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    IdempotentResult,
+    Image,
+    ImagePage,
+    Invite,
+    ListQuery,
+    OwnedImage,
+    Row,
+    Session,
+    SignInLink,
+)
 
+OF_THUMBNAILS = ".thumbnail"
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
 
@@ -31,10 +53,13 @@ class Catalog(Protocol):
         """Put an account on a plan. Raises Fault("not_found")."""
 
     async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
-        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found")."""
+        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found").
+
+        `key_used_on` is None again.
+        """
 
     async def set_disabled(self, email: str, disabled: bool) -> Account:
-        """Disable or enable an account. Raises Fault("not_found")."""
+        """Disable or enable an account, whose next epoch begins. Raises Fault("not_found")."""
 
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
@@ -107,13 +132,32 @@ class Catalog(Protocol):
     async def purge_grants(self, now: int, limit: int) -> int:
         """Delete up to `limit` lapsed grants; returns how many there were."""
 
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        """A page of an account's records, tombstones included, the newest first, and how many there are in all.
+    async def change_image(self, before: Image, after: Image) -> bool:
+        """Replace a record by one of another name, folder, expiry or password; False if it is not as it was `before`.
 
-        `folder` is a slug, "" for those in no folder, None for all. Two of the same second come in the order of slugs,
-        backwards. The time does not grow with the number of records, or hardly.
+        Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        """Delete those of an account's images that are there and not expired, each as `delete_image` does.
+
+        Returns the slug and the blob of each that is deleted. SQLite and MongoDB's transactions take them as one.
+        """
+
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        """Put those of an account's images that are there and not expired into a folder (None: into none).
+
+        Returns the slugs of those that are in it now. Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        """A page of an account's records, tombstones included.
+
+        Those that are sorted alike come in the order of slugs, backwards where the order is. The time of a page by the
+        order alone, or of the newest and oldest in a folder, hardly grows with the number of records; any other page
+        reads one index of the account's.
         """
 
     async def images_of(self, account_id: str) -> list[Image]:
@@ -125,8 +169,20 @@ class Catalog(Protocol):
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
         """An account's folders, oldest first, each with the number of its images."""
 
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        """Give a folder another name; its slug stays. Raises Fault: not_found, name_taken."""
+
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        """Take up to `limit` images out of a folder, and delete it if none is left; whether it has been.
+
+        Raises Fault("not_found").
+        """
+
     async def remove_account(self, email: str) -> None:
-        """Delete an account that has no images any more, with its folders and ledger. Raises Fault("not_found")."""
+        """Delete an account that has no images any more, with its folders, ledger, sessions and sign-in links.
+
+        Raises Fault("not_found").
+        """
 
     async def secret(self) -> bytes:
         """The 32 random bytes that this service signs with, made once and kept."""
@@ -154,7 +210,7 @@ class Catalog(Protocol):
         """Set an account's counts to what its records and the ledger say, as one; which month as in `counts`."""
 
     async def unsettled(self, before: int) -> int:
-        """How many commits, deletions and burials began before a time and died half way."""
+        """How many commits, deletions, burials and moves began before a time and died half way."""
 
     async def settle(self, before: int, limit: int) -> int:
         """Finish up to `limit` of each of these, or roll them back; returns how many there were."""
@@ -166,7 +222,8 @@ class Catalog(Protocol):
         """Free up to `limit` slugs that were reserved until now; returns how many there were."""
 
     async def add_block(self, block: Block) -> None:
-        """Put a picture on the blocklist; an existing entry (the same id) stays as it is."""
+        """Put a picture on the blocklist; an existing entry (the same id) stays as it is, but for a perceptual hash
+        that it has not had."""
 
     async def remove_block(self, id: str) -> None:
         """Take a picture off the blocklist. Raises Fault("not_found")."""
@@ -180,11 +237,138 @@ class Catalog(Protocol):
     async def is_blocked(self, sha256: bytes) -> bool:
         """Whether the picture whose stored bytes have this SHA-256 is on the blocklist."""
 
+    async def has_likenesses(self) -> bool:
+        """Whether any entry of the blocklist has a perceptual hash."""
+
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        """Whether an entry's perceptual hash differs from this one in at most `distance` bits
+        (`likeness.MAX_DISTANCE` at most)."""
+
     async def close(self) -> None:
         """Finish pending work and close."""
 
 
-class Copyable(Catalog, Protocol):
+class Credentials(Protocol):
+    """What of an account is for signing in."""
+
+    async def account(self, id: str) -> Account | None:
+        """The account with this id, disabled or not."""
+
+    async def account_by_email(self, email: str) -> Account | None:
+        """The account with this address, disabled or not."""
+
+    async def set_password(self, id: str, password_hash: str) -> Account:
+        """Give an account a password, and begin its next epoch, as one. Raises Fault("not_found")."""
+
+    async def set_admin(self, email: str, admin: bool) -> Account:
+        """Make an account an admin's, or one of a user. Raises Fault("not_found")."""
+
+    async def next_epoch(self, id: str) -> Account:
+        """Begin an account's next epoch: all its sessions and sign-in links are void. Raises Fault("not_found")."""
+
+    async def note_key_uses(self, key_hashes: list[bytes], day: int) -> None:
+        """Store that these keys were used on the day that began at `day`."""
+
+
+class Sessions(Protocol):
+    """Who is signed in, and the links to sign in with. Whether one is still valid, `policy` says."""
+
+    async def add_session(self, session: Session, most: int) -> None:
+        """Store a session. Of its account's, the `most` that were seen last are kept."""
+
+    async def session(self, hash: bytes) -> tuple[Session, Account] | None:
+        """The session with this hash and its account, by one read."""
+
+    async def sessions_of(self, account_id: str) -> list[Session]:
+        """An account's sessions, the last seen first."""
+
+    async def last_seen(self, account_ids: list[str]) -> dict[str, int]:
+        """When a session of each account was last seen; accounts without one are missing."""
+
+    async def note_sessions_seen(self, hashes: list[bytes], now: int) -> None:
+        """Store that these sessions were seen now."""
+
+    async def end_session(self, hash: bytes) -> None:
+        """Delete a session; one that there is not is no error."""
+
+    async def end_sessions(self, account_id: str) -> None:
+        """Delete an account's sessions and sign-in links."""
+
+    async def purge_sessions(self, created_before: int, seen_before: int, limit: int) -> int:
+        """Delete up to `limit` sessions made, or last seen, before these times; returns how many."""
+
+    async def add_link(self, link: SignInLink) -> None:
+        """Store a sign-in link."""
+
+    async def link(self, hash: bytes) -> tuple[SignInLink, Account] | None:
+        """The sign-in link with this hash and its account."""
+
+    async def take_link(self, hash: bytes) -> bool:
+        """Delete a sign-in link; whether it was there: of two that take it at once, one gets it."""
+
+    async def purge_links(self, now: int, limit: int) -> int:
+        """Delete up to `limit` sign-in links that have expired; returns how many there were."""
+
+    async def ownerless(self) -> int:
+        """How many sessions and sign-in links have no account."""
+
+    async def purge_ownerless(self, limit: int) -> int:
+        """Delete up to `limit` of each; returns how many there were."""
+
+
+class Invites(Protocol):
+    """Leave to make accounts."""
+
+    async def add_invite(self, invite: Invite) -> None:
+        """Store an invite."""
+
+    async def invite(self, hash: bytes) -> Invite | None:
+        """The invite with this hash, expired or not."""
+
+    async def invites(self) -> list[Invite]:
+        """All invites, the newest first."""
+
+    async def take_invite(self, hash: bytes) -> bool:
+        """Delete an invite; whether it was there: of two that take it at once, one gets it."""
+
+    async def purge_invites(self, now: int, limit: int) -> int:
+        """Delete up to `limit` invites that have expired; returns how many there were."""
+
+
+class Audit(Protocol):
+    """The audit log: rows are added, read and purged, never changed."""
+
+    async def add_audit(self, row: AuditRow) -> None:
+        """Store a row."""
+
+    async def audit_page(self, before: str | None, limit: int) -> list[AuditRow]:
+        """The first `limit` rows before an id (None: from the newest on), the newest first."""
+
+    async def purge_audit(self, before: int, limit: int) -> int:
+        """Delete up to `limit` rows from before a time; returns how many there were."""
+
+
+class Overview(Protocol):
+    """What an operator sees of all accounts. Nothing here need be quick: a click of an admin asks for it."""
+
+    async def accounts_page(self, text: str, after: str, limit: int) -> list[Account]:
+        """The first `limit` accounts behind an address whose address has `text` in it, ordered by address.
+
+        Letters of ASCII count without case, in both and in the order.
+        """
+
+    async def newest_images(self, before: tuple[int, str] | None, limit: int) -> list[OwnedImage]:
+        """The newest `limit` images of all accounts before a time and slug, the newest first, without tombstones."""
+
+    async def all_stored_bytes(self) -> int:
+        """The stored bytes of all accounts."""
+
+
+class WholeCatalog(Catalog, Credentials, Sessions, Invites, Audit, Overview, Protocol):
+    """All that a catalog keeps: what a backend implements and is opened as."""
+
+
+class Copyable(WholeCatalog, Protocol):
     """A catalog that can be copied in constant memory: all that is in it, as rows.
 
     `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it, and `shelves`: how many images are in
@@ -205,6 +389,16 @@ class Copyable(Catalog, Protocol):
         """Store rows, in their order; those that are there already do no harm."""
 
 
+def thumbnail_key(blob: str) -> str:
+    """The key of the thumbnail of a stored image, which is a blob beside the image's own."""
+    return blob + OF_THUMBNAILS
+
+
+def thumbnailed(key: str) -> str | None:
+    """The blob whose thumbnail has this key; None where it is no thumbnail's."""
+    return key.removesuffix(OF_THUMBNAILS) if key.endswith(OF_THUMBNAILS) else None
+
+
 class Blob(Protocol):
     """Bytes that were opened for reading; they stay readable when the blob is deleted meanwhile."""
 
@@ -218,7 +412,7 @@ class Blob(Protocol):
 
 
 class BlobStore(Protocol):
-    """Immutable bytes by key. Keys are ours (lower-case hex), never a client's."""
+    """Immutable bytes by key. Keys are ours, never a client's: lower-case hex, and thumbnails' have a suffix."""
 
     async def put(self, key: str, path: str) -> int:
         """Store the file at `path` as the blob `key`; when this returns, its bytes and its name survive a crash.

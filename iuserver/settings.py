@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from iuserver.likeness import MAX_DISTANCE
 from iuserver.records import Plan
 
 PREFIX = "IUSERVER_"
@@ -45,6 +46,11 @@ def _checked(default: Any, check: Callable[[Any], str | None]) -> Any:
 def _public_url(value: str) -> str | None:
     usable = value == "" or (value.startswith(("http://", "https://")) and not value.endswith("/"))
     return None if usable else "must start with http:// or https:// and not end with a slash"
+
+
+def _origin(value: str) -> str | None:
+    usable = value == "" or re.fullmatch(_ENDPOINT.removesuffix("/?"), value)
+    return None if usable else "must be http:// or https:// and a host, with a port or without one, and nothing behind"
 
 
 def _catalog_url(value: str) -> str | None:
@@ -133,6 +139,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    files_url: str = _checked("", _origin)
     hosts: tuple[str, ...] = _checked((), _hosts)
     mcp_origins: tuple[str, ...] = ()
     abuse_contact: str = _checked("", _contact)
@@ -146,9 +153,17 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
+class AccountsSettings:
+    sign_up: str = _choice("invite", "invite", "open", "closed")
+    session_days: int = _number(30, least=1, most=365)
+    upgrade_contact: str = _checked("", _contact)
+
+
+@dataclass(frozen=True)
 class LimitsSettings:
     api_per_minute: int = _number(60)
     mcp_per_minute: int = _number(120)
+    web_per_minute: int = _number(600)
 
 
 @dataclass(frozen=True)
@@ -196,7 +211,13 @@ class ImagingSettings:
     max_frames: int = _number(2000, least=1)
     max_scans: int = _number(100, least=1)
     orientation: str = _choice("keep", "keep", "bake")
+    hdr: str = _choice("keep", "keep", "drop")
     max_decode_pixels: int = _number(25_000_000)
+
+
+@dataclass(frozen=True)
+class ModerationSettings:
+    distance: int = _number(4, most=MAX_DISTANCE)
 
 
 @dataclass(frozen=True)
@@ -229,11 +250,13 @@ class Settings:
     """Every setting, section by section; conf/iuserver.toml says what each is for."""
 
     server: ServerSettings = ServerSettings()
+    accounts: AccountsSettings = AccountsSettings()
     limits: LimitsSettings = LimitsSettings()
     plans: PlansSettings = PlansSettings()
     receive: ReceiveSettings = ReceiveSettings()
     queue: QueueSettings = QueueSettings()
     imaging: ImagingSettings = ImagingSettings()
+    moderation: ModerationSettings = ModerationSettings()
     delivery: DeliverySettings = DeliverySettings()
     metrics: MetricsSettings = MetricsSettings()
     catalog: CatalogSettings = CatalogSettings()

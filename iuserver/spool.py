@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+
+from iuserver.errors import Fault
+from iuserver.ports import BlobStore
+
+
+@contextlib.contextmanager
+def storage() -> Iterator[None]:
+    """What is done with files in the spool. Raises Fault("storage_unavailable") where that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise Fault("storage_unavailable", "The server cannot store the file at the moment") from error
 
 
 class Spool:
@@ -62,3 +75,11 @@ class Spool:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+async def fetch(blobs: BlobStore, key: str, spool: Spool) -> None:
+    """Copy a blob to the spool, for a worker: none reads what is stored, or could change it. Raises Fault."""
+    with contextlib.closing(await blobs.open(key)) as blob:
+        async for chunk in blob.read(0, blob.size):
+            with storage():
+                spool.write(chunk)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from string import ascii_letters, digits
 from typing import Any
@@ -23,7 +23,7 @@ from iuserver.metrics import Metrics
 from iuserver.policy import LEASE_SECONDS
 from iuserver.ports import Catalog, StoresUploads
 from iuserver.records import MB, Caller, Claim, Facts, Image, Plan, Source, Stored
-from iuserver.spool import Spool
+from iuserver.spool import Spool, storage
 
 BASE62 = digits + ascii_letters
 SLUG_CHARACTERS = 8
@@ -105,7 +105,7 @@ class UploadSession:
     def __init__(self, uploads: Uploads, caller: Caller, source: Source) -> None:
         self._uploads = uploads
         self._caller = caller
-        self._source = source
+        self._source = policy.source_of(caller, source)
         self._slot: Slot | None = None
         self._release_quota: Callable[[], None] | None = None
         self._claim: Claim | None = None
@@ -170,6 +170,9 @@ class UploadSession:
         """
         if self._first or self._release_quota:
             return
+        if not policy.is_counted(self._caller):
+            self._release_quota = _nothing
+            return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
         try:
@@ -192,7 +195,7 @@ class UploadSession:
     def feed(self, chunk: bytes) -> None:
         """Take a chunk of the file. Raises Fault: too_large, storage_unavailable."""
         policy.check_size(self._spool.size + len(chunk), self._caller.plan)
-        with _storage():
+        with storage():
             self._spool.write(chunk)
 
     async def finish(self, fields: Mapping[str, str], filename: str, is_here: Callable[[], bool]) -> Stored:
@@ -209,7 +212,6 @@ class UploadSession:
             now = int(self._uploads.clock())
             form, expires_at = terms(self._caller.plan, fields, filename, now)
             facts = await self._clean()
-            await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             self._end_stage("work")
             stored = await self._store(image, form.custom_slug is not None, fingerprint, is_here)
@@ -248,7 +250,7 @@ class UploadSession:
             return b""
         named = [name for name in forms.UPLOAD_FIELDS if name != "password" and fields.get(name)]
         words = [filename, *(f"{name}={fields[name]}" for name in named)]
-        with _storage():
+        with storage():
             return await asyncio.get_running_loop().run_in_executor(None, _sha256, self._spool.contents(), words)
 
     def close(self) -> None:
@@ -262,10 +264,12 @@ class UploadSession:
         assert self._slot
         await self._slot.begin_work(self._spool.size)
         try:
-            with _storage():
+            with storage():
                 contents = self._spool.contents()
             self._target_made = True
-            return await self._uploads.imaging.submit(contents, self._target)
+            facts = await self._uploads.imaging.submit(contents, self._target)
+            await self._uploads.check_blocked(self._target)
+            return facts
         finally:
             self._slot.end_work()
 
@@ -287,6 +291,9 @@ class UploadSession:
             folder=form.folder,
             upload_source=self._source,
             created_at=now,
+            removed_bytes=facts.removed_bytes,
+            removed_kinds=" ".join(facts.removed_kinds),
+            hdr=facts.hdr,
         )
 
     async def _password_hash(self, password: str) -> str:
@@ -337,6 +344,10 @@ class UploadSession:
                 os.unlink(self._target)
 
 
+def _nothing() -> None:
+    """What gives back the reservation of an upload that needs none."""
+
+
 def new_claim(key: str) -> Claim:
     """A claim on an idempotency key, which nobody else's can be taken for."""
     return Claim(key, secrets.token_hex(16))
@@ -377,14 +388,6 @@ def _sha256(contents: bytes | str, words: list[str]) -> bytes:
             while chunk := file.read(HASH_CHUNK):
                 digest.update(chunk)
     return digest.digest()
-
-
-@contextlib.contextmanager
-def _storage() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Fault("storage_unavailable", "The server cannot store the file at the moment") from error
 
 
 def _new_names() -> tuple[str, str]:

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["iuserver.imaging"]):
     from iuserver.imaging.source import Source
     from iuserver.imaging.walkers import HEAD, walker_for
 
-from tests import pictures
+from tests import gain_maps, pictures
 from tests.walking import clean_by
 
 SEEDS = {
@@ -30,6 +30,7 @@ SEEDS = {
         pictures.jpeg(progressive=True),
         pictures.jpeg(pictures.noise(mode="CMYK")),
         pictures.jpeg(pictures.noise(64, 32), exif=b"Exif\0\0" + pictures.density_tiff(orientation=6)),
+        *(gain_maps.photo(dialect, gain_maps.scene(64, 48)) for dialect in gain_maps.DIALECTS),
     ],
     "png": [pictures.phone_png(), pictures.apng()],
     "gif": [pictures.phone_gif()],

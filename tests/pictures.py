@@ -309,14 +309,33 @@ ABOUT_THE_FORMAT = {
 }
 
 
-def metadata(data: bytes) -> dict[str, object]:
-    """Every tag that exiftool finds and that is not about the format: name (without its group) and value."""
+ABOUT_A_GAIN_MAP = {
+    "XMP-hdrgm": "Version GainMapMin GainMapMax Gamma OffsetSDR OffsetHDR HDRCapacityMin HDRCapacityMax"
+    " BaseRenditionIsHDR",
+    "XMP-Container": "DirectoryItemMime DirectoryItemSemantic DirectoryItemLength",
+    "MPF0": "MPFVersion NumberOfImages",
+    "MPImage1": (
+        about_image := "MPImageFlags MPImageFormat MPImageType MPImageLength MPImageStart DependentImage1EntryNumber"
+        " DependentImage2EntryNumber"
+    ),
+    "MPImage2": f"{about_image} MPImage2",
+}
+"""What it tells of any picture with a gain map."""
+
+
+def metadata(data: bytes, with_map: bool = False) -> dict[str, object]:
+    """Every tag that exiftool finds and that is not about the format: name (without its group) and value.
+
+    With a map those are left out, too, that are about the map.
+    """
     command = ["exiftool", "-j", "-n", "-a", "-ee", "-G1", "-"]
     told = json.loads(subprocess.run(command, input=data, capture_output=True, check=True).stdout)[0]
     found = {}
     for tag, value in told.items():
         group, _, name = tag.rpartition(":")
         known = ABOUT_THE_FORMAT.get(re.split(r"[-_\d]", group)[0], "")
+        if with_map and name in ABOUT_A_GAIN_MAP.get(group, "").split():
+            continue
         if tag != "SourceFile" and known is not None and name not in known.split():
             found[name] = value
     return found

@@ -40,6 +40,7 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "size": BYTES,
     "width": NUMBER,
     "height": NUMBER,
+    "hdr": {**FLAG, "description": "Whether it has more than the standard range of brightness."},
     "expiration": TEXT,
     "expires_at": or_null(TIME),
     "view_limit": or_null(NUMBER),
@@ -49,6 +50,12 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "direct_url": {**TEXT, "description": "The picture's bytes, for <img> and downloads."},
     "upload_source": TEXT,
     "delete_url": {**TEXT, "description": "Deletes the image without a key, after asking. Keep it private."},
+    "removed": or_null(
+        {
+            **thing({"bytes": BYTES, "kinds": {"type": "array", "items": TEXT}}),
+            "description": "What was in the picture and was left out of it. Null where that is not known.",
+        }
+    ),
 }
 LISTED_MEMBERS: dict[str, Schema] = {
     **IMAGE_MEMBERS,
@@ -56,6 +63,7 @@ LISTED_MEMBERS: dict[str, Schema] = {
     "viewed_at": or_null(TIME),
     "views": or_null(NUMBER),
 }
+SESSION = thing({"id": TEXT, "browser": TEXT, "network": TEXT, "created_at": TIME, "seen_at": TIME, "current": FLAG})
 FOLDER_MEMBERS: dict[str, Schema] = {"slug": TEXT, "name": TEXT, "count": NUMBER, "created_at": TIME}
 
 UPLOADED = thing({"ok": FLAG, **IMAGE_MEMBERS, "embed": EMBED, "quota": thing(QUOTA_MEMBERS)})
@@ -66,8 +74,23 @@ IMAGES = thing(
         "total": NUMBER,
         "limit": NUMBER,
         "offset": NUMBER,
+        "next": or_null({**TEXT, "description": "Pass it as after to go on. Null at the end."}),
     }
 )
+BULK = thing(
+    {
+        "ok": FLAG,
+        "action": TEXT,
+        "done": NUMBER,
+        "results": {
+            "type": "array",
+            "items": thing({"slug": TEXT, "ok": FLAG, "error": TEXT, "code": TEXT}, "error", "code"),
+        },
+    }
+)
+SESSIONS = thing({"sessions": {"type": "array", "items": SESSION}})
+SESSION_ENDED = thing({"ok": FLAG, "id": TEXT})
+NEW_KEY = thing({"ok": FLAG, "key": {**TEXT, "description": "The new key; it cannot be asked for again."}})
 DELETED = thing({"ok": FLAG, "slug": TEXT})
 FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS)}})
 FOLDER = thing({"ok": FLAG, **FOLDER_MEMBERS})

@@ -8,31 +8,28 @@ from handlers.api import replies
 from handlers.api.handler import ApiHandler
 from handlers.http.body import RawBody, UploadBody
 from handlers.http.faults import quota_headers
-from handlers.http.receiving import NO_LIMIT
+from handlers.http.links import Links
+from handlers.http.receiving import NO_LIMIT, Receiving
 from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
 from iuserver.policy import check_request_size
 from iuserver.uploads import UploadSession
 
 
-class UploadHandler(ApiHandler):
-    """The session checks and counts; what it refuses is answered while the client may still be sending."""
+class Uploading(Receiving):
+    """A handler whose body is an upload. The session checks and counts; what it refuses is answered while the client
+    may still be sending."""
 
     def initialize(self, route: Route) -> None:
         super().initialize(route)
         self._session: UploadSession | None = None
         self._parts: UploadBody | RawBody | None = None
-        self._base_url = ""
-
-    async def admit(self) -> None:
-        await super().admit()
-        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
-        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
+        self._links: Links | None = None
 
     def receive(self, session: UploadSession) -> None:
         """Take the body into a session, which this request owns from now on. Raises Fault("bad_body")."""
         self._session = session
-        self._base_url = self.base_url()
+        self._links = self.links()
         self._parts = self.body_of(session)
         self.largest = NO_LIMIT
 
@@ -57,6 +54,7 @@ class UploadHandler(ApiHandler):
         """Store what has come, and answer with its links."""
         assert self._parts
         assert self._session
+        assert self._links
         fields, filename = self.form_of(*self._parts.close())
         stored = await self._session.finish(fields, filename, self.is_client_here)
         for name, value in quota_headers(stored.quota).items():
@@ -64,7 +62,25 @@ class UploadHandler(ApiHandler):
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")
         token = self.services.library.delete_token(stored.image)
-        self.send_stored(replies.uploaded(stored.image, stored.quota, self._base_url, token))
+        self.send_stored(replies.uploaded(stored.image, stored.quota, self._links, token))
+
+    def send_stored(self, answer: dict[str, Any]) -> None:
+        """Put the answer to a stored picture together."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        super().release()
+        if self._session:
+            self._session.close()
+
+
+class UploadHandler(Uploading, ApiHandler):
+    """An upload by the API."""
+
+    async def admit(self) -> None:
+        await super().admit()
+        repeat_key = idempotency_key(self.request.headers.get("Idempotency-Key"))
+        self.receive(await self.services.uploads.begin(self.caller, self.declared_size(), "api", repeat_key))
 
     def send_stored(self, answer: dict[str, Any]) -> None:
         """Put the answer to a stored picture together."""
@@ -74,8 +90,3 @@ class UploadHandler(ApiHandler):
             self.write(answer["direct_url"] + "\n")
         else:
             self.send_json(answer)
-
-    def release(self) -> None:
-        super().release()
-        if self._session:
-            self._session.close()

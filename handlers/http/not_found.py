@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.http.cross_origin import CrossOrigin
 from iuserver.errors import nothing_here
 
-OPEN = ("/api/", "/f/")
+OPEN = ("/api/", "/f/", "/t/")
 """Where a 404 can be read by pages of other origins too."""
 
 

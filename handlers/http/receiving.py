@@ -20,7 +20,7 @@ from tornado.web import stream_request_body
 
 from handlers.http.base import Handler
 from handlers.http.routing import Route
-from iuserver.errors import Fault
+from iuserver.errors import Fault, nothing_here
 from iuserver.records import Caller
 
 NO_LIMIT = 1 << 62
@@ -59,6 +59,8 @@ class Receiving(Handler):
 
     async def prepare(self) -> None:
         try:
+            if self.services.http.files_url and not self.route.has_files and self.is_files_host():
+                raise nothing_here()
             if not self.allows(self.request.method):
                 raise Fault("method_not_allowed", "This method is not allowed here")
             if self.request.method != "OPTIONS":  # a preflight comes without a key
@@ -160,12 +162,16 @@ class Receiving(Handler):
 
     def form_field(self, name: str) -> str:
         """A field of a form that was sent as the body; "" where there is none. Raises Fault("bad_body")."""
+        return (self.form_values(name) or [""])[-1]
+
+    def form_values(self, name: str) -> list[str]:
+        """All the values of a form's field. Raises Fault("bad_body")."""
         fields: dict[str, list[bytes]] = {}
         try:
             parse_body_arguments(self.request.headers.get("Content-Type", ""), bytes(self.body), fields, {})
         except HTTPInputError as error:
             raise Fault("bad_body", "The form is not valid") from error
-        return fields.get(name, [b""])[-1].decode("utf-8", "replace")
+        return [value.decode("utf-8", "replace") for value in fields.get(name, [])]
 
     async def refuse(self, fault: Fault) -> None:
         """Send a refusal, and drain the rest of the body.

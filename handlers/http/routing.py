@@ -9,8 +9,11 @@ from typing import Any, Literal
 from iuserver.errors import Code
 
 Schema = dict[str, Any]
-Access = Literal["anyone", "key", "optional key", "ticket", "delete link", "metrics token"]
-"""Who may call an operation: anyone, the holder of a key, anyone (more with a key), the holder of a link or token."""
+Access = Literal[
+    "anyone", "key", "optional key", "session", "admin", "ticket", "delete link", "sign-in link", "metrics token"
+]
+"""Who may call an operation: anyone, the holder of a key or session, anyone (more with one), who is signed in, who is
+and is an admin, the holder of a link or token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Route:
     name: str
     handler: type
     operations: tuple[Operation, ...]
+    has_files: bool = False
+    """Whether it is on the second origin as well."""
 
     by_method: Mapping[str | None, Operation] = field(init=False)
 

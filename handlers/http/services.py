@@ -10,9 +10,16 @@ from dataclasses import dataclass, field
 
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
+from iuserver.admin import Admin
+from iuserver.editing import Editing
+from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
+from iuserver.moderation import Moderation
 from iuserver.ports import LocalFiles, Presigns
+from iuserver.sign_in import SignIn
+from iuserver.sign_up import SignUp
+from iuserver.thumbnails import Thumbnails
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -63,6 +70,8 @@ class HttpOptions:
     max_age: int
     presign_seconds: int
     metrics_token: str
+    files_url: str
+    upgrade_contact: str
 
     def trusts(self, address: str) -> bool:
         """Whether what a proxy with this address says of its clients counts."""
@@ -77,12 +86,19 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    editing: Editing
     tickets: Tickets
     viewing: Viewing
+    thumbnails: Thumbnails
+    moderation: Moderation
     metrics: Metrics
     http: HttpOptions
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[dict[str, bool]]]
+    sign_in: SignIn
+    sign_up: SignUp
+    admin: Admin
+    history: History
     presigns: Presigns | None = None
     files: LocalFiles | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)

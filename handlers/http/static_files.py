@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,12 +26,21 @@ class StaticFile:
     version: str
 
 
-def _read(path: Path) -> StaticFile:
-    data = path.read_bytes()
+FOLDER = Path(__file__).parents[1].joinpath("web", "static")
+_IMPORT = re.compile(rb'(?<= from "\./)([a-z]+\.js)(?=")')
+
+
+@cache
+def _read(name: str) -> StaticFile:
+    """A file; what a script imports is named with its version, too, so that no cache mixes versions."""
+    path = FOLDER / name
+    data = _IMPORT.sub(
+        lambda found: f"{found[0].decode()}?v={_read(found[0].decode()).version}".encode(), path.read_bytes()
+    )
     return StaticFile(data, MIMES[path.suffix], sha256(data).hexdigest()[:12])
 
 
-FILES = {path.name: _read(path) for path in sorted(Path(__file__).parents[1].joinpath("web", "static").iterdir())}
+FILES = {path.name: _read(path.name) for path in sorted(FOLDER.iterdir())}
 
 
 def path_of(name: str) -> str:

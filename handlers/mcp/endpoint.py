@@ -289,7 +289,7 @@ class McpHandler(ApiHandler):
         if self._long and arguments.get("data_base64") != self._long.marker:
             raise Fault("bad_field", "A picture comes as data_base64, which alone may be long, or as a file beside it")
         here = self.is_client_here
-        outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, here, self._session))
+        outcome = await tool.run(Call(self.services, self.caller, self.links(), arguments, here, self._session))
         return _content(outcome, request)
 
     def describe_fault(self, fault: Fault) -> None:
@@ -312,4 +312,6 @@ def _content(outcome: Outcome, request: rpc.Request) -> rpc.Json:
     blocks = [{"type": "text", "text": outcome.text}]
     if outcome.link and (request.modern or request.version >= LINKS_SINCE):
         blocks.append(outcome.link)
+    if outcome.preview:
+        blocks.append({"type": "image", "data": b64encode(outcome.preview).decode(), "mimeType": "image/webp"})
     return {"content": blocks, "structuredContent": outcome.data}

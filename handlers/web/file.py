@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
 
-from handlers.http.cross_origin import CrossOrigin
-from handlers.web.visitor import intent_of, password_of, set_unlock_cookies, visitor_of
-from iuserver.errors import Fault, no_such_image
+from handlers.web.picture import PictureHandler, least
+from iuserver.errors import no_such_image
 from iuserver.records import Image
 from iuserver.viewing import Opened
 
@@ -19,15 +18,13 @@ NGINX_FOLDER = "/iuserver-blobs"
 _UNSAFE_IN_QUOTES = re.compile(r"[^ !#-\[\]-~]")
 
 
-class FileHandler(CrossOrigin):
-    """Bytes that no browser will take for anything but a picture."""
-
-    caching = "no-store"
+class FileHandler(PictureHandler):
+    """The image's bytes."""
 
     async def show(self, slug: str, ext: str) -> None:
         """Send the picture, or redirect to its page."""
         image = await self.services.viewing.find(slug)
-        if image.ext != ext:
+        if image.ext != ext or (image.gated and self.is_files_host()):
             raise no_such_image()
         if not image.gated and (await self._redirected(image) or self._left_to_nginx(image)):
             return
@@ -43,31 +40,20 @@ class FileHandler(CrossOrigin):
 
     async def _open_gated(self, image: Image) -> Opened | None:
         """Open an image for who may see it; None: the client is sent to the share page."""
-        self.set_header("Cache-Control", "private, no-store")
-        viewing, visitor = self.services.viewing, await visitor_of(self, image.slug, page=False)
-        decision = await viewing.decide(image, visitor, intent_of(self), password_of(self))
-        if decision.unlock:
-            set_unlock_cookies(self, image, decision.unlock)
-        match decision.answer:
-            case "send" | "describe":
-                return await viewing.open(image)
-            case "count":
-                return await viewing.open_counted(image, decision.visitor)
-            case "ask":
-                raise Fault("password_required", "This image has a password; send it as X-Image-Password")
-            case "refuse":
-                raise Fault("forbidden", "This image is shown to viewers only, not fetched ahead of them")
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.redirect(f"../i/{image.slug}", status=303)
-        return None
+        decision = await self.decide(image, "file")
+        if decision is None:
+            return None
+        if decision.answer == "count":
+            return await self.services.viewing.open_counted(image, decision.visitor)
+        return await self.services.viewing.open(image)
 
     async def _redirected(self, image: Image) -> bool:
         """Redirect to a presigned URL of the store, if it has any; returns whether that was done."""
         store, left = self.services.presigns, self.services.viewing.seconds_left(image)
-        seconds = _least(self.services.http.presign_seconds, left)
+        seconds = least(self.services.http.presign_seconds, left)
         if store is None or self.request.method != "GET" or not seconds:
             return False
-        disposition, caching = _disposition(image.filename), self._caching(left)
+        disposition, caching = _disposition(image.filename), self.public_caching(left)
         url = await store.presigned(image.blob, seconds, image.mime, disposition, caching)
         self.set_header("Cache-Control", "no-store")  # the URL is good for a moment only
         self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
@@ -80,8 +66,8 @@ class FileHandler(CrossOrigin):
         files = self.services.files
         if files is None or not self._trusts(self._peer()):
             return False
-        self._describe(image)
-        self._allow_caching(image, self.services.viewing.seconds_left(image))
+        self.describe(image.mime, _disposition(image.filename))
+        self.allow_caching(image.blob, self.services.viewing.seconds_left(image))
         if self.check_etag_header():  # nginx would not know
             self.set_status(304)
         else:
@@ -90,12 +76,14 @@ class FileHandler(CrossOrigin):
 
     async def _send(self, opened: Opened) -> None:
         image, size = opened.image, opened.blob.size
-        self._describe(image)
+        unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with
+        self.describe(image.mime, "inline" if unnamed else _disposition(image.filename))
         part: tuple[int, int] | None = None
         if image.gated:
             self.set_header("Cache-Control", "private, no-store")
         else:
-            self._allow_caching(image, opened.seconds_left)
+            self.allow_caching(image.blob, opened.seconds_left)  # a blob never changes: its key is a strong validator
+            self.set_header("Accept-Ranges", "bytes")
             if self._trusts(self._peer()):
                 self.set_header("X-Accel-Expires", 1)  # so long a cache of nginx keeps it, which tells nobody
             if self.check_etag_header():
@@ -116,26 +104,6 @@ class FileHandler(CrossOrigin):
             self.write(chunk)
             await self.flush()
 
-    def _describe(self, image: Image) -> None:
-        unnamed = image.gated and self.request.method == "HEAD"  # the name is a part of what a view is paid with
-        for name, value in {
-            "Content-Type": image.mime,
-            "Content-Disposition": "inline" if unnamed else _disposition(image.filename),
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-            "X-Robots-Tag": "noindex",
-            "Referrer-Policy": "no-referrer",
-        }.items():
-            self.set_header(name, value)
-
-    def _allow_caching(self, image: Image, seconds_left: int | None) -> None:
-        self.set_header("Cache-Control", self._caching(seconds_left))
-        self.set_header("Accept-Ranges", "bytes")
-        self.set_header("Etag", f'"{image.blob}"')  # a blob never changes, so its key is a strong validator
-
-    def _caching(self, seconds_left: int | None) -> str:
-        return f"public, max-age={_least(self.services.http.max_age, seconds_left)}"
-
     def _wanted_part(self, size: int) -> tuple[int, int] | None:
         """The one byte range that is asked for (RFC 9110, section 14), or None for the whole."""
         match = _RANGE.fullmatch(self.request.headers.get("Range", "")) if self.request.method == "GET" else None
@@ -153,10 +121,6 @@ class FileHandler(CrossOrigin):
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Range", f"bytes */{size}")
         self.set_header("Content-Length", 0)
-
-
-def _least(seconds: int, seconds_left: int | None) -> int:
-    return seconds if seconds_left is None else min(seconds, seconds_left)
 
 
 def _disposition(filename: str) -> str:

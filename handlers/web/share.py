@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from handlers.api import replies
 from handlers.formatting import day_texts, size_text, time_texts
 from handlers.http import faults
-from handlers.web.page import FormPage, root
+from handlers.web.formats import KINDS, formats_of
+from handlers.web.page import FormPage, allow_pictures, root
 from handlers.web.visitor import intent_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
 from iuserver.records import Image
 from iuserver.viewing import Decision
-
-KINDS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WebP", "avif": "AVIF"}
 
 
 class ShareHandler(FormPage):
@@ -28,7 +26,7 @@ class ShareHandler(FormPage):
     async def _decide(self, slug: str, password: str | None) -> None:
         self.base_url()  # raises Fault where the page could not name its own links, before a view is used up
         image = await self.services.viewing.find(slug)
-        visitor = await visitor_of(self, slug, page=True)
+        visitor = await visitor_of(self, slug, "page")
         try:
             decision = await self.services.viewing.decide(image, visitor, intent_of(self, page=True), password)
         except Fault as fault:
@@ -60,30 +58,22 @@ class ShareHandler(FormPage):
         self.render("locked.html", wrong=f"{fault.message}." if fault else "")
 
     def _show_picture(self, image: Image, grant: str | None = None) -> None:
-        base, file = self.base_url(), f"f/{image.slug}.{image.ext}"
+        links = self.links()
+        own = f"{root(self)}f/{image.slug}.{image.ext}" + (f"?grant={grant}" if grant else "")
+        is_elsewhere = not image.gated and links.files != links.pages
+        if is_elsewhere:
+            allow_pictures(self, links.files)
         self.render(
             "share.html",
             image=image,
-            picture=f"{root(self)}{file}" + (f"?grant={grant}" if grant else ""),
+            picture=links.file(image) if is_elsewhere else own,
+            own=own,
             granted=grant is not None,
-            share_url=f"{base}/i/{image.slug}",
-            direct_url=f"{base}/{file}",
-            links=_links(image, base),
+            share_url=links.page(image),
+            direct_url=links.file(image),
+            links=formats_of(image, links, "Link to this page"),
             kind=KINDS[image.ext],
             size=size_text(image.size),
             created=day_texts(image.created_at),
             expires=None if image.expires_at is None else time_texts(image.expires_at),
         )
-
-
-def _links(image: Image, base_url: str) -> list[tuple[str, str, str]]:
-    """What can be copied: an id, a label, the text. Of gated images only what leads to this page."""
-    snippets = replies.embed(image, base_url)
-    direct = [] if image.gated else [("direct", "Direct link", f"{base_url}/f/{image.slug}.{image.ext}")]
-    return [
-        ("page", "Link to this page", f"{base_url}/i/{image.slug}"),
-        *direct,
-        ("html", "HTML", snippets["html"]),
-        ("markdown", "Markdown", snippets["markdown"]),
-        ("bbcode", "BBCode", snippets["bbcode"]),
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from urllib.parse import urlsplit
 
 from handlers.callers import asker_of
@@ -16,16 +17,20 @@ PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 """Headers that mark a prefetch: Sec-Purpose is the Fetch standard's, the others are its predecessors."""
 
 
-async def visitor_of(handler: Handler, slug: str, page: bool) -> Visitor:
-    """Who makes a request for an image's page, or for its bytes."""
+Address = Literal["page", "file", "thumbnail"]
+"""Which of an image's addresses is asked for."""
+
+
+async def visitor_of(handler: Handler, slug: str, address: Address) -> Visitor:
+    """Who makes a request for one of an image's addresses. Only the bytes can be fetched by a grant."""
     headers, network = handler.request.headers, client_network(handler.client_address())
     return Visitor(
         is_here=handler.is_client_here,
         caller=(await asker_of(handler)).caller,  # an invalid key is ignored: public images are shown all the same
         client="\0".join((network, headers.get("User-Agent", ""), headers.get("Accept-Language", ""))),
         network=network,
-        unlock=handler.get_cookie(_cookie("page" if page else "file", slug)),
-        grant=None if page else handler.get_query_argument("grant", None),
+        unlock=handler.get_cookie(_cookie(address, slug)),
+        grant=handler.get_query_argument("grant", None) if address == "file" else None,
     )
 
 
@@ -59,11 +64,12 @@ def password_of(handler: Handler) -> str | None:
 def set_unlock_cookies(handler: Handler, image: Image, token: str) -> None:
     """Let the client show, at each of the image's addresses, that it has given the password."""
     base = urlsplit(handler.base_url())
-    for kind, path in {
+    paths: dict[Address, str] = {
         "page": f"/i/{image.slug}",
         "file": f"/f/{image.slug}.{image.ext}",
         "thumbnail": f"/t/{image.slug}.webp",
-    }.items():
+    }
+    for kind, path in paths.items():
         handler.set_cookie(
             _cookie(kind, image.slug),
             token,
@@ -75,5 +81,5 @@ def set_unlock_cookies(handler: Handler, image: Image, token: str) -> None:
         )
 
 
-def _cookie(kind: str, slug: str) -> str:
-    return f"unlock_{kind}_{slug}"
+def _cookie(address: Address, slug: str) -> str:
+    return f"unlock_{address}_{slug}"

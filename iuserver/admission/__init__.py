@@ -19,5 +19,9 @@ and a `Retry-After`; the limits of `rate`, `quota` and `attempts` never wait and
 9. Password hashes (`passwords.Passwords`), where an upload has one.
 10. The writer process (`writer.client`): one step of each upload at a time, so at most `queue.max_jobs`.
 
+Thumbnails have a line of their own (`thumbnails.Thumbnails`): as many as there are workers are made at a time, of
+those that take much memory one; 256 may wait in each of the two lines, each for at most 30 seconds, accounts in
+round-robin order. Who asks for one that is being made waits for that.
+
 A tick is one iteration of the event loop.
 """

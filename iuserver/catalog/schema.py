@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from iuserver.forms import search_name
+
 MIGRATIONS = [
     """
     CREATE TABLE accounts (
@@ -160,6 +162,86 @@ MIGRATIONS = [
     );
     CREATE INDEX idempotency_keys_by_blob ON idempotency_keys (blob);
     """,
+    # Signing in. Invites and the audit log name accounts by address, as they outlive them.
+    """
+    ALTER TABLE accounts ADD COLUMN password_hash TEXT;
+    ALTER TABLE accounts ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE accounts ADD COLUMN key_used_on INTEGER;
+
+    CREATE TABLE sessions (
+        hash       BLOB PRIMARY KEY,
+        account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+        epoch      INTEGER NOT NULL,
+        browser    TEXT NOT NULL,
+        network    TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        seen_at    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_account ON sessions (account_id, seen_at);
+    CREATE INDEX sessions_by_time ON sessions (seen_at);
+    CREATE INDEX sessions_by_age ON sessions (created_at);
+
+    CREATE TABLE sign_in_links (
+        hash       BLOB PRIMARY KEY,
+        account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+        epoch      INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sign_in_links_by_account ON sign_in_links (account_id);
+    CREATE INDEX sign_in_links_by_time ON sign_in_links (expires_at);
+
+    CREATE TABLE invites (
+        hash       BLOB PRIMARY KEY,
+        plan       TEXT NOT NULL,
+        note       TEXT NOT NULL,
+        made_by    TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE audit (
+        id      TEXT PRIMARY KEY,
+        at      INTEGER NOT NULL,
+        actor   TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        detail  TEXT NOT NULL,
+        network TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+    # What was left out of a picture. Lists by name and by size, searches (images_by_name has all that a list is
+    # filtered and sorted by), and moves from folder to folder.
+    """
+    ALTER TABLE images ADD COLUMN removed_bytes INTEGER;
+    ALTER TABLE images ADD COLUMN removed_kinds TEXT;
+    ALTER TABLE images ADD COLUMN search_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE images ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+    UPDATE images SET search_name = search_name(filename), locked = password_hash IS NOT NULL;
+    CREATE INDEX images_by_size ON images (account_id, size);
+    CREATE INDEX images_by_name ON images
+        (account_id, search_name, slug, folder, created_at, size, locked, expires_at, let_go_at, buried_at);
+
+    CREATE TRIGGER image_moved AFTER UPDATE OF folder ON images WHEN new.folder IS NOT old.folder BEGIN
+        UPDATE image_counts SET images = images - 1
+            WHERE account_id = old.account_id AND folder = coalesce(old.folder, '');
+        INSERT INTO image_counts VALUES (new.account_id, coalesce(new.folder, ''), 1)
+            ON CONFLICT DO UPDATE SET images = images + 1;
+    END;
+    """,
+    # Perceptual hashes, and an index over each of their parts (iuserver/likeness.py).
+    """
+    ALTER TABLE blocks ADD COLUMN likeness BLOB;
+    CREATE INDEX blocks_by_likeness_1 ON blocks (substr(likeness, 1, 2), likeness);
+    CREATE INDEX blocks_by_likeness_2 ON blocks (substr(likeness, 3, 2), likeness);
+    CREATE INDEX blocks_by_likeness_3 ON blocks (substr(likeness, 5, 2), likeness);
+    CREATE INDEX blocks_by_likeness_4 ON blocks (substr(likeness, 7, 2), likeness);
+    """,
+    # Whether an image has more than the standard range of brightness.
+    """
+    ALTER TABLE images ADD COLUMN hdr INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 
@@ -168,6 +250,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises sqlite3.DatabaseError for a database that a newer iuserver has written.
     """
+    connection.create_function("search_name", 1, search_name)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise sqlite3.DatabaseError(f"its schema version {version} is newer than this program's {len(MIGRATIONS)}")

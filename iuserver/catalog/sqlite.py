@@ -1,4 +1,4 @@
-"""The SQLite catalog: one writer that groups commits, and separate connections for reading.
+"""The SQLite catalog: accounts, images and the ledger; what has a port of its own is in the files beside.
 
 WAL with synchronous=FULL: a reported commit is on the disk. The writer commits all waiting steps in one transaction,
 leaving out those that are refused. Point reads take microseconds and stay on the event loop; bulk reads have a thread
@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import astuple, fields
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from iuserver.catalog import sqlite_rows
-from iuserver.catalog.schema import migrate
-from iuserver.errors import Fault
+from iuserver.catalog import sqlite_lists, sqlite_rows
+from iuserver.catalog.sqlite_audit import SqliteAudit
+from iuserver.catalog.sqlite_base import ACCOUNT_COLUMNS, account_of, no_account, unavailable
+from iuserver.catalog.sqlite_credentials import SqliteCredentials
+from iuserver.catalog.sqlite_invites import SqliteInvites
+from iuserver.catalog.sqlite_overview import SqliteOverview
+from iuserver.catalog.sqlite_sessions import SqliteSessions
+from iuserver.errors import Fault, name_taken, no_such_folder, not_your_folder
+from iuserver.forms import search_name
+from iuserver.likeness import PART, SIZE, probes
+from iuserver.likeness import distance as bits_apart
 from iuserver.policy import DAY, buried, charged, claim_lost, viewed
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import (
@@ -31,32 +38,32 @@ from iuserver.records import (
     Grant,
     IdempotentResult,
     Image,
+    ImagePage,
+    ListQuery,
     Quota,
     Row,
     Stored,
 )
-from iuserver.threads import Executor, GroupCommit, Job, WorkerThreads, perform_each
 
-Step = Callable[[sqlite3.Connection], Any]
-
-MAX_GROUP = 64
-BUSY_SECONDS = 5.0
-
-ACCOUNT_FIELDS = [f.name for f in fields(Account)]
-ACCOUNT_COLUMNS = ", ".join(ACCOUNT_FIELDS)
 IMAGE_FIELDS = [f.name for f in fields(Image)]
 IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
 BLOCK_COLUMNS = ", ".join(f.name for f in fields(Block))
+SELECT_LIKE = " UNION ALL ".join(
+    f"SELECT likeness FROM blocks WHERE substr(likeness, {start}, {PART}) IN ({', '.join('?' * (8 * PART + 1))})"
+    for start in range(1, SIZE, PART)
+)
+"""The perceptual hashes with a part that differs in one bit at most; each of the four selects reads an index alone."""
 SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
 INSERT_IMAGE = f"""
-    INSERT INTO images ({IMAGE_COLUMNS}) SELECT {", ".join("?" * len(IMAGE_FIELDS))}
+    INSERT INTO images ({IMAGE_COLUMNS}, search_name, locked) SELECT {", ".join("?" * len(IMAGE_FIELDS))}, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM kept_slugs WHERE slug = ? AND until > ?)
 """
-INSERT_FOLDER = "INSERT INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
-SELECT_FOLDERS = """
-    SELECT account_id, slug, name, created_at, coalesce((
+FOLDER_COLUMNS = "account_id, slug, name, created_at"
+INSERT_FOLDER = f"INSERT INTO folders ({FOLDER_COLUMNS}) VALUES (?, ?, ?, ?)"
+SELECT_FOLDERS = f"""
+    SELECT {FOLDER_COLUMNS}, coalesce((
         SELECT images FROM image_counts AS counts
         WHERE counts.account_id = folders.account_id AND counts.folder = folders.slug
     ), 0)
@@ -82,7 +89,25 @@ PURGE_GRANTS = """
     DELETE FROM grants WHERE (slug, hash) IN (SELECT slug, hash FROM grants WHERE lapses_at <= ? LIMIT ?)
 """
 SELECT_TO_BURY = f"SELECT {IMAGE_COLUMNS} FROM images WHERE let_go_at <= ? ORDER BY let_go_at LIMIT ?"
-BURY = "UPDATE images SET filename = ?, size = 0, password_hash = NULL, expires_at = ?, let_go_at = NULL, buried_at = ?"
+BURY = """
+    UPDATE images SET filename = ?, search_name = ?, size = 0, password_hash = NULL, locked = 0, expires_at = ?,
+        let_go_at = NULL, buried_at = ?, removed_bytes = NULL, removed_kinds = NULL
+    WHERE slug = ?
+"""
+CHANGE_IMAGE = """
+    UPDATE images SET filename = ?, search_name = ?, folder = ?, expiration = ?, expires_at = ?, view_limit = ?,
+        password_hash = ?, locked = ?
+    WHERE slug = ?
+"""
+NAMED = """
+    +account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
+    AND (expires_at IS NULL OR +expires_at > :now)
+"""
+"""Those of an account's images that have these slugs and have not expired; no index but the slug's is of use."""
+TAKE_OUT = """
+    UPDATE images SET folder = NULL WHERE slug IN
+        (SELECT slug FROM images WHERE account_id = ? AND folder = ? ORDER BY created_at LIMIT ?)
+"""
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (month, account_id, blob, slug) VALUES (?, ?, ?, ?)"
 TRUE_BYTES = "(SELECT coalesce(sum(size), 0) FROM images WHERE images.account_id = accounts.id)"
@@ -106,22 +131,8 @@ PURGE_KEYS = """
 PURGE_SLUGS = "DELETE FROM kept_slugs WHERE slug IN (SELECT slug FROM kept_slugs WHERE until <= ? LIMIT ?)"
 
 
-class SqliteCatalog:
-    """The port Catalog in one file. Raises Fault("storage_unavailable") when it cannot be opened or written.
-
-    With `in_place` what writes never leaves the thread that calls it, and is committed with what other threads have.
-    """
-
-    def __init__(self, path: Path, *, in_place: bool = False) -> None:
-        try:
-            writing = _connect(path)
-            migrate(writing)
-            self._reading = _connect(path)
-            self._bulk_connection = _connect(path)
-        except sqlite3.DatabaseError as error:
-            raise _unavailable() from error
-        self._writer = _Writer(writing, in_place)
-        self._bulk_reader: WorkerThreads[Callable[[], Any]] = WorkerThreads("bulk-read", 1, perform_each)
+class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudit, SqliteOverview):
+    """All ports of a catalog in one file; here is the port Catalog."""
 
     async def add_account(self, account: Account) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -134,21 +145,23 @@ class SqliteCatalog:
 
     async def account_by_key(self, key_hash: bytes) -> Account | None:
         rows = self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE key_hash = ?", key_hash)
-        return _account(rows[0]) if rows else None
+        return account_of(rows[0]) if rows else None
 
     async def accounts(self) -> list[Account]:
         return [
-            _account(row) for row in self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, email")
+            account_of(row) for row in self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, email")
         ]
 
     async def set_plan(self, email: str, plan: str) -> Account:
-        return await self._change("plan = ?", email, plan)
+        return await self._change("plan = ?", "email", email, plan)
 
     async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
-        return await self._change("key_hash = ?, key_last4 = ?", email, key_hash, key_last4)
+        return await self._change(
+            "key_hash = ?, key_last4 = ?, key_used_on = NULL", "email", email, key_hash, key_last4
+        )
 
     async def set_disabled(self, email: str, disabled: bool) -> Account:
-        return await self._change("disabled = ?", email, disabled)
+        return await self._change("disabled = ?, epoch = epoch + 1", "email", email, disabled)
 
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         def step(connection: sqlite3.Connection) -> IdempotentResult | None:
@@ -187,12 +200,13 @@ class SqliteCatalog:
 
         def step(connection: sqlite3.Connection) -> Account:
             row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
-            account = charged(_account(row) if row else None, charge, image.size)
-            _check_folder(connection, image)
+            account = charged(account_of(row) if row else None, charge, image.size)
+            _check_folder(connection, image.account_id, image.folder)
             if claim:
                 _check_claim(connection, account.id, claim)
             _insert_image(connection, image_row, image)
-            connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
+            if charge.counted:
+                connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             if claim:
                 answer = orjson.dumps(Stored(image, Quota(account.used, charge.uploads_limit, account.plan)))
@@ -255,7 +269,8 @@ class SqliteCatalog:
             stone = buried(image, now) if image else None
             if image is None or stone is None:
                 return None
-            connection.execute(f"{BURY} WHERE slug = ?", (stone.filename, stone.expires_at, stone.buried_at, slug))
+            name = (stone.filename, search_name(stone.filename))
+            connection.execute(BURY, (*name, stone.expires_at, stone.buried_at, slug))
             connection.execute(GIVE_BACK, (image.size, image.account_id))
             connection.execute("DELETE FROM viewers WHERE slug = ?", (slug,))
             connection.execute("DELETE FROM grants WHERE slug = ?", (slug,))
@@ -266,27 +281,70 @@ class SqliteCatalog:
         return image
 
     async def purge_grants(self, now: int, limit: int) -> int:
-        return await self._purge(PURGE_GRANTS, now, limit)
+        return await self._write(PURGE_GRANTS, now, limit)
 
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        def look() -> tuple[list[Image], int]:
+    async def change_image(self, before: Image, after: Image) -> bool:
+        name = (after.filename, search_name(after.filename))
+        expiry = (after.expiration, after.expires_at, after.view_limit)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if _image_of_blob(connection, before.slug, before.blob) != before:
+                return False
+            if after.folder != before.folder:
+                _check_folder(connection, after.account_id, after.folder)
+            locked = (after.password_hash, after.password_hash is not None)
+            connection.execute(CHANGE_IMAGE, (*name, after.folder, *expiry, *locked, before.slug))
+            return True
+
+        changed: bool = await self._writer.commit(step)
+        return changed
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        named = {"account": account_id, "slugs": json.dumps(slugs), "now": now}
+
+        def step(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            rows = connection.execute(f"DELETE FROM images WHERE {NAMED} RETURNING slug, blob, size", named).fetchall()
+            if not rows:
+                return []
+            connection.execute(GIVE_BACK, (sum(size for _, _, size in rows), account_id))
+            kept = [(slug, keep_slug_until) for slug, _, _ in rows]
+            connection.executemany("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", kept)
+            connection.executemany(FORGET_ANSWER, [(blob,) for _, blob, _ in rows])
+            return [(slug, blob) for slug, blob, _ in rows]
+
+        deleted: list[tuple[str, str]] = await self._writer.commit(step)
+        return deleted
+
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        named = {"account": account_id, "slugs": json.dumps(slugs), "now": now, "folder": folder}
+
+        def step(connection: sqlite3.Connection) -> set[str]:
+            _check_folder(connection, account_id, folder)
+            connection.execute(f"UPDATE images SET folder = :folder WHERE {NAMED} AND folder IS NOT :folder", named)
+            return {slug for (slug,) in connection.execute(f"SELECT slug FROM images WHERE {NAMED}", named)}
+
+        moved: set[str] = await self._writer.commit(step)
+        return moved
+
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        def look() -> ImagePage:
             connection = self._bulk_connection
             connection.execute("BEGIN")  # so that the total and the page are of the same moment
             try:
-                return _list_images(connection, account_id, folder, limit, offset)
+                return sqlite_lists.read_page(connection, account_id, query)
             finally:
                 connection.execute("ROLLBACK")
 
         try:
-            found: tuple[list[Image], int] = await self._bulk_reader.run(look)
+            found: ImagePage = await self._bulk_reader.run(look)
             return found
         except sqlite3.OperationalError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     async def images_of(self, account_id: str) -> list[Image]:
-        rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
+        rows = await self._bulk_read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
         return [Image(*row) for row in rows]
 
     async def add_folder(self, folder: Folder, limit: int) -> None:
@@ -294,7 +352,7 @@ class SqliteCatalog:
             sql = "SELECT count(*), total(name = ? OR slug = ?) FROM folders WHERE account_id = ?"
             count, same = connection.execute(sql, (folder.name, folder.slug, folder.account_id)).fetchone()
             if same:
-                raise Fault("name_taken", f"There is a folder {folder.name} already")
+                raise name_taken(folder.name)
             if count >= limit:
                 raise Fault("folder_limit", f"An account may have {limit} folders")
             connection.execute(INSERT_FOLDER, astuple(folder))
@@ -305,15 +363,44 @@ class SqliteCatalog:
         rows = self._read(SELECT_FOLDERS, account_id)
         return [(Folder(*row[:-1]), row[-1]) for row in rows]
 
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        def step(connection: sqlite3.Connection) -> Folder:
+            sql = "SELECT slug FROM folders WHERE account_id = ? AND name = ?"
+            if connection.execute(sql, (account_id, name)).fetchone() not in (None, (slug,)):
+                raise name_taken(name)
+            sql = f"UPDATE folders SET name = ? WHERE account_id = ? AND slug = ? RETURNING {FOLDER_COLUMNS}"
+            row = connection.execute(sql, (name, account_id, slug)).fetchone()
+            if row is None:
+                raise no_such_folder()
+            return Folder(*row)
+
+        renamed: Folder = await self._writer.commit(step)
+        return renamed
+
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        which = (account_id, slug)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if not connection.execute("SELECT 1 FROM folders WHERE account_id = ? AND slug = ?", which).fetchone():
+                raise no_such_folder()
+            if connection.execute(TAKE_OUT, (*which, limit)).rowcount == limit:
+                return False  # there may be more
+            connection.execute("DELETE FROM folders WHERE account_id = ? AND slug = ?", which)
+            connection.execute("DELETE FROM image_counts WHERE account_id = ? AND folder = ?", which)
+            return True
+
+        removed: bool = await self._writer.commit(step)
+        return removed
+
     async def remove_account(self, email: str) -> None:
         def step(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT id FROM accounts WHERE email = ?", (email,)).fetchone()
             if row is None:
-                raise _no_account(email)
+                raise no_account(email)
             connection.execute("DELETE FROM folders WHERE account_id = ?", row)
             connection.execute("DELETE FROM ledger WHERE account_id = ?", row)
             connection.execute("DELETE FROM idempotency_keys WHERE account_id = ?", row)
-            connection.execute("DELETE FROM accounts WHERE id = ?", row)
+            connection.execute("DELETE FROM accounts WHERE id = ?", row)  # and with it sessions and links
 
         await self._writer.commit(step)
 
@@ -354,10 +441,10 @@ class SqliteCatalog:
         return 0
 
     async def purge_ledger(self, before_month: str, limit: int) -> int:
-        return await self._purge(PURGE_LEDGER, before_month, limit)
+        return await self._write(PURGE_LEDGER, before_month, limit)
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
-        return await self._purge(PURGE_SLUGS, now, limit)
+        return await self._write(PURGE_SLUGS, now, limit)
 
     async def size(self, kind: str) -> int:
         rows = await self._bulk_read(sqlite_rows.COUNT[kind])
@@ -380,7 +467,8 @@ class SqliteCatalog:
         await self._writer.commit(lambda connection: sqlite_rows.insert(connection, kind, rows))
 
     async def add_block(self, block: Block) -> None:
-        sql = f"INSERT OR IGNORE INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+        sql = f"""INSERT INTO blocks ({BLOCK_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET likeness = coalesce(likeness, excluded.likeness)"""
         await self._writer.commit(lambda connection: connection.execute(sql, astuple(block)).rowcount)
 
     async def remove_block(self, id: str) -> None:
@@ -411,38 +499,14 @@ class SqliteCatalog:
         try:
             await self._bulk_reader.run(copy)
         except sqlite3.OperationalError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
-    async def close(self) -> None:
-        await self._writer.close()
-        await self._bulk_reader.close()
-        self._bulk_connection.close()
-        self._reading.close()
+    async def has_likenesses(self) -> bool:
+        return bool(self._read("SELECT 1 FROM blocks WHERE substr(likeness, 1, 2) > x'' LIMIT 1"))
 
-    def _read(self, sql: str, *values: Any) -> list[Any]:
-        try:
-            return self._reading.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def _bulk_read(self, sql: str, *values: Any) -> list[Any]:
-        """Read what may be many rows: off the loop."""
-        try:
-            rows: list[Any] = await self._bulk_reader.run(lambda: self._bulk_connection.execute(sql, values).fetchall())
-            return rows
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def _purge(self, sql: str, *values: Any) -> int:
-        count: int = await self._writer.commit(lambda connection: connection.execute(sql, values).rowcount)
-        return count
-
-    async def _change(self, assignments: str, email: str, *values: Any) -> Account:
-        sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"
-        found = await self._writer.commit(lambda connection: connection.execute(sql, (*values, email)).fetchone())
-        if found is None:
-            raise _no_account(email)
-        return _account(found)
+    async def is_like_blocked(self, likeness: bytes, distance: int) -> bool:
+        values = [value for part in probes(likeness) for value in part]
+        return any(bits_apart(likeness, found) <= distance for (found,) in self._read(SELECT_LIKE, *values))
 
 
 def _used(row: Any, now: int) -> IdempotentResult | None:
@@ -467,37 +531,12 @@ def _image_of_blob(connection: sqlite3.Connection, slug: str, blob: str) -> Imag
     return Image(*row) if row else None
 
 
-def _list_images(
-    connection: sqlite3.Connection, account_id: str, folder: str | None, limit: int, offset: int
-) -> tuple[list[Image], int]:
-    """A page and the total. An offset is counted off along the index, from the nearer end; only then rows are read."""
-    which, values = _folder_filter(account_id, folder)
-    sql = f"SELECT coalesce(sum(images), 0) FROM image_counts WHERE {which['counts']}"
-    (total,) = connection.execute(sql, values).fetchone()
-    limit = max(0, min(limit, total - offset))
-    order, skip = ("DESC", offset) if offset <= total // 2 else ("ASC", total - offset - limit)
-    page = f"""
-        SELECT slug FROM images WHERE {which["images"]}
-        ORDER BY created_at {order}, slug {order} LIMIT {limit} OFFSET {skip}
-    """
-    sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug IN ({page}) ORDER BY created_at DESC, slug DESC"
-    return [Image(*row) for row in connection.execute(sql, values)], total
-
-
-def _folder_filter(account_id: str, folder: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The conditions for a folder's rows in each table, and their values."""
+def _check_folder(connection: sqlite3.Connection, account_id: str, folder: str | None) -> None:
     if folder is None:
-        return dict.fromkeys(("counts", "images"), "account_id = ?"), (account_id,)
-    images = "account_id = ? AND folder IS nullif(?, '')"
-    return {"counts": "account_id = ? AND folder = ?", "images": images}, (account_id, folder)
-
-
-def _check_folder(connection: sqlite3.Connection, image: Image) -> None:
-    if image.folder is None:
         return
     sql = "SELECT 1 FROM folders WHERE account_id = ? AND slug = ?"
-    if not connection.execute(sql, (image.account_id, image.folder)).fetchone():
-        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+    if not connection.execute(sql, (account_id, folder)).fetchone():
+        raise not_your_folder()
 
 
 def _claimed(account_id: str, claim: Claim) -> tuple[str, str, str]:
@@ -515,82 +554,10 @@ def _check_claim(connection: sqlite3.Connection, account_id: str, claim: Claim) 
 def _insert_image(connection: sqlite3.Connection, row: list[Any], image: Image) -> None:
     """Insert a record, unless its slug is in use or kept for a deleted image."""
     try:
-        inserted = connection.execute(INSERT_IMAGE, [*row, image.slug, image.created_at]).rowcount
+        derived = [search_name(image.filename), image.password_hash is not None]
+        values = [*row, *derived, image.slug, image.created_at]
+        inserted = connection.execute(INSERT_IMAGE, values).rowcount
     except sqlite3.IntegrityError:
         inserted = 0
     if not inserted:
         raise Fault("slug_taken", "This short link is taken")
-
-
-def _no_account(email: str) -> Fault:
-    return Fault("not_found", f"There is no account with the address {email}")
-
-
-class _Writer:
-    """Who writes, one thread at a time, and the transactions made of what waits for it."""
-
-    def __init__(self, connection: sqlite3.Connection, in_place: bool) -> None:
-        self._connection = connection
-        self._steps: Executor[Step] = (
-            GroupCommit(self._commit, MAX_GROUP)
-            if in_place
-            else WorkerThreads("catalog", 1, self._commit, group=MAX_GROUP)
-        )
-
-    async def commit(self, step: Step) -> Any:
-        """Run a step in a transaction; when this returns, it has been committed. Raises what the step raises."""
-        try:
-            return await self._steps.run(step)
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def close(self) -> None:
-        """Finish the steps that wait, then close."""
-        await self._steps.close()
-        self._connection.close()
-
-    def _commit(self, group: Sequence[Job[Step]]) -> None:
-        try:
-            while not self._attempt([job for job in group if not job.error]):
-                self._connection.execute("ROLLBACK")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    def _attempt(self, group: list[Job[Step]]) -> bool:
-        """Commit a group as one; False where a step was refused after it had written, and all must be done again.
-
-        Steps check before they write, so that hardly happens; a savepoint around each would cost every upload two
-        statements, and with each a wait for the interpreter.
-        """
-        self._connection.execute("BEGIN IMMEDIATE")
-        for job in group:
-            before = self._connection.total_changes
-            try:
-                job.result = job.work(self._connection)
-            except Exception as error:
-                job.error = error
-                if not self._connection.in_transaction:
-                    raise  # SQLite has given up the transaction by itself, as it does when the disk is full
-                if self._connection.total_changes != before:
-                    return False
-        self._connection.execute("COMMIT")
-        return True
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
-    return connection
-
-
-def _account(row: Any) -> Account:
-    values = dict(zip(ACCOUNT_FIELDS, row, strict=True))
-    return Account(**{**values, "disabled": bool(values["disabled"])})
-
-
-def _unavailable() -> Fault:
-    return Fault("storage_unavailable", "The catalog is not available")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from iuserver.records import ROW_KEYS, Account, Block, Image, Row
+from iuserver.forms import search_name
+from iuserver.records import ROW_KEYS, Account, AuditRow, Block, Image, Invite, Row, Session, SignInLink
 
 COLUMNS: dict[str, list[str]] = {
     "secrets": ["name", "value"],
@@ -17,6 +19,10 @@ COLUMNS: dict[str, list[str]] = {
     "kept_slugs": ["slug", "until"],
     "idempotency_keys": ["account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer", "blob"],
     "blocks": [f.name for f in fields(Block)],
+    "sessions": [f.name for f in fields(Session)],
+    "sign_in_links": [f.name for f in fields(SignInLink)],
+    "invites": [f.name for f in fields(Invite)],
+    "audit": [f.name for f in fields(AuditRow)],
 }
 FOLDER_COLUMNS = ("slug", "name", "created_at")
 WITHIN = {
@@ -33,6 +39,13 @@ WITHIN = {
     ],
 }
 """What else is selected, behind the columns: what other tables have that belongs to the row."""
+DERIVED: dict[str, dict[str, Callable[[Row], Any]]] = {
+    "images": {
+        "search_name": lambda row: search_name(row["filename"]),
+        "locked": lambda row: row["password_hash"] is not None,
+    }
+}
+"""What is inserted, behind the columns, and no part of a row."""
 INSERT_FOLDER = "INSERT OR IGNORE INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
 INSERT_VIEWER = "INSERT OR IGNORE INTO viewers (slug, viewer) VALUES (?, ?)"
 INSERT_GRANT = "INSERT OR IGNORE INTO grants (slug, hash, lapses_at) VALUES (?, ?, ?)"
@@ -45,9 +58,10 @@ LAST = {
     kind: f"{SELECT[kind]} ORDER BY {', '.join(f'{key} DESC' for key in ROW_KEYS[kind])} LIMIT 1" for kind in SELECT
 }
 COUNT = {kind: f"SELECT count(*) FROM {kind} WHERE {WHICH[kind]}" for kind in COLUMNS}
+INSERTED = {kind: [*columns, *DERIVED.get(kind, {})] for kind, columns in COLUMNS.items()}
 INSERT = {
     kind: f"INSERT OR IGNORE INTO {kind} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    for kind, columns in COLUMNS.items()
+    for kind, columns in INSERTED.items()
 }
 
 
@@ -63,10 +77,11 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
     """What a SELECT has found, as a row."""
     row = dict(zip(COLUMNS[kind], found, strict=False))
     if kind == "accounts":
-        row["disabled"] = bool(row["disabled"])
+        row["disabled"], row["admin"] = bool(row["disabled"]), bool(row["admin"])
         row["folders"] = sorted(json.loads(found[-2]), key=lambda folder: folder["slug"])
         row["shelves"] = json.loads(found[-1])
     if kind == "images":
+        row["hdr"] = bool(row["hdr"])
         row["viewers"] = sorted(map(bytes.fromhex, json.loads(found[-2])))
         grants = [{**grant, "hash": bytes.fromhex(grant["hash"])} for grant in json.loads(found[-1])]
         row["grants"] = sorted(grants, key=lambda grant: grant["hash"])
@@ -75,7 +90,9 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
 
 def insert(connection: sqlite3.Connection, kind: str, rows: list[Row]) -> None:
     """Store rows. The numbers of an account's images are not: they are counted as those are stored."""
-    connection.executemany(INSERT[kind], [[row[name] for name in COLUMNS[kind]] for row in rows])
+    derived = DERIVED.get(kind, {}).values()
+    values = [[*(row[name] for name in COLUMNS[kind]), *(derive(row) for derive in derived)] for row in rows]
+    connection.executemany(INSERT[kind], values)
     for row in rows if kind == "accounts" else []:
         folders = [[row["id"], *(folder[name] for name in FOLDER_COLUMNS)] for folder in row["folders"]]
         connection.executemany(INSERT_FOLDER, folders)

@@ -14,9 +14,9 @@ import orjson
 from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
-from iuserver.moderation import Moderation, hash_of_file
+from iuserver.moderation import Moderation
 from iuserver.records import Block
-from iuserver.server import cleaned, moderation_of, opened_library
+from iuserver.server import opened_moderation
 from iuserver.settings import Settings
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -56,8 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _add(options: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    async with opened_library(settings) as library:
-        moderation = moderation_of(library)
+    async with opened_moderation(settings) as (moderation, library):
         block = await _block(moderation, options.target, settings)
         if not options.purge:
             return [_described(block)]
@@ -70,8 +69,7 @@ async def _block(moderation: Moderation, target: str, settings: Settings) -> Blo
         return await moderation.block_image(_slug_of(target, settings.server.public_url), target)
     if SHA256.fullmatch(target) and not Path(target).exists():
         return await moderation.block(bytes.fromhex(target), None, "SHA-256")
-    async with cleaned(settings, Path(target)) as path:
-        return await moderation.block(*await hash_of_file(path), Path(target).name)
+    return await moderation.block_file(Path(target))
 
 
 def _slug_of(url: str, public_url: str) -> str:
@@ -84,13 +82,13 @@ def _slug_of(url: str, public_url: str) -> str:
 
 
 async def _list(options: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    async with opened_library(settings) as library:
-        return [_described(block) for block in await moderation_of(library).all()]
+    async with opened_moderation(settings) as (moderation, _):
+        return [_described(block) for block in await moderation.all()]
 
 
 async def _remove(options: argparse.Namespace, settings: Settings) -> list[dict[str, Any]]:
-    async with opened_library(settings) as library:
-        await moderation_of(library).unblock(options.id)
+    async with opened_moderation(settings) as (moderation, _):
+        await moderation.unblock(options.id)
     return [{"id": options.id, "removed": True}]
 
 
@@ -98,6 +96,7 @@ def _described(block: Block) -> dict[str, Any]:
     return {
         "id": block.id,
         "sha256": block.sha256.hex(),
+        "likeness": block.likeness and block.likeness.hex(),
         "size": block.size,
         "origin": block.origin,
         "created_at": block.created_at,

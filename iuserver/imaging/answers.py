@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import Any
 
+from iuserver import likeness
 from iuserver.errors import Code, Fault
-from iuserver.imaging.plan import Limits
+from iuserver.imaging.plan import REMOVED, Limits
+from iuserver.imaging.wire import Kind
 from iuserver.records import Facts
 
 TYPES = {
@@ -17,15 +20,21 @@ TYPES = {
     "image/webp": "webp",
     "image/avif": "avif",
 }
-FAULTS: dict[str, Code] = {
-    "unsupported_type": "unsupported_type",
-    "broken_image": "broken_image",
-    "too_many_pixels": "too_many_pixels",
-    "too_many_frames": "too_many_frames",
-    "too_many_scans": "too_many_scans",
-    "storage_unavailable": "storage_unavailable",
-}
+UNDECODABLE: tuple[Code, ...] = (
+    "unsupported_type",
+    "broken_image",
+    "too_many_pixels",
+    "too_many_frames",
+    "too_many_scans",
+)
+"""What is the matter with a picture; the fault of one that kills its worker or hangs is among them."""
+FAULTS: dict[str, Code] = {code: code for code in (*UNDECODABLE, "storage_unavailable")}
 FACTS = set(Facts.__slots__)
+MOST_BYTES = 1 << 40
+THUMBNAIL_BYTES = 256 * 1024
+"""Bytes that a thumbnail may have; ours have a quarter of that."""
+Result = Facts | int | bytes | None
+"""What comes of a job, by its kind: facts, the size of a thumbnail, a perceptual hash (or that there is none)."""
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -50,12 +59,16 @@ def ready_of(answer: dict[str, Any]) -> list[str]:
     return list(missing)
 
 
-def result_of(answer: dict[str, Any], target: str | None, limits: Limits) -> Facts | Fault | WorkerCrash:
-    """How a job ended whose clean file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
+def result_of(answer: dict[str, Any], asked: Kind, target: str | None, limits: Limits) -> Result | Fault | WorkerCrash:
+    """How a job ended whose new file is `target` (None: it is of no interest any more). Raises UnexpectedAnswer."""
     _check(len(answer) == 1, "not one thing")
     kind, value = next(iter(answer.items()))
-    if kind == "facts":
+    if kind == "facts" and asked == "clean":
         return _facts_of(value, target, limits)
+    if kind == "thumbnail" and asked == "thumbnail":
+        return _thumbnail_of(value, target)
+    if kind == "likeness" and asked == "likeness":
+        return _likeness_of(value)
     if kind == "fault":
         return _fault_of(value)
     _check(kind == "crash" and isinstance(value, str) and len(value) <= TRACEBACK, "neither facts, fault nor crash")
@@ -71,8 +84,27 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     _check(sides and 0 < facts.width <= limits.max_side and 0 < facts.height <= limits.max_side, "an impossible side")
     counts = type(facts.frames) is type(facts.orientation) is int
     _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
+    _check(type(facts.hdr) is bool, "neither HDR nor not")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
+    _check(type(facts.removed_bytes) is int and 0 <= facts.removed_bytes < MOST_BYTES, "an impossible difference")
+    kinds = facts.removed_kinds
+    _check(isinstance(kinds, list) and kinds == [kind for kind in REMOVED if kind in kinds], "no kinds of what it was")
     return facts
+
+
+def _thumbnail_of(value: Any, target: str | None) -> int:
+    """The bytes of a thumbnail, if it is a small file and has so many."""
+    _check(type(value) is int and 0 < value <= THUMBNAIL_BYTES, "no thumbnail")
+    _check(target is None or value == _size_of(target), "another size than the file has")
+    return int(value)
+
+
+def _likeness_of(value: Any) -> bytes | None:
+    """A perceptual hash, or that the picture has none."""
+    if value is None:
+        return None
+    _check(isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{2 * likeness.SIZE}}}", value) is not None, "no hash")
+    return bytes.fromhex(value)
 
 
 def _size_of(path: str) -> int | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from iuserver.imaging import avif_items, avif_tracks
+from iuserver.imaging import avif_items, avif_meta, avif_tracks, left_out
 from iuserver.imaging.boxes import MAX_BODY, Packing, Reader, box, top_boxes
 from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -39,6 +39,7 @@ class _Walk:
     movie: avif_tracks.Movie | None = None
     kinds: set[bytes] = field(default_factory=set)
     mdats: list[Range] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def recognises(head: bytes) -> bool:
@@ -51,15 +52,33 @@ def recognises(head: bytes) -> bool:
 
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk an AVIF to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
-    seen = _Walk()
+    seen, stop = _Walk(), 0
     for kind, body in top_boxes(source, _BOXES):
+        stop = body[1]
         if kind not in _BOXES:
+            named = left_out.of_box(kind, source.at(body[0], min(body[1] - body[0], left_out.LOOKED_AT)))
+            if named:
+                seen.removed.add(named)
             continue
         if kind in seen.kinds and kind != b"mdat":
             broken("it has two boxes where there may be one")
         seen.kinds.add(kind)
         _BOXES[kind](source, seen, limits, body)
+    if stop < source.size:
+        seen.removed.add("trailer")
     return _plan(source, seen)
+
+
+def code_points(source: Source) -> tuple[int, int] | None:
+    """The main picture's primaries and transfer function (ITU-T H.273), or None where it has no nclx but a profile, or
+    neither. Raises Fault("broken_image")."""
+    for kind, body in top_boxes(source, _BOXES):
+        meta = avif_meta.read(_body(source, body)) if kind == b"meta" else None
+        found = [value for name, value in meta.properties_of(meta.primary) if name == b"colr"] if meta else []
+        if found:
+            nclx = all(value.startswith(b"nclx") for value in found)
+            return (int.from_bytes(found[0][4:6], "big"), int.from_bytes(found[0][6:8], "big")) if nclx else None
+    return None
 
 
 def _body(source: Source, body: Range) -> Reader:
@@ -84,6 +103,8 @@ def _ftyp(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
 
 def _meta(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
     seen.items = avif_items.read(_body(source, body), source, limits)
+    if seen.items:
+        seen.removed |= seen.items.removed
 
 
 def _moov(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
@@ -107,6 +128,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     packing = Packing(extent for part in (seen.items, seen.movie) if part for extent in part.ranges)
     packing.check_within(seen.mdats)
     width, height, frames = _facts(seen)
+    hdr = frames == 1 and seen.items is not None and seen.items.hdr
     head = _head(seen, packing, 0)
     head = _head(seen, packing, len(head))
     same = source.at(0, len(head)) == head
@@ -118,6 +140,8 @@ def _plan(source: Source, seen: _Walk) -> Plan:
         frames,
         1,
         joined([(0, len(head)) if same else head, *packing.ranges]),
+        removed=frozenset(seen.removed),
+        hdr=hdr,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from iuserver.imaging import icc
 from iuserver.imaging.boxes import Reader, uints
-from iuserver.imaging.plan import broken
+from iuserver.imaging.plan import HDR_TRANSFERS, broken
 
 ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 MAX_CHANNELS = 16
@@ -116,6 +116,14 @@ _PROPERTIES: dict[bytes, Callable[[Reader], bytes | None]] = {
 
 
 KINDS = frozenset({*LENGTHS, *FULL_LENGTHS, *_PROPERTIES})
+
+
+def is_hdr(properties: Iterable[Property]) -> bool:
+    """Whether colours are coded for more than the standard range of brightness."""
+    return any(
+        kind == b"colr" and body.startswith(b"nclx") and int.from_bytes(body[6:8], "big") in HDR_TRANSFERS
+        for kind, body in properties
+    )
 
 
 def shown(width: int, height: int, properties: Iterable[Property]) -> tuple[int, int]:

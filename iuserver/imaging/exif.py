@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import cast
 
 ORIENTATION, EXIF_IFD = 0x0112, 0x8769
+FIRST_IFD = 4  # where the offset of the first directory stands
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, WIDTH, HEIGHT = 0x011A, 0x011B, 0x0128, 0xA002, 0xA003
 SHORT, LONG, RATIONAL = 3, 4, 5
 DENSITY = {
@@ -97,10 +98,33 @@ def read_orientation(tiff: bytes) -> Orientation:
     return Orientation(shown, _structure(entries))
 
 
+def directory(tiff: bytes, offset: int | None, most: int) -> dict[int, int]:
+    """The tags of the directory at an offset (None: of the first), at most so many, and what their value fields say."""
+    order = byte_order(tiff)
+    if not order:
+        return {}
+    (start,) = struct.unpack_from(order + "I", tiff, FIRST_IFD) if offset is None else (offset,)
+    (count,) = struct.unpack_from(order + "H", tiff, start) if start + 2 <= len(tiff) else (0,)
+    entries = tiff[start + 2 : start + 2 + 12 * min(count, most)]
+    whole = entries[: len(entries) // 12 * 12]
+    return {tag: value for tag, _, _, value in struct.iter_unpack(order + "HHII", whole)}
+
+
+def has_thumbnail(tiff: bytes) -> bool:
+    """Whether a second directory follows the first: that of a thumbnail."""
+    order = byte_order(tiff)
+    if not order:
+        return False
+    (ifd,) = struct.unpack_from(order + "I", tiff, FIRST_IFD)
+    (count,) = struct.unpack_from(order + "H", tiff, ifd) if ifd + 2 <= len(tiff) else (0,)
+    link = tiff[ifd + 2 + 12 * count :][:4]
+    return 0 < int.from_bytes(link, "little" if order == "<" else "big") < len(tiff) if count else False
+
+
 def _orientation(tiff: bytes) -> tuple[int, list[_Entry]]:
     """The orientation that browsers show, and the entries to be kept: none where no decoder turns."""
-    order = _order(tiff)
-    entries = _read(tiff, order, 4) if order else []
+    order = byte_order(tiff)
+    entries = _read(tiff, order, FIRST_IFD) if order else []
     tags = [tag for entry in entries for tag in (entry if isinstance(entry, list) else [entry])]
     if all(tag.value <= 1 for tag in tags):
         return 1, []
@@ -108,7 +132,7 @@ def _orientation(tiff: bytes) -> tuple[int, list[_Entry]]:
     return next(heeded, 1), [*entries]
 
 
-def _order(tiff: bytes) -> str | None:
+def byte_order(tiff: bytes) -> str | None:
     """The byte order of a TIFF structure, or None where it is none."""
     return {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4]) if len(tiff) >= 8 else None
 
@@ -117,7 +141,7 @@ def _read(tiff: bytes, order: str, pointer: int, nested: bool = False) -> list[_
     """The orientations of the IFD whose offset stands at `pointer`."""
     found: list[_Tag | list[_Tag]] = []
     below: list[_Tag | list[_Tag]] = []
-    for tag, kind, count, value in _raw_entries(tiff, order, pointer):
+    for tag, kind, count, value in raw_entries(tiff, order, pointer):
         if tag == ORIENTATION and kind in FORMATS and len(found) < MAX_TAGS:
             found += _tag(tiff, order, kind, count, value)
         elif tag == EXIF_IFD and (kind, count) == (LONG, 1) and not (nested or below):
@@ -126,9 +150,13 @@ def _read(tiff: bytes, order: str, pointer: int, nested: bool = False) -> list[_
     return found
 
 
-def _raw_entries(tiff: bytes, order: str, pointer: int) -> Iterator[tuple[int, int, int, int]]:
+def raw_entries(tiff: bytes, order: str, pointer: int) -> Iterator[tuple[int, int, int, int]]:
     """Tag, type and count of each whole entry of an IFD, and the offset of its value field."""
-    (ifd,) = struct.unpack_from(order + "I", tiff, pointer)
+    yield from entries_of(tiff, order, *struct.unpack_from(order + "I", tiff, pointer))
+
+
+def entries_of(tiff: bytes, order: str, ifd: int) -> Iterator[tuple[int, int, int, int]]:
+    """The same of the IFD that begins at this offset."""
     if ifd + 2 > len(tiff):
         return
     (count,) = struct.unpack_from(order + "H", tiff, ifd)
@@ -195,10 +223,10 @@ def _single(number: float) -> float:
 
 def _density_tags(tiff: bytes) -> _Density:
     """The first tags of DENSITY of the right type and count, in IFD0 or the Exif IFD: those are what Chromium heeds."""
-    order, found = _order(tiff), cast("_Density", {})
-    pointers = [4] if order else []
+    order, found = byte_order(tiff), cast("_Density", {})
+    pointers = [FIRST_IFD] if order else []
     for pointer in pointers:  # that of the Exif IFD is added meanwhile
-        for tag, kind, count, value in _raw_entries(tiff, str(order), pointer):
+        for tag, kind, count, value in raw_entries(tiff, str(order), pointer):
             if kind in DENSITY.get(tag, ()) and count == 1 and tag not in found:
                 found[tag] = _numbers(tiff, str(order), kind, value)
             elif tag == EXIF_IFD and (kind, count) == (LONG, 1) and len(pointers) == 1:

@@ -5,8 +5,9 @@ ICC.1:2022 annex B.4 for APP2 ICC_PROFILE. Where a file contradicts T.81, libjpe
 
 Kept: SOI DQT DHT SOFn SOS and scan data DRI DAC DNL EOI; APP0 JFIF without its thumbnail, APP2 ICC, APP14 Adobe.
 An EXIF orientation stays as it stood, and beside it a density that browsers lay the picture out by, alone in an EXIF
-block of their own. Everything else goes, also between scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill
-bytes, tables behind the last scan, and every byte after EOI.
+block of their own. Of images behind the first a gain map may stay (gain_map.py). Everything else goes, also between
+scans: EXIF, XMP, IPTC, MPF, JFXX, comments, unknown APPn, fill bytes, tables behind the last scan, and every byte after
+EOI.
 
 Entropy-coded data is not decoded here, so in five cases the walk cannot be sure of what it found: EOI is missing; bytes
 of no known kind follow it, so that it may be a chance one within a trailer; a marker stands in a scan where none may
@@ -21,13 +22,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iuserver.errors import Fault
-from iuserver.imaging import icc
+from iuserver.imaging import gain_map, icc, left_out
 from iuserver.imaging.exif import read_layout
 from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
-from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
+from iuserver.imaging.plan import GainMap, Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
 
 MAGIC = b"\xff\xd8\xff"
@@ -40,11 +41,15 @@ APP = frozenset(range(0xE0, 0xF0))
 WITHOUT_LENGTH = frozenset({0x01, *range(RST0, SOI)})
 SKIPPED = frozenset({*APP, COM, DNL})
 """Segments that decoders skip; a length that is too small to be one they take for 2."""
+NAMED = frozenset({COM, *APP}) - {APP2, APP14}
+"""Segments that go, or are written anew, and say what is in them."""
 BETWEEN_SCANS = frozenset({*SOF, DHT, DAC, SOI, EOI, SOS, DQT, DRI, *SKIPPED})
 
 # 60 MB of metadata are a thousand segments; a file made of nothing but empty ones would only take time.
 MAX_SEGMENTS = 10_000
 MAX_PADDING = 64 * 1024
+MAX_DECODED = 250_000_000
+"""Pixels that a decoder goes through, in all scans, for an image that is compared with another."""
 
 JFIF = b"JFIF\0"
 EXIF = b"Exif\0"  # and a byte that the specification wants to be 0, and Chromium does not look at
@@ -61,8 +66,9 @@ NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, slots=True)
 class _Exif:
-    """The EXIF block that counts, the first: whether it is the first APP1, and the TIFF structure in it."""
+    """The EXIF block that counts, the first: where it starts, whether it is the first APP1, and its TIFF structure."""
 
+    start: int
     first_app1: bool
     regular: bool
     tiff: bytes
@@ -89,6 +95,7 @@ class _Walk:
     jfif: Piece | None = None
     adobe: Piece | None = None
     icc: list[tuple[int, int, Range]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
@@ -104,8 +111,8 @@ def walk(source: Source, limits: Limits) -> Plan:
     return _plan(source, limits, seen)
 
 
-def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
-    position = len(b"\xff\xd8")
+def _walk(source: Source, limits: Limits, seen: _Walk, start: int = 0) -> None:
+    position = start + len(b"\xff\xd8")
     while True:
         marker, start = _next_marker(source, position)
         seen.segments += 1
@@ -116,6 +123,8 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if marker == EOI:
             seen.eoi = (start, start + 2)
             seen.ended = ends_at(source, start + 2)
+            if source.size > start + 2:
+                seen.removed.add("trailer")
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
@@ -126,6 +135,8 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
                 return
             seen.whole = seen.whole or seen.coded.before_it_is_redrawn()
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
+        if marker in NAMED:
+            _note_removed(source, seen, marker, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
         if marker == SOS:
@@ -242,6 +253,19 @@ def _keep_if(right: bool, what: str, seen: _Walk, segment: Range) -> None:
     seen.coded.pieces.append(segment)
 
 
+def _note_removed(source: Source, seen: _Walk, marker: int, segment: Range) -> None:
+    """Note what kind of thing goes with a segment. Of the EXIF block that counts that is told when it is written."""
+    head = source.at(segment[0] + 4, min(segment[1] - segment[0] - 4, left_out.LOOKED_AT))
+    if marker == APP0 and head.startswith(JFIF):
+        if any(head[12:14]):
+            seen.removed.add("thumbnail")
+    elif marker == APP1 and head.startswith(EXIF):
+        if "exif" not in seen.removed and not (seen.exif and seen.exif.start == segment[0]):
+            seen.removed |= left_out.of_exif(_body(source, segment)[TIFF:])
+    elif kind := left_out.of_jpeg_segment(marker, head):
+        seen.removed.add(kind)
+
+
 def _app0(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
     if seen.coded.scans or len(body) < 14 or not body.startswith(JFIF):
@@ -255,7 +279,7 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
-        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
+        seen.exif = _Exif(segment[0], not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
     seen.app1 += 1
 
 
@@ -263,6 +287,8 @@ def _app2(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
     if not seen.coded.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
         seen.icc.append((body[len(ICC)], body[len(ICC) + 1], segment))
+    elif body:
+        seen.removed.add("other")
 
 
 def _app14(source: Source, seen: _Walk, segment: Range) -> None:
@@ -292,16 +318,62 @@ _SEGMENTS = {
 
 def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     assert seen.frame
-    layout = read_layout(seen.exif.tiff if seen.exif else b"", seen.frame)
+    tiff = seen.exif.tiff if seen.exif else b""
+    layout = read_layout(tiff, seen.frame)
     limits.check_frame(*layout.sides)
-    exif = _exif_segments(seen.exif, layout.tiff)
-    metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
+    image = _image(source, seen, _exif_segments(seen.exif, layout.tiff))
+    if seen.exif:
+        seen.removed |= left_out.of_exif(seen.exif.tiff, layout.tiff)
+    if len(_icc_profile(source, seen.icc)) < len(seen.icc):
+        seen.removed.add("other")
+    metadata = [(0, 2), *image.exif, *image.other]
     colours = [(0, 2), seen.jfif, seen.adobe]
-    coded = seen.whole or seen.coded
     sound = seen.ended and not seen.odd and not seen.whole
-    doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
-    pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides)
+    doubt = None if sound else doubt_of(source, seen.whole or seen.coded, metadata, colours, seen.ended)
+    found = _gain_map(source, limits, seen, image, tiff) if sound else None
+    pieces = joined([*metadata, *image.coded])
+    kept = frozenset(seen.removed), found
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides, *kept)
+
+
+def _image(source: Source, seen: _Walk, exif: bytes | None) -> gain_map.Image:
+    assert seen.frame
+    colours = (*_icc_profile(source, seen.icc), seen.adobe)
+    coded = (*_needed(source, seen.whole or seen.coded), seen.eoi)
+    return gain_map.Image(seen.frame, (seen.jfif, exif), colours, coded)
+
+
+def _gain_map(source: Source, limits: Limits, seen: _Walk, image: gain_map.Image, tiff: bytes) -> GainMap | None:
+    """The gain map behind a picture that is sound. It counts with the picture towards the limits."""
+    assert isinstance(seen.eoi, tuple)
+    width, height = image.sides
+    if not _is_decoded_soon(seen):
+        return None
+    left = replace(
+        limits, max_pixels=limits.max_pixels - width * height, max_scans=limits.max_scans - len(seen.coded.scans)
+    )
+    return gain_map.find(source, image, seen.eoi[1], tiff, lambda place: _further(source, left, place))
+
+
+def _is_decoded_soon(seen: _Walk) -> bool:
+    """Whether a decoder, which goes through all pixels for each scan, has done so in a fraction of a second."""
+    width, height = seen.frame or (0, 0)
+    return width * height * len(seen.coded.scans) <= MAX_DECODED
+
+
+def _further(source: Source, limits: Limits, place: Range) -> gain_map.Image | None:
+    """A further image, if it is sound and within the limits, and ends where the index says or nothing unknown follows.
+
+    Else a chance end marker in what is behind it may have been taken for its own.
+    """
+    seen = _Walk()
+    try:
+        _walk(source, limits, seen, place[0])
+    except Fault:
+        return None
+    ended = isinstance(seen.eoi, tuple) and (seen.ended or seen.eoi[1] == place[1])
+    sound = seen.frame and seen.coded.data and ended and not seen.odd and not seen.whole and _is_decoded_soon(seen)
+    return _image(source, seen, None) if sound else None
 
 
 def _needed(source: Source, coded: Coded) -> Iterator[Range]:

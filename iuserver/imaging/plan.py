@@ -16,6 +16,22 @@ Piece = Range | bytes
 """A range of the input, or bytes that stand in its place."""
 
 
+HDR_TRANSFERS = (16, 18)
+"""The transfer characteristics of PQ and HLG (ITU-T H.273)."""
+REMOVED = (
+    "gps",
+    "camera",
+    "exif",
+    "xmp",
+    "iptc",
+    "comment",
+    "thumbnail",
+    "c2pa",
+    "text",
+    "trailer",
+    "other",
+)
+"""The kinds of what is left out of a picture. EXIF that tells of a place or a camera is of those kinds as well."""
 COPIES = 16
 """As many pixels are copied in the time in which one is decoded."""
 
@@ -56,11 +72,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a worker goes by. `bake` turns the pixels of stills that are to be turned, up to `max_decode_pixels`."""
+    """What a worker goes by. `bake` turns the pixels of stills that are to be turned, up to `max_decode_pixels`; `hdr`
+    keeps gain maps in JPEG."""
 
     limits: Limits
     bake: bool
     max_decode_pixels: int
+    hdr: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +98,22 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class GainMap:
+    """A gain map that stays if a decoder finds that it belongs to its picture: the clean file of the map alone, its
+    sides, and the clean file of both."""
+
+    alone: tuple[Piece, ...]
+    sides: tuple[int, int]
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece.
 
     `laid_out` are the sides before it is turned that browsers give it, where these are others than the stored size.
+    `removed` has the kinds of REMOVED that are left out, `left_out` is by how many bytes that makes the file smaller.
+    `hdr` is set where the clean file has more than the standard range of brightness; a JPEG's has with its `gain_map`.
     """
 
     mime: str
@@ -95,11 +125,15 @@ class Plan:
     pieces: tuple[Piece, ...]
     doubt: Doubt | None = None
     laid_out: tuple[int, int] | None = None
+    removed: frozenset[str] = frozenset()
+    gain_map: GainMap | None = None
+    hdr: bool = False
+    left_out: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of the clean file."""
-        return sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in self.pieces)
+        return size_of(self.pieces)
 
     @property
     def shown(self) -> tuple[int, int]:
@@ -111,6 +145,11 @@ class Plan:
     def prefix(self) -> int | None:
         """Where the clean file is just the beginning of the input: the beginning's length."""
         return self.size if len(self.pieces) == 1 and self.pieces[0] == (0, self.size) else None
+
+
+def size_of(pieces: Iterable[Piece]) -> int:
+    """Bytes of the pieces together."""
+    return sum(len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
 
 
 def joined(pieces: Iterable[Piece | None]) -> tuple[Piece, ...]:

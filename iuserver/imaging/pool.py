@@ -24,10 +24,10 @@ from typing import Any, cast
 import orjson
 
 from iuserver.errors import Fault
-from iuserver.imaging.answers import UnexpectedAnswer, WorkerCrash, ready_of, result_of
+from iuserver.imaging.answers import UNDECODABLE, Result, UnexpectedAnswer, WorkerCrash, ready_of, result_of
 from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
-from iuserver.imaging.wire import SHARED_BUFFER_BYTES, Reader, message, send_buffer
+from iuserver.imaging.wire import DEADLINES, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
 from iuserver.policy import overloaded
 from iuserver.records import Facts
 
@@ -46,24 +46,29 @@ PACKAGE_ROOT = Path(__file__).parents[2]
 
 @dataclass
 class _Job:
+    kind: Kind
     origin: bytes | str
     target: str
-    done: asyncio.Future[Facts]
+    done: asyncio.Future[Any]
     retried: bool = False
 
 
 class Pool:
     """At most `workers` jobs at a time; one that takes longer than `deadline` seconds is cut off with its worker.
 
-    There is one process more than that, warm, so that the loss of one costs nobody the time of a start. Of the files
-    they may touch those below `folder` only: every origin and target is there.
+    There is one process more than that, warm, so that the loss of one costs nobody the time of a start; but not in the
+    `background`, where all of them have what is left of the processors. Of the files they may touch those below
+    `folder` only: every origin and target is there.
     """
 
-    def __init__(self, workers: int, rules: Rules, folder: str, deadline: float = 2.0) -> None:
+    def __init__(
+        self, workers: int, rules: Rules, folder: str, deadline: float = 2.0, *, background: bool = False
+    ) -> None:
         self.workers = workers
         self.rules = rules
         self.folder = folder
         self.deadline = deadline
+        self.background = background
         self._busy = 0
         self._waiting: deque[_Job] = deque()
         self._idle: list[_Worker] = []
@@ -81,7 +86,7 @@ class Pool:
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
-        starts = [self._start_worker() for _ in range(self.workers + 1)]
+        starts = [self._start_worker() for _ in range(self.workers + (not self.background))]
         for outcome in await asyncio.gather(*starts, return_exceptions=True):  # none is left behind in its start
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -94,10 +99,34 @@ class Pool:
         too_many_scans, storage_unavailable; overloaded when two workers were killed under the job, or the pool is not
         healthy.
         """
+        facts: Facts = await self._do("clean", origin, target)
+        return facts
+
+    async def thumbnail(self, origin: bytes | str, target: str) -> int:
+        """Write the thumbnail of a clean picture to the new file `target`, and return its size in bytes.
+
+        Raises Fault where there can be none: broken_image, unsupported_type, too_many_pixels,
+        too_many_frames, too_many_scans; storage_unavailable and overloaded as `submit` does.
+        """
+        size: int = await self._do("thumbnail", origin, target)
+        return size
+
+    async def likeness(self, origin: bytes | str) -> bytes | None:
+        """The perceptual hash of a clean picture; None where too little happens in it to tell it from others, or it
+        cannot be decoded. Raises Fault("overloaded"), as `submit` does."""
+        try:
+            found: bytes | None = await self._do("likeness", origin, "")
+        except Fault as fault:
+            if fault.code not in UNDECODABLE:
+                raise
+            return None
+        return found
+
+    async def _do(self, kind: Kind, origin: bytes | str, target: str) -> Any:
         assert isinstance(origin, str) or len(origin) <= SHARED_BUFFER_BYTES
         if not self.healthy:
             raise overloaded()
-        job = _Job(origin, target, asyncio.get_running_loop().create_future())
+        job = _Job(kind, origin, target, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._assign()
         return await job.done
@@ -178,6 +207,7 @@ class Pool:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", PROGRAM),
                 *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
+                *(["background"] if self.background else []),
                 stdin=connection,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=writing,
@@ -332,14 +362,15 @@ class _Worker(asyncio.Protocol):
 
     def run(self, job: _Job) -> None:
         self.job = job
-        self._timer = self._loop.call_later(self.pool.deadline, self._cut_off)
+        self._timer = self._loop.call_later(self.pool.deadline * DEADLINES[job.kind].all, self._cut_off)
         self.transport.write(message(self._order(job)))
 
     def _order(self, job: _Job) -> dict[str, Any]:
+        order = {"kind": job.kind, "target": job.target}
         if isinstance(job.origin, str):
-            return {"source": job.origin, "target": job.target}
+            return {**order, "source": job.origin}
         self._buffer[: len(job.origin)] = job.origin
-        return {"length": len(job.origin), "target": job.target}
+        return {**order, "length": len(job.origin)}
 
     def retire(self) -> None:
         self.transport.close()
@@ -369,14 +400,14 @@ class _Worker(asyncio.Protocol):
         else:
             self._take(result)
 
-    def _judge(self, answer: dict[str, Any]) -> list[str] | Facts | Fault | WorkerCrash:
+    def _judge(self, answer: dict[str, Any]) -> list[str] | Result | Fault | WorkerCrash:
         """What an answer says, if it is one that is due. Raises UnexpectedAnswer."""
         if not self.ready.done():
             return ready_of(answer)
         if self.job is None:
             raise UnexpectedAnswer("without a job")
         target = None if self.job.done.done() else self.job.target  # nobody waits for it: it may have been removed
-        return result_of(answer, target, self.pool.rules.limits)
+        return result_of(answer, self.job.kind, target, self.pool.rules.limits)
 
     def _distrust(self, error: Exception) -> None:
         """Kill a worker that is not what it was; its job, if it has one, is another's."""
@@ -385,7 +416,7 @@ class _Worker(asyncio.Protocol):
         self._leave_line()
         self.kill()
 
-    def _take(self, result: list[str] | Facts | Fault | WorkerCrash) -> None:
+    def _take(self, result: list[str] | Result | Fault | WorkerCrash) -> None:
         if isinstance(result, list):
             self.ready.set_result(None)
             self.pool.worker_ready(self, result)
@@ -393,7 +424,7 @@ class _Worker(asyncio.Protocol):
             self._finish(result)
             self.pool.worker_done(self)
 
-    def _finish(self, result: Facts | Fault | WorkerCrash) -> None:
+    def _finish(self, result: Result | Fault | WorkerCrash) -> None:
         job, self.job = self.job, None
         self.jobs_done += 1
         if self._timer:
@@ -439,6 +470,7 @@ def _environment(folder: str) -> dict[str, str]:
         "TMPDIR": folder,
         "PYTHONPATH": str(PACKAGE_ROOT),
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),  # what a decoder has taken goes back at once
         "G_MESSAGES_DEBUG": "",
         "VIPS_WARNING": "0",
     }

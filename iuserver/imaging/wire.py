@@ -14,13 +14,28 @@ import mmap
 import os
 import socket
 import struct
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import orjson
 
 LENGTH = struct.Struct(">I")
 SHARED_BUFFER_BYTES = 128 * 1024
 """Bytes that a picture in memory may have."""
+Kind = Literal["clean", "thumbnail", "likeness"]
+"""What is to be done with a picture."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """How many times the pool's deadline a job may take in all, and of the processor."""
+
+    all: int
+    processor: int
+
+
+DEADLINES: dict[Kind, Deadline] = {"clean": Deadline(1, 1), "thumbnail": Deadline(10, 2), "likeness": Deadline(1, 1)}
+"""A thumbnail is made when uploads leave time for it."""
 LARGEST = 64 * 1024
 """Bytes of a message. The largest one has a traceback."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW

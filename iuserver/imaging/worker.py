@@ -1,8 +1,10 @@
 """The worker process: takes one job at a time and turns an untrusted picture into a clean file and its facts.
 
-Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER` with the pool's socket as standard input; all files
-that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Pixels are decoded in two
-cases: `imaging.orientation` is "bake" and the picture must be rotated, or a JPEG's end or structure is in doubt.
+Run as `python -m iuserver.imaging.worker RULES DEADLINE FOLDER [background]` with the pool's socket as standard input;
+all files that it reads or writes are in the folder. libvips sees only what has been walked and cleaned. Of an upload
+pixels are decoded in three cases: `imaging.orientation` is "bake" and the picture must be rotated, a JPEG's end or
+structure is in doubt, or a JPEG has a gain map, which is to show the same. Thumbnails and perceptual hashes are jobs of
+their own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import sys
 import time
 import tokenize  # noqa: F401  traceback needs it, and from Python 3.13 on looks for it when no file can be read any more
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 os.environ["VIPS_CONCURRENCY"] = "1"
@@ -26,19 +30,21 @@ import orjson
 import pyvips
 
 from iuserver.errors import Fault
-from iuserver.imaging import sandbox
+from iuserver.imaging import dhash, sandbox, thumbnail
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.plan import Limits, Plan, Rules, write
+from iuserver.imaging.gain_map_match import write_both
+from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
-from iuserver.imaging.wire import Reader, message, receive_buffer
+from iuserver.imaging.wire import DEADLINES, Deadline, Reader, message, receive_buffer
 from iuserver.records import Facts
 
 MB = 1024 * 1024
 DATA_LIMIT = 512 * MB
 FILE_LIMIT = 1024 * MB
 RECEIVE = 64 * 1024
+NICENESS = 10
 LOADERS = {
     "image/jpeg": "jpegload",
     "image/png": "pngload",
@@ -59,21 +65,34 @@ def main() -> None:
     connection = socket.socket(fileno=0)
     buffer = receive_buffer(connection)
     _limit()
+    if sys.argv[4:] == ["background"]:
+        _step_back()
     _send(connection, {"ready": True, "missing": sandbox.confine(sys.argv[3])})
     reader = Reader()
     while data := connection.recv(RECEIVE):
         job = reader.feed(data)
         if job:
-            _limit_time(deadline)
+            _limit_time(deadline, DEADLINES[job["kind"]])
             _send(connection, answer(job, buffer, rules))
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _limit_time(deadline: float) -> None:
+def _limit_time(seconds: float, deadline: Deadline) -> None:
     """Even a job that hangs while nobody is left to kill this process ends: the defaults of both signals are to die."""
-    signal.setitimer(signal.ITIMER_REAL, 2 * deadline)
-    soft = int(time.process_time() + deadline) + 1
+    signal.setitimer(signal.ITIMER_REAL, 2 * seconds * deadline.all)
+    soft = int(time.process_time() + seconds * deadline.processor) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _step_back() -> None:
+    """Take what other processes leave of the processors: a tenth where they want everything.
+
+    Where the kernel groups processes by session (sched(7), autogroup) a nice value counts within its group only, and
+    the group has one of its own.
+    """
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(NICENESS))
 
 
 def _limit() -> None:
@@ -96,14 +115,15 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
 
 
 def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, Any]:
-    """Do a job: {"length": bytes, "target": path} with the picture in the buffer, or {"source": path, "target": path}.
+    """Do a job: {"kind": …, "target": path} with {"length": bytes} of a picture in the buffer, or its {"source": path}.
 
-    The answer is {"facts": …}, {"fault": [code, sentence]}, or {"crash": traceback} for a bug of ours.
+    The answer is {"facts": …}, {"thumbnail": bytes} or {"likeness": hex digits or null}, by the kind; {"fault": [code,
+    sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
     try:
         origin = job["source"] if "source" in job else buffer[: job["length"]]
-        return {"facts": store(origin, target, rules)}
+        return JOBS[job["kind"]](origin, target, rules)
     except Fault as fault:
         _remove(target)
         return {"fault": [fault.code, fault.message]}
@@ -120,36 +140,57 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
+JOBS: dict[str, Callable[[bytes | str, str, Rules], dict[str, Any]]] = {
+    "clean": lambda origin, target, rules: {"facts": store(origin, target, rules)},
+    "thumbnail": lambda origin, target, rules: {"thumbnail": thumbnail.make(origin, target, rules)},
+    "likeness": lambda origin, target, rules: {"likeness": dhash.make(origin, rules)},
+}
+
+
 def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
-    plan = clean(origin, target, rules.limits)
+    plan = clean(origin, target, rules)
+    removed = plan.left_out, [kind for kind in REMOVED if kind in plan.removed]
     if (
         rules.bake
         and plan.orientation != 1
         and plan.frames == 1
         and plan.width * plan.height <= rules.max_decode_pixels
     ):
-        plan = _bake(plan, target, rules.limits)
+        plan = _bake(plan, target, rules)
     width, height = plan.shown
-    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size, *removed, plan.hdr)
 
 
-def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
+def clean(origin: bytes | str, target: str, rules: Rules) -> Plan:
     """Write the clean form of a picture to the new file `target`, and return the plan that was carried out."""
     with opened(origin) as source:
-        plan = walker_for(source.at(0, HEAD))(source, limits)
+        plan = walker_for(source.at(0, HEAD))(source, rules.limits)
         if plan.doubt:
             plan = settle(source, plan, plan.doubt, scratch=target)
-        if isinstance(origin, str) and plan.prefix is not None:
+        size = source.size
+        with_map = write_both(source, plan, plan.gain_map, target) if plan.gain_map and rules.hdr else None
+        if with_map:
+            plan = with_map
+        elif isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
             write(source, plan.pieces, target)
-    _check_header(plan, target, limits)
-    return plan
+    _check_header(plan, target, rules.limits)
+    return _with_difference(plan, size)
 
 
-def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
-    """Turn the pixels as browsers show them, whatever libvips makes of the tag; the result is cleaned again."""
+def _with_difference(plan: Plan, size: int) -> Plan:
+    """The plan, and how much smaller than the input's `size` it makes the file: without a kind by what is no thing."""
+    left_out = max(0, size - plan.size)
+    return replace(plan, left_out=left_out, removed=plan.removed or frozenset({"other"} if left_out else ()))
+
+
+def _bake(plan: Plan, target: str, rules: Rules) -> Plan:
+    """Turn the pixels as browsers show them, whatever libvips makes of the tag; the result is cleaned again.
+
+    A gain map would have to be turned as well: it goes.
+    """
     try:
         image = getattr(pyvips.Image, LOADERS[plan.mime])(target, fail_on="error").copy()
         image.set_type(pyvips.GValue.gint_type, "orientation", plan.orientation)
@@ -157,7 +198,7 @@ def _bake(plan: Plan, target: str, limits: Limits) -> Plan:
     except pyvips.Error as error:
         raise Fault("broken_image", "The image is broken: its pixels cannot be read") from error
     _remove(target)
-    return clean(turned, target, limits)
+    return clean(turned, target, rules)
 
 
 def _take_over(origin: str, size: int, target: str) -> None:

@@ -19,7 +19,7 @@ import pytest
 from iuserver.blobs import disk, s3
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.errors import Fault, Tampered
-from iuserver.ports import BlobStore
+from iuserver.ports import BlobStore, thumbnail_key, thumbnailed
 from tests.contracts.conftest import LARGE
 from tests.s3_server import connected
 
@@ -348,6 +348,23 @@ def test_blobs_may_be_deleted_while_they_are_listed(on_blobs: Callable[[Work], A
                 await blobs.delete(other)
             assert key in keys
         assert await listed(blobs) == {}
+
+    on_blobs(work)
+
+
+def test_a_thumbnail_is_a_blob_beside_its_image(on_blobs: Callable[[Work], Any], file: str, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.write_bytes(b"a thumbnail")
+    key = thumbnail_key(KEY)
+
+    async def work(blobs: BlobStore) -> None:
+        await blobs.put(KEY, file)
+        await blobs.put(key, str(small))
+        assert set(await listed(blobs)) == {KEY, key}
+        assert [thumbnailed(found) for found in (KEY, key, f"{key}.tmp")] == [None, KEY, None]
+        await blobs.delete(key)
+        assert await blobs.size(key) is None
+        assert await content(blobs, KEY) == CONTENT
 
     on_blobs(work)
 

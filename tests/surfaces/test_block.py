@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from iuserver.imaging.pool import Pool
 from iuserver.moderation import FRESH
 from tests import pictures
 from tests.running import RunningServer, eventually, running
@@ -147,3 +150,117 @@ def test_the_list_is_one_object_a_line(tmp_path: Path) -> None:
         ("a" * 12, "SHA-256", None),
         ("b" * 12, "SHA-256", None),
     ]
+
+
+# Pictures that look like one on the list
+
+
+def scene(seed: int) -> Image.Image:
+    """A picture as photos are: light and shade of all sizes."""
+    bands = [pictures.noise(8, 6, "L", seed), pictures.noise(32, 24, "L", seed + 1000)]
+    large, small = (band.resize((800, 600), Image.Resampling.BICUBIC) for band in bands)
+    return Image.blend(large, small, 0.3).convert("RGB")
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PHOTO = scene(1)
+
+
+@pytest.fixture
+def listed(server: RunningServer, tmp_path: Path) -> dict[str, Any]:
+    """The entry of a photo on the list."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(pictures.jpeg(PHOTO))
+    made: dict[str, Any] = block(server, "add", str(path))
+    server.clock.advance(FRESH)
+    return made
+
+
+COPIES = {
+    "saved again": pictures.jpeg(PHOTO, quality=60),
+    "scaled": pictures.jpeg(PHOTO.resize((560, 420))),
+    "other metadata": pictures.jpeg(PHOTO, exif=pictures.exif(1).tobytes(), comment=b"mine"),
+    "turned by a tag": pictures.jpeg(pictures.turned(PHOTO, 6), exif=pictures.exif(6).tobytes()),
+    "WebP": encoded(PHOTO, "WEBP"),
+    "PNG": pictures.png(PHOTO),
+    "GIF": pictures.gif(PHOTO),
+    "AVIF": pictures.avif(PHOTO, speed=9),
+    "all of it": encoded(PHOTO.resize((560, 420)), "WEBP", quality=60),
+}
+
+
+def test_what_looks_like_a_listed_picture_is_refused_and_what_does_not_is_not(
+    server: RunningServer, listed: dict[str, Any]
+) -> None:
+    assert len(listed["likeness"]) == 16
+    for name, data in COPIES.items():
+        key = server.new_key("pro")
+        answer = server.upload(key, data)
+        assert (answer.status_code, answer.json()["code"]) == (403, "blocked"), name
+        assert server.get("/api/quota", key).json()["used"] == 0
+    assert statuses(server, *(pictures.jpeg(scene(seed)) for seed in range(2, 12))) == [200] * 10
+    assert server.files("spool") == []
+    block(server, "remove", listed["id"])
+    server.clock.advance(FRESH)
+    assert statuses(server, *COPIES.values()) == [200] * len(COPIES)
+
+
+def test_a_stored_image_is_listed_with_its_likeness(server: RunningServer) -> None:
+    key = server.new_key("pro")
+    image = server.upload(key, pictures.jpeg(PHOTO)).json()
+    made = block(server, "add", image["share_url"])
+    assert len(made["likeness"]) == 16
+    server.clock.advance(FRESH)
+    assert is_refused(server, COPIES["WebP"])
+
+
+def test_a_hash_alone_has_no_likeness_until_the_picture_is_listed_too(server: RunningServer, tmp_path: Path) -> None:
+    data = pictures.jpeg(PHOTO)
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert block(server, "add", sha256)["likeness"] is None
+    server.clock.advance(FRESH)
+    assert statuses(server, data, COPIES["PNG"]) == [403, 200]
+    (tmp_path / "p.jpg").write_bytes(data)
+    block(server, "add", str(tmp_path / "p.jpg"))
+    server.clock.advance(FRESH)
+    assert statuses(server, data, COPIES["PNG"]) == [403, 403]
+    assert len(command("block", "list", "--data", str(server.data)).stdout.splitlines()) == 1
+
+
+def test_a_picture_in_which_little_happens_is_compared_by_its_bytes(server: RunningServer, tmp_path: Path) -> None:
+    page, other = (Image.new("RGB", (400, 300), "white") for _ in range(2))
+    page.paste("black", (20, 20, 60, 30))
+    other.paste("black", (20, 20, 62, 30))
+    (tmp_path / "page.png").write_bytes(pictures.png(page))
+    assert block(server, "add", str(tmp_path / "page.png"))["likeness"] is None
+    server.clock.advance(FRESH)
+    assert statuses(server, pictures.png(page), pictures.png(other)) == [403, 200]
+
+
+def test_a_picture_that_cannot_be_decoded_is_compared_by_its_bytes(
+    server: RunningServer, listed: dict[str, Any]
+) -> None:
+    assert statuses(server, pictures.phone_avif(frames=3)) == [200]
+
+
+def test_with_a_distance_of_0_and_an_empty_list_no_picture_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: RunningServer
+) -> None:
+    asked: list[object] = []
+
+    async def noted(pool: Pool, origin: object) -> None:
+        asked.append(origin)
+
+    monkeypatch.setattr(Pool, "likeness", noted)
+    assert statuses(server, pictures.jpeg(PHOTO)) == [200]
+    (tmp_path / "photo.jpg").write_bytes(pictures.jpeg(PHOTO))
+    with running(tmp_path / "off", imaging={"workers": 1}, moderation={"distance": 0}) as off:
+        block(off, "add", str(tmp_path / "photo.jpg"))
+        off.clock.advance(FRESH)
+        assert statuses(off, pictures.jpeg(PHOTO), COPIES["PNG"]) == [403, 200]
+    assert asked == []

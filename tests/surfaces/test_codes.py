@@ -13,7 +13,6 @@ import requests
 from handlers.http import faults
 from iuserver.errors import Code
 from iuserver.records import MB
-from iuserver.server import moderation_of
 from tests import pictures
 from tests.agents import Agent
 from tests.conftest import LogGuard
@@ -90,7 +89,7 @@ def locked(server: RunningServer) -> str:
 
 def blocked(server: RunningServer) -> requests.Response:
     image = free(server, pictures.jpeg(seeded := pictures.noise(seed=5))).json()
-    moderation = moderation_of(server.server._services.library)
+    moderation = server.server._services.moderation
     server.call(moderation.block_image(image["slug"], "test"))
     server.clock.advance(2)
     return free(server, pictures.jpeg(seeded))

@@ -524,6 +524,9 @@ def test_a_gain_map_stays_with_the_group_that_offers_it():
     assert paths(clean).count("meta/iinf/infe") == 3
     assert {"meta/iref/dimg", "meta/grpl/altr"} <= set(paths(clean))
     assert "meta/grpl/ster" not in paths(clean)
+    assert walk(HAND_MADE["a gain map"]).hdr
+    assert walk(clean).hdr
+    assert not walk(SAMPLES["still"]).hdr
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import struct
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,9 @@ def xmp() -> bytes:
     return b"!\xff\x0bXMP DataXMP" + packet + b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 
 
+@cache
 def profile() -> bytes:
+    """Made once: it tells the second in which it was made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
