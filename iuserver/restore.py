@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iuserver import policy
-from iuserver.backup import BackupError, Manifest, all_images, path_of, sha256_of
+from iuserver.backup import BATCH, BackupError, Manifest, all_images, path_of, sha256_of
 from iuserver.copying import digest_of, for_each
 from iuserver.library import Library
+from iuserver.ports import WholeCatalog
 from iuserver.records import Image
+
+EVER = 2**53
+"""Later than any time that is stored."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,17 @@ def copy_catalog(folder: Path, manifest: Manifest, target: Path) -> None:
     shutil.copyfile(source, target)
     if sha256_of(target) != manifest.catalog_sha256:
         raise BackupError(f"{source} is damaged: its SHA-256 is not that of the manifest")
+
+
+async def forget_sign_ins(catalog: WholeCatalog) -> None:
+    """Delete sessions, sign-in links and invites: those that have ended or were used since the backup would be good
+    again."""
+    while await catalog.purge_sessions(EVER, EVER, BATCH):
+        pass
+    while await catalog.purge_links(EVER, BATCH):
+        pass
+    while await catalog.purge_invites(EVER, BATCH):
+        pass
 
 
 class Restore:

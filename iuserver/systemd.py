@@ -33,7 +33,8 @@ def notify(state: str) -> None:
     if not path:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying, contextlib.suppress(OSError):
-        notifying.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+        address = "\0" + path[1:] if path.startswith("@") else path
+        notifying.sendto(state.encode(), socket.MSG_DONTWAIT, address)  # a manager that does not read holds up nothing
 
 
 def watchdog_seconds() -> float:

@@ -193,9 +193,8 @@ def _picture(address: Address, key: str, local: str) -> Iterator[Finding]:
         yield _not_taken(sent)
         return
     yield ok("a picture is taken")
-    link, slug = str(sent.json["direct_url"]), str(sent.json["slug"])
-    path = "/f/" + link.rpartition("/f/")[2]
-    yield _links(address, link, path, key, local)
+    slug, path = str(sent.json["slug"]), "/f/" + str(sent.json["direct_url"]).rpartition("/f/")[2]
+    yield _links(address, sent, key, local)
     yield _shown(address.ask("GET", path), picture)
     deleted = address.ask("DELETE", f"/api/images/{slug}", Authorization=f"Bearer {key}")
     if deleted.status != 200:
@@ -216,10 +215,11 @@ def _not_taken(sent: Answer) -> Finding:
     return error(reason, mends.get(sent.code, "the server's log has the reason"))
 
 
-def _links(address: Address, link: str, path: str, key: str, local: str) -> Finding:
-    if link == address.url + path:
+def _links(address: Address, sent: Answer, key: str, local: str) -> Finding:
+    base = _base(sent)
+    if base == address.url:
         return ok("links begin with this address")
-    text = f"links begin with {link.removesuffix(path)}"
+    text = f"links begin with {base}"
     return error(text, _mend_of_links(address, key, local))
 
 
@@ -231,15 +231,20 @@ def _mend_of_links(address: Address, key: str, local: str) -> str:
             direct = Address(local)
             said = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "doctor.invalid"}
             sent = direct.upload(key, _png(), **said)
-            link, slug = str(sent.json.get("direct_url", "")), str(sent.json.get("slug", ""))
+            base, slug = _base(sent), str(sent.json.get("slug", ""))
             direct.ask("DELETE", f"/api/images/{slug}", Authorization=f"Bearer {key}")
-            if link.startswith("https://doctor.invalid/"):
+            if base == "https://doctor.invalid":
                 return f"the proxy does not say how it was called: {FORWARDED} Or {fixed}"
-            if link.startswith(local):
+            if base == local:
                 return f"the server does not believe its proxy: add its address to server.trusted_proxies. Or {fixed}"
-            if link:
+            if base:
                 return f"server.public_url is another one: {fixed}"
     return f"{fixed}; or {FORWARDED} and server.trusted_proxies"
+
+
+def _base(sent: Answer) -> str:
+    """What the links begin with of a picture that was taken."""
+    return str(sent.json.get("share_url", "")).rpartition("/i/")[0]
 
 
 def _shown(got: Answer, picture: bytes) -> Finding:

@@ -20,7 +20,7 @@ from iuserver.backup import BackupError, Manifest
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.errors import Fault
 from iuserver.library import Library
-from iuserver.restore import Restore, Result, copy_catalog
+from iuserver.restore import Restore, Result, copy_catalog, forget_sign_ins
 from iuserver.server import locked
 from iuserver.settings import Settings
 
@@ -80,6 +80,7 @@ async def _library(catalog_file: Path, settings: Settings) -> AsyncIterator[Libr
     async with contextlib.AsyncExitStack() as stack:
         catalog = await open_catalog_at(f"sqlite:{catalog_file}", settings)
         stack.push_async_callback(catalog.close)
+        await forget_sign_ins(catalog)
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.close)
         yield Library(catalog, blobs, await catalog.secret(), time.time)

@@ -27,6 +27,7 @@ from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.cli import main
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
+from tests.signed_in import Browser, signed_in
 from tests.surfaces import test_cli
 
 PICTURE = pictures.phone_jpeg()
@@ -209,6 +210,19 @@ def changed_catalog(folder: Path) -> Iterator[sqlite3.Connection]:
         catalog.commit()
     manifest["catalog_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_nobody_is_signed_in_after_a_restore(server: RunningServer, tmp_path: Path) -> None:
+    browser = signed_in(server)
+    token = server.call(server.server.accounts.make_link(browser.account)).token
+    assert browser.get("/dashboard").status_code == 200
+    backed_up(server, tmp_path / "backup")
+    restored(tmp_path / "backup", tmp_path / "elsewhere")
+    with running(tmp_path / "elsewhere", **SETTINGS) as elsewhere:
+        there = Browser(elsewhere, browser.account, browser.key, browser.http)
+        assert there.get("/dashboard").status_code == 303
+        assert there.post(f"/login/{token}").status_code == 404
+        assert elsewhere.get("/api/quota", browser.key).status_code == 200
 
 
 def test_damage_in_a_backup_is_told_and_left_out(server: RunningServer, tmp_path: Path) -> None:
