@@ -27,6 +27,7 @@ COMMANDS = {
     "copy-blobs": "copy the bytes of all images to another store, and compare",
     "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
+    "licences": "name everything that this program is made of, with its licence",
     "mcp-stdio": "let an agent's host speak to a server",
 }
 HIDDEN = {"seed": "fill a new data folder with accounts and records, for measurements"}
