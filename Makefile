@@ -73,13 +73,13 @@ binary: $(DIST)/iuserver   ## dist/iuserver, one file, and a folder in an archiv
 $(DIST)/iuserver: $(BINARY)/.ready conf/iuserver.spec run.py $(shell find iuserver handlers -type f -not -name '*.pyc')
 	mkdir -p $(BINARY)/work $(DIST)
 	for form in folder onefile; do mkdir -p $(BINARY)/work/$$form/iuserver; \
-	  FORM=$$form SOURCE_DATE_EPOCH=1767225600 PYTHONHASHSEED=0 PYTHONPATH=. $(BINARY)/bin/pyinstaller --noconfirm \
+	  FORM=$$form SOURCE_DATE_EPOCH=1767225600 PYTHONHASHSEED=0 $(BINARY)/bin/pyinstaller --noconfirm \
 	    --log-level ERROR --distpath $(BINARY)/$$form --workpath $(BINARY)/work/$$form conf/iuserver.spec || exit 1; done
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1767225600 -C $(BINARY)/folder -cf - iuserver \
 	  | gzip -n > $(DIST)/iuserver-$(VERSION)-linux-x86_64.tar.gz
 	cp $(BINARY)/onefile/iuserver $@
 
-$(BINARY)/.ready: requirements.lock Makefile | $(VENV)/.ready
+$(BINARY)/.ready: requirements.lock setup.cfg setup.py pyproject.toml Makefile | $(VENV)/.ready
 	@$(call system,binutils)
 	$(PYTHON) -m venv $(BINARY)
 	$(BINARY)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock

@@ -53,13 +53,16 @@ def serving(program: str, data: Path) -> Iterator[tuple[subprocess.Popen[str], s
         command, env=NOTHING, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout
-        family = [process]
+        family: list[psutil.Process] = []
         try:
             url = process.stdout.readline().split()[-1]
+            family = psutil.Process(process.pid).children(recursive=True)  # the one file's server is a child
             yield process, url
         finally:
             for one in family:
-                one.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.kill()
 
 
 def test_a_server_runs_with_its_workers_and_writer(program: str, tmp_path: Path) -> None:
