@@ -19,12 +19,16 @@ MCP1 := $(VENV)/mcp1
 MCP_NODE := $(VENV)/mcp-node
 # Node's HTTP clients, for what happens to connections that are kept.
 HTTP_NODE := $(VENV)/http-node
+# What makes the binary: what is in the lock file, and PyInstaller.
+BINARY := $(VENV)/binary
+DIST := dist
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' iuserver/__init__.py)
 # What makes the lock file.
 LOCKING := $(VENV)/locking
 SYSTEM := python3-venv python3-dev gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
-.PHONY: setup run test test-slow check fuzz chaos bench lock
+.PHONY: setup run test test-slow check fuzz chaos bench lock binary
 
 setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
 
@@ -34,7 +38,7 @@ run: setup   ## the server with the embedded defaults, all of it under ./var
 test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five minutes
 	$(BIN)/pytest -m "not slow and not chaos" $(PARALLEL)
 
-test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready   ## browsers and other languages' clients, at most fifteen minutes
+test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready binary   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready
 	$(BIN)/pytest -m slow
@@ -63,6 +67,25 @@ lock: setup   ## the newest version of all that the server is made of, with hash
 	$(LOCKING)/bin/pip install --quiet --disable-pip-version-check 'uv >= 0.9'
 	echo 'setuptools >= 70.1' | $(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock setup.cfg -
+
+binary: $(DIST)/iuserver   ## dist/iuserver, one file, and a folder in an archive, which starts faster
+
+$(DIST)/iuserver: $(BINARY)/.ready conf/iuserver.spec run.py $(shell find iuserver handlers -type f -not -name '*.pyc')
+	mkdir -p $(BINARY)/work $(DIST)
+	for form in folder onefile; do mkdir -p $(BINARY)/work/$$form/iuserver; \
+	  FORM=$$form SOURCE_DATE_EPOCH=1767225600 PYTHONHASHSEED=0 $(BINARY)/bin/pyinstaller --noconfirm \
+	    --log-level ERROR --distpath $(BINARY)/$$form --workpath $(BINARY)/work/$$form conf/iuserver.spec || exit 1; done
+	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@1767225600 -C $(BINARY)/folder -cf - iuserver \
+	  | gzip -n > $(DIST)/iuserver-$(VERSION)-linux-x86_64.tar.gz
+	cp $(BINARY)/onefile/iuserver $@
+
+$(BINARY)/.ready: requirements.lock setup.cfg setup.py pyproject.toml Makefile | $(VENV)/.ready
+	@$(call system,binutils)
+	$(PYTHON) -m venv $(BINARY)
+	$(BINARY)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BINARY)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(BINARY)/bin/pip install --quiet --disable-pip-version-check 'pyinstaller >= 6.10'
+	@touch $@
 
 $(VENV)/.ready: requirements.lock setup.cfg setup.py pyproject.toml Makefile
 	@$(call system,$(SYSTEM))

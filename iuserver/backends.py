@@ -13,7 +13,7 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.permissions import FILE, FOLDER, group_id
-from iuserver.ports import BlobStore, Copyable, Presigns, StoresUploads, WholeCatalog
+from iuserver.ports import BlobStore, Copyable, LocalFiles, Presigns, StoresUploads, WholeCatalog
 from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.storing import BlobThenRecord
 from iuserver.writer.client import WriterBlobs, WriterProcess, WriterStore, writer_catalog
@@ -71,6 +71,13 @@ async def open_catalog_at(
     if url.partition(":")[0] in ("mongodb", "mongodb+srv"):
         return await _open_mongo(url, node, clock, make)
     raise StartError("a catalog's URL begins with sqlite:, mongodb:// or mongodb+srv://")
+
+
+def catalog_file(settings: Settings) -> Path:
+    """The file of the catalog. Raises StartError where it is none, but a database."""
+    if file := _file_of(settings.catalog.url, settings):
+        return file
+    raise StartError("catalog.url: a backup is of SQLite; docs/backends.md says how MongoDB is backed up")
 
 
 def _file_of(url: str, settings: Settings) -> Path | None:
@@ -153,6 +160,15 @@ async def _open_s3(url: str) -> BlobStore:
     except Fault as fault:
         reason = " ".join(str(fault.__cause__).split()) or "no answer in time"
         raise StartError(f"{url}: {reason}") from fault
+
+
+def files_of(blobs: BlobStore, settings: Settings) -> LocalFiles | None:
+    """The store's ability to let nginx read its files, where that is wanted. Raises SettingsError."""
+    if not settings.delivery.x_accel:
+        return None
+    if isinstance(blobs, LocalFiles):
+        return blobs
+    raise SettingsError(f"delivery.x_accel: must be false with blobs.url = {settings.blobs.url!r}")
 
 
 def presigns_of(blobs: BlobStore, settings: Settings) -> Presigns | None:

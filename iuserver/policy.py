@@ -252,6 +252,12 @@ def is_expired(image: Image, now: float) -> bool:
     return image.expires_at is not None and now >= image.expires_at
 
 
+def is_backed_up(image: Image, now: float) -> bool:
+    """Whether a backup holds an image's bytes. Those that a number of viewers may see are in none, as one that was
+    restored could be seen again; nor is what has expired."""
+    return image.buried_at is None and image.max_views is None and not is_expired(image, now)
+
+
 def state_of(image: Image, now: float, *, owner: bool, unlocked: bool, granted: bool) -> State:
     """What an image is to a visitor: its `owner`, who has given its password, or holds a grant, or none of these.
 

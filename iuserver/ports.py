@@ -466,3 +466,30 @@ class Presigns(Protocol):
         The store's answer has `mime`, `disposition` and `caching` as Content-Type, Content-Disposition and
         Cache-Control. Whether there is such a blob is not asked.
         """
+
+
+@runtime_checkable
+class LocalFiles(Protocol):
+    """What some blob stores can do besides: let another program of this machine read a blob's file."""
+
+    def place(self, key: str) -> str:
+        """The path of a blob's file below the store's folder."""
+
+
+@runtime_checkable
+class Links(Protocol):
+    """What some blob stores can do besides: share a blob's file with a backup."""
+
+    async def link(self, key: str, path: str) -> bool:
+        """Give a blob's file this name, too, which is new; False where the file system does not allow it.
+
+        Raises Fault("not_found").
+        """
+
+
+@runtime_checkable
+class Snapshots(Catalog, Protocol):
+    """What some catalogs can do besides: copy themselves while they are in use."""
+
+    async def snapshot(self, path: str) -> None:
+        """Write all records, as of one moment after the call, to a new file that can be opened as a catalog."""

@@ -16,7 +16,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ from iuserver.audit_log import AuditLog
 from iuserver.backends import (
     Clock,
     StartError,
+    files_of,
     group_of,
     open_blobs,
     open_catalog,
@@ -74,6 +75,9 @@ PERMITS_PER_WORKER = 4
 """In-flight jobs per worker: one running and three prefetched, so that no worker waits for the event loop."""
 IDLE_SECONDS = 75
 """How long a connection may wait for a request, or take to send its headers."""
+ARRIVAL_SECONDS = 0.2
+"""How long a server that stops waits for a request on a connection that it has accepted: its client has sent it, and
+would have to guess what became of it."""
 READY_SECONDS = 3
 """Timeout of a backend's answer, after which /readyz counts it as unavailable."""
 PROTECT_SECONDS = 2.0
@@ -162,6 +166,22 @@ def janitor_of(
     return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock, session_days)
 
 
+@contextlib.contextmanager
+def locked(data: Path) -> Iterator[str]:
+    """Hold a data folder, which is made where there is none; gives the name of its server. Raises StartError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            data.mkdir(FOLDER, parents=True, exist_ok=True)
+            lock = stack.enter_context(_opened_lock(data / "lock"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name = _name_in(lock)
+        except BlockingIOError:
+            raise StartError(f"server.data: {data} is in use by another server") from None
+        except OSError as error:
+            raise StartError(f"server.data: {data}: {error.strerror}") from error
+        yield name
+
+
 def is_served(data: Path) -> bool:
     """Whether a server runs on a data folder."""
     try:
@@ -229,13 +249,15 @@ def _origin(url: str) -> str:
 
 
 class Server:
-    """A whole server. `clock` gives unix seconds: what expiry, months and rates go by."""
+    """A whole server. `clock` gives unix seconds: what expiry, months and rates go by. It listens on `sockets`, if any,
+    in place of what the settings say."""
 
     url: str
     metrics_url: str
 
-    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.time, sockets: Sequence[socket.socket] = ()) -> None:
         self.settings = settings
+        self._sockets = sockets
         self._clock = clock
         self._data = Path(settings.server.data)
         self._stack = contextlib.AsyncExitStack()
@@ -244,7 +266,7 @@ class Server:
     async def start(self) -> None:
         """Open everything, the port last. Raises StartError or SettingsError; then nothing stays open."""
         async with contextlib.AsyncExitStack() as stack:
-            self._lock_data(stack)
+            self._node = stack.enter_context(locked(self._data))
             self._services = await self._build(stack)
             await self._protect_data(stack)
             if not self.settings.server.read_only:
@@ -257,8 +279,19 @@ class Server:
         """Accept nothing more, let what is being answered finish, close everything in reverse order."""
         self._stopping = True
         self._http.drain()
-        await self._services.active.ended(self.settings.server.shutdown_seconds)
+        await self._let_finish()
         await self._stack.aclose()
+
+    async def _let_finish(self) -> None:
+        """Wait for what is being answered, and for requests that are on their way on connections that are open."""
+        active, end = self._services.active, time.monotonic() + self.settings.server.shutdown_seconds
+        begun = -1
+        while active.begun != begun and time.monotonic() < end:
+            await active.ended(end - time.monotonic())
+            if not self._http.connections:
+                return
+            begun = active.begun
+            await asyncio.sleep(ARRIVAL_SECONDS)
 
     def reload(self, settings: Settings) -> None:
         """Apply new plans and limits; every other setting stays as it was at the start."""
@@ -268,17 +301,6 @@ class Server:
     def accounts(self) -> Accounts:
         """The accounts of the running server."""
         return self._services.accounts
-
-    def _lock_data(self, stack: contextlib.AsyncExitStack) -> None:
-        try:
-            self._data.mkdir(FOLDER, parents=True, exist_ok=True)
-            lock = stack.enter_context(_opened_lock(self._data / "lock"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._node = _name_in(lock)
-        except BlockingIOError:
-            raise StartError(f"server.data: {self._data} is in use by another server") from None
-        except OSError as error:
-            raise StartError(f"server.data: {self._data}: {error.strerror}") from error
 
     async def _protect_data(self, stack: contextlib.AsyncExitStack) -> None:
         """Close the data folder to other users. Where there are many blobs, they are repaired while the server runs."""
@@ -330,6 +352,7 @@ class Server:
             admin=Admin(catalog, accounts, library, moderation, audit, self._clock),
             history=History(uploads.metrics.totals, lambda: self._look(uploads), self._clock),
             presigns=presigns_of(blobs, settings),
+            files=files_of(blobs, settings),
         )
 
     def _sign_in(
@@ -492,7 +515,7 @@ class Server:
         stack.push_async_callback(self._http.close)
         sockets = self._bind()
         self._http.listen(sockets)
-        self.url = self._url_of(sockets[0])
+        self.url = _url_of(sockets[0], "" if self._sockets else self.settings.server.host)
         self._services.metrics.gauge("connections", "Connections that are open", lambda: self._http.connections)
         self._services.metrics.gauge("shed", "Connections refused before they were parsed", lambda: self._http.refused)
 
@@ -529,6 +552,8 @@ class Server:
         }
 
     def _bind(self) -> list[socket.socket]:
+        if self._sockets:
+            return list(self._sockets)
         host, port = self.settings.server.host, self.settings.server.port
         try:
             if host.startswith("unix:"):
@@ -539,11 +564,14 @@ class Server:
         except OSError as error:
             raise StartError(f"server.port: cannot listen on {host}:{port}: {error.strerror}") from error
 
-    def _url_of(self, listening: socket.socket) -> str:
-        host = self.settings.server.host
-        if host.startswith("unix:"):
-            return host
-        return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+
+def _url_of(listening: socket.socket, host: str) -> str:
+    """Where a socket can be reached that listens on a host of the settings, or was passed on (""): then by its own."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
+    own, port, *_ = listening.getsockname()
+    host = host or own
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _start(writer: WriterProcess, stack: contextlib.AsyncExitStack) -> None:

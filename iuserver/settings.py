@@ -224,6 +224,7 @@ class ModerationSettings:
 class DeliverySettings:
     max_age: int = _number(3600)
     presign: int = _number(0, most=7 * 86400)
+    x_accel: bool = False
 
 
 @dataclass(frozen=True)

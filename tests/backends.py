@@ -20,6 +20,7 @@ DATABASES = f"iuserver_test_{os.getpid()}_"
 _places: dict[str, str] = {}
 
 EMBEDDED = {
+    "test_backup.py": "names its backends itself; a backup is of SQLite",
     "test_bench.py": "measures the defaults",
     "test_block.py::test_what_cannot_be_done_is_told_in_one_line": "is about the command line",
     "test_bodies.py": "is about the wire",
@@ -44,10 +45,12 @@ EMBEDDED = {
     "test_mcp_wire.py": "is about the wire",
     "test_memory.py": "measures the defaults",
     "test_mongo.py": "names its backends itself",
+    "test_nginx.py": "is about nginx and the files of the defaults",
     "test_permissions.py": "is about the files of the defaults",
     "test_repair.py": "breaks files and tables of the defaults",
     "test_rogue_workers.py": "is about the workers alone",
     "test_s3_backend.py": "names its backends itself",
+    "test_systemd.py": "is about processes and sockets",
     "test_tickets.py::test_to_look_at_a_ticket_writes_nothing": "locks the embedded catalog",
     "test_upgrade.py": "is about a file that 0.1.0 left",
     "test_upload_command.py": "is about the client, which knows no backend",

@@ -16,7 +16,7 @@ from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
-from iuserver.ports import Presigns
+from iuserver.ports import LocalFiles, Presigns
 from iuserver.sign_in import SignIn
 from iuserver.sign_up import SignUp
 from iuserver.thumbnails import Thumbnails
@@ -31,11 +31,13 @@ class ActiveRequests:
     """The requests that are being answered: a server that stops waits until there are none."""
 
     def __init__(self) -> None:
+        self.begun = 0
         self._requests: set[object] = set()
         self._none = asyncio.Event()
         self._none.set()
 
     def add(self, request: object) -> None:
+        self.begun += 1
         self._requests.add(request)
         self._none.clear()
 
@@ -98,4 +100,5 @@ class Services:
     admin: Admin
     history: History
     presigns: Presigns | None = None
+    files: LocalFiles | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)

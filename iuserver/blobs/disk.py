@@ -41,6 +41,8 @@ LEASABLE = {0xEF53, TMPFS, 0x58465342, 0x9123683E, 0xF2F52010}
 """ext2 to ext4, tmpfs, XFS, btrfs and F2FS, by their statfs(2) magic: file systems whose leases detect every writer. On
 others they may not; on overlayfs, for one, a file that is mapped but closed goes undetected."""
 REFUSED_LEASE = {errno.EAGAIN, errno.EWOULDBLOCK}
+UNLINKABLE = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
+"""Why a file cannot have another name: on another disk, on a file system without hard links, or too many already."""
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -98,6 +100,20 @@ class DiskBlobs:
                         yield listed
             finally:
                 files.close()
+
+    def place(self, key: str) -> str:
+        return f"{key[:2]}/{key}"
+
+    async def link(self, key: str, path: str) -> bool:
+        try:
+            os.link(key, path, src_dir_fd=self._shards[key[:2]], follow_symlinks=False)
+        except FileNotFoundError:
+            raise no_such_image() from None
+        except OSError as error:
+            if error.errno in UNLINKABLE:
+                return False
+            raise blobs_unavailable() from error
+        return True
 
     async def close(self) -> None:
         await self._threads.close()

@@ -106,6 +106,7 @@ class MongoCatalog(MongoCredentials, MongoSessions, MongoInvites, MongoAudit, Mo
 
     def __init__(self, store: Store, transactions: bool, node: str, clock: Callable[[], float]) -> None:
         super().__init__(store)
+        self.transactions = transactions
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
         self._editing = Changes(store, self._atomic)
         self._repair = Repair(store, clock)

@@ -488,6 +488,19 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
     async def is_blocked(self, sha256: bytes) -> bool:
         return bool(self._read("SELECT 1 FROM blocks WHERE sha256 = ?", sha256))
 
+    async def snapshot(self, path: str) -> None:
+        def copy() -> None:
+            target = sqlite3.connect(path)
+            try:
+                self._bulk_connection.backup(target)  # in one step: in steps it would begin anew at every commit
+            finally:
+                target.close()
+
+        try:
+            await self._bulk_reader.run(copy)
+        except sqlite3.OperationalError as error:
+            raise unavailable() from error
+
     async def has_likenesses(self) -> bool:
         return bool(self._read("SELECT 1 FROM blocks WHERE substr(likeness, 1, 2) > x'' LIMIT 1"))
 

@@ -18,12 +18,16 @@ if TYPE_CHECKING:  # the clients have no use for it, and begin without it in a t
 COMMANDS = {
     "serve": "run the server",
     "sweep": "delete what has expired and what crashes have left, once",
+    "backup": "copy records and bytes to a folder, also while the server runs",
+    "restore": "make the data folder of a new server from a backup",
+    "doctor": "try a server out through its public address, and name what is wrong",
     "fsck": "compare records, bytes and counts, and repair them",
     "copy-catalog": "copy all records to another catalog",
     "user": "make and manage accounts, also while the server runs",
     "copy-blobs": "copy the bytes of all images to another store, and compare",
     "block": "keep the list of pictures that nobody may upload, also while the server runs",
     "upload": "send pictures to a server",
+    "licences": "name everything that this program is made of, with its licence",
     "mcp-stdio": "let an agent's host speak to a server",
 }
 HIDDEN = {"seed": "fill a new data folder with accounts and records, for measurements"}

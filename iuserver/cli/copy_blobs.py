@@ -9,24 +9,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 from tqdm import tqdm
 
 from iuserver.backends import StartError, open_blob_store
 from iuserver.cli import add_data_options, fail, settings_of
+from iuserver.copying import digest_of, for_each
 from iuserver.errors import Fault
 from iuserver.ports import BlobStore
 from iuserver.settings import Settings
-
-PARALLEL = 8
 
 
 @dataclass(slots=True)
@@ -97,37 +95,25 @@ class Copier:
         self._target = target
         self._folder = folder
         self._bar = bar
-        self._keys = _keys(source)
-        self._next = asyncio.Lock()
         self.result = Result()
 
     async def copy_all(self) -> None:
         """Copy every blob, several at a time. Raises Fault where a store is away."""
+        await for_each(_keys(self._source), self._work)
+
+    async def _work(self, key: str) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(PARALLEL):
-                    group.create_task(self._work())
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # the first; it has ended the others
-
-    async def _work(self) -> None:
-        while key := await self._next_key():
-            try:
-                await self._copy(key)
-            except Fault as fault:
-                if fault.code != "not_found":
-                    raise
-                self.tell(f"blob {key}: was not there when it was to be read")
-            self._bar.update()
-
-    async def _next_key(self) -> str | None:
-        async with self._next:
-            return await anext(self._keys, None)
+            await self._copy(key)
+        except Fault as fault:
+            if fault.code != "not_found":
+                raise
+            self.tell(f"blob {key}: was not there when it was to be read")
+        self._bar.update()
 
     async def _copy(self, key: str) -> None:
         size = await self._target.size(key)
-        digest = await (self._send(key) if size is None else _digest(self._source, key))
-        if digest != await _digest(self._target, key):
+        digest = await (self._send(key) if size is None else digest_of(self._source, key))
+        if digest != await digest_of(self._target, key):
             self.tell(f"blob {key}: is not the same on both sides")
         elif size is None:
             self.result.copied += 1
@@ -139,7 +125,7 @@ class Copier:
         path = self._folder / key
         try:
             with path.open("xb") as file:
-                digest = await _digest(self._source, key, file)
+                digest = await digest_of(self._source, key, file)
             self.result.bytes += path.stat().st_size
             await self._target.put(key, str(path))
             return digest
@@ -150,17 +136,6 @@ class Copier:
         """Note a problem, beside the bar."""
         self.result.problems += 1
         tqdm.write(problem, file=sys.stderr)
-
-
-async def _digest(store: BlobStore, key: str, copy: BinaryIO | None = None) -> bytes:
-    """The SHA-256 of a blob's bytes, which are written to `copy` as well. Raises Fault("not_found")."""
-    digest = hashlib.sha256()
-    with contextlib.closing(await store.open(key)) as blob:
-        async for chunk in blob.read(0, blob.size):
-            digest.update(chunk)
-            if copy:
-                copy.write(chunk)
-    return digest.digest()
 
 
 async def _keys(store: BlobStore) -> AsyncIterator[str]:

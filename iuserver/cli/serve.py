@@ -12,6 +12,7 @@ import sys
 
 import uvloop
 
+from iuserver import systemd
 from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
 from iuserver.cli.links import sign_in_url
@@ -60,17 +61,21 @@ def _raise_open_files() -> None:
 
 
 async def _serve(settings: Settings, options: argparse.Namespace) -> None:
-    server = Server(settings)
+    server = Server(settings, sockets=systemd.passed_sockets())
     await server.start()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, server, options)
     for number in (signal.SIGTERM, signal.SIGINT):  # until now they just end the process: nothing is in progress
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print(f"listening on {server.url}", flush=True)
+    systemd.notify(f"READY=1\nSTATUS=listening on {server.url}")
+    feeding = asyncio.create_task(systemd.feed_watchdog())
     if options.demo and not settings.server.read_only:
         await _introduce(server, settings)
     await stopped.wait()
+    systemd.notify("STOPPING=1\nSTATUS=finishing what is being answered")
     await server.stop()
+    feeding.cancel()
 
 
 def _reload(server: Server, options: argparse.Namespace) -> None:

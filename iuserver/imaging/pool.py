@@ -14,11 +14,9 @@ import mmap
 import os
 import signal
 import socket
-import sys
 from asyncio.subprocess import Process
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -29,6 +27,7 @@ from iuserver.imaging.plan import Rules
 from iuserver.imaging.stderr import Stderr
 from iuserver.imaging.wire import DEADLINES, SHARED_BUFFER_BYTES, Kind, Reader, message, send_buffer
 from iuserver.policy import overloaded
+from iuserver.programs import command_of, environment
 from iuserver.records import Facts
 
 log = logging.getLogger("iuserver.imaging")
@@ -41,7 +40,6 @@ two, as it is tried twice, and something that kills all workers at once happens.
 MOST_DOUBLINGS = 3
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 PROGRAM = "iuserver.imaging.worker"
-PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -78,6 +76,11 @@ class Pool:
         self._broken = False
         self._unconfined: list[str] = []
         self._closing = asyncio.Event()
+
+    @property
+    def unconfined(self) -> list[str]:
+        """What this machine lacks that would confine workers; known once they are ready."""
+        return list(self._unconfined)
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
@@ -200,7 +203,7 @@ class Pool:
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", PROGRAM),
+                *command_of(PROGRAM),
                 *(orjson.dumps(self.rules).decode(), str(self.deadline), self.folder),
                 *(["background"] if self.background else []),
                 stdin=connection,
@@ -459,11 +462,9 @@ def _fail(job: _Job, error: Exception) -> None:
 
 def _environment(folder: str) -> dict[str, str]:
     """What a worker may know: where Python finds things, where there is room for more than fits into memory."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
     return {
-        **kept,
+        **environment(),
         "TMPDIR": folder,
-        "PYTHONPATH": str(PACKAGE_ROOT),
         "MALLOC_ARENA_MAX": "2",
         "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),  # what a decoder has taken goes back at once
         "G_MESSAGES_DEBUG": "",

@@ -7,9 +7,7 @@ import contextlib
 import functools
 import itertools
 import logging
-import os
 import socket
-import sys
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
@@ -21,13 +19,13 @@ from iuserver.catalog.read_only import READING
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import ClientGone, Fault, OutcomeUnknown
 from iuserver.ports import WholeCatalog
+from iuserver.programs import command_of, environment
 from iuserver.records import Account, Charge, Claim, Image
 from iuserver.writer.wire import LARGEST, READY, packet, parts_of
 
 log = logging.getLogger("iuserver.writer")
 
 PROGRAM = "iuserver.writer.process"
-PACKAGE_ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 AGAIN_SECONDS = 0.5
 """Pause between attempts to start a replacement."""
@@ -118,12 +116,11 @@ class WriterProcess:
         self._loop.add_reader(self._connection, self._read)
 
     async def _run_program(self, connection: int) -> Process:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if name in os.environ}
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", PROGRAM, *self._arguments),
+            *(*command_of(PROGRAM), *self._arguments),
             stdin=connection,
             stdout=asyncio.subprocess.DEVNULL,
-            env={**kept, "PYTHONPATH": str(PACKAGE_ROOT), "MALLOC_ARENA_MAX": "2"},
+            env={**environment(), "MALLOC_ARENA_MAX": "2"},
             start_new_session=True,  # a Ctrl-C in the terminal is the server's to handle
         )
 

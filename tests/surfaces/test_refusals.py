@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import shutil
 import socket
 import subprocess
 from collections import Counter
@@ -19,11 +17,11 @@ import requests
 
 from iuserver.records import MB
 from tests import pictures
+from tests.nginx import nginx
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.surfaces.test_upload import multipart, request_head
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATION = ROOT / "conf/nginx.conf"
 HTTP_NODE = Path(os.environ.get("TEST_CLIENTS", ROOT / ".venv")) / "http-node"
 CALLS = 200
 BODY = multipart(b"\xff\xd8\xff" + b"\0" * 4 * MB)
@@ -52,32 +50,13 @@ def behind_nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory
 
 @contextlib.contextmanager
 def proxied(server: RunningServer, folder: Path, **changes: str) -> Iterator[str]:
-    """nginx with the configuration that the project ships, but for its ports and paths, and what `changes` has."""
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    text = CONFIGURATION.read_text().replace("127.0.0.1:8080", server.url.removeprefix("http://"))
-    text = text.replace("127.0.0.1:8081", f"127.0.0.1:{port}").replace("/tmp/iuserver-nginx.pid", f"{folder}/pid")
-    for name, value in changes.items():
-        text, count = re.subn(rf"\b{name} [^;]*;", f"{name} {value};", text)
-        assert count == 1
-    (folder / "nginx.conf").write_text(text)
-    command = [nginx, "-c", f"{folder}/nginx.conf", "-p", str(folder), "-g", "daemon off;"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        eventually(lambda: accepts(port))
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+    with nginx([server.url.removeprefix("http://")], folder, **changes) as url:
+        yield url
 
 
 @pytest.fixture(params=["directly", "behind nginx"])
 def url(request: pytest.FixtureRequest, server: RunningServer) -> str:
     return server.url if request.param == "directly" else str(request.getfixturevalue("behind_nginx"))
-
-
-def accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def refusals(url: str, key: str, body: tuple[bytes, dict[str, str]], number: int) -> Counter[tuple[int, str]]:
@@ -94,10 +73,10 @@ def refusals(url: str, key: str, body: tuple[bytes, dict[str, str]], number: int
 
 def test_one_address_has_so_many_requests_under_way(server: RunningServer, tmp_path: Path) -> None:
     """nginx refuses one more as iuserver would; it has room again when one of them has ended."""
-    head = request_head(server.new_key(), {"Content-Type": "multipart/form-data; boundary=b"}, len(BODY[0]))
     with proxied(server, tmp_path, limit_conn="addresses 2") as url, contextlib.ExitStack() as stack:
         host, port = url.removeprefix("http://").split(":")
-        for _ in range(2):
+        for _ in range(2):  # uploads that are let in, and wait for their bodies
+            head = request_head(server.new_key(), {"Content-Type": "multipart/form-data; boundary=b"}, 100_000)
             stack.enter_context(socket.create_connection((host, int(port)), DEADLINE)).sendall(head)
 
         def status() -> int:

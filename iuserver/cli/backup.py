@@ -1,0 +1,67 @@
+"""`iuserver backup DIR`: copies records and bytes to a folder, with or without a running server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+from tqdm import tqdm
+
+from iuserver.backends import StartError, catalog_file, open_blobs, open_catalog_at
+from iuserver.backup import Backup, BackupError, Result
+from iuserver.cli import add_data_options, fail, settings_of
+from iuserver.errors import Fault
+from iuserver.ports import Snapshots
+from iuserver.settings import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder, or that of the last backup")
+    add_data_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Back up, and print what was done as one line of JSON. 1 where the bytes of an image are missing."""
+    try:
+        result = asyncio.run(_back_up(options.folder, settings_of(options)))
+    except Fault as fault:
+        return fail(f"{fault.message} ({fault.__cause__})")
+    except StartError as error:
+        return fail(str(error), 2)
+    except BackupError as error:
+        return fail(str(error), 2)
+    except OSError as error:
+        return fail(f"{options.folder}: {error.strerror}")
+    except KeyboardInterrupt:
+        return 130
+    print(orjson.dumps(asdict(result)).decode())
+    return 1 if result.problems else 0
+
+
+async def _back_up(folder: Path, settings: Settings) -> Result:
+    catalog_file(settings)  # there is one, or this ends here
+    async with contextlib.AsyncExitStack() as stack:
+        catalog = await open_catalog_at(settings.catalog.url, settings, make=False)
+        stack.push_async_callback(catalog.close)
+        assert isinstance(catalog, Snapshots)
+        blobs = await open_blobs(settings)
+        stack.push_async_callback(blobs.close)
+        bar = stack.enter_context(tqdm(total=await catalog.size("images"), unit=" images", disable=None, leave=False))
+        backup = Backup(
+            folder,
+            catalog,
+            blobs,
+            lambda path: open_catalog_at(f"sqlite:{path}", settings),
+            time.time,
+            lambda line: tqdm.write(line, file=sys.stderr),
+            bar.update,
+        )
+        return await backup.run()
