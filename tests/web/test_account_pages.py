@@ -228,7 +228,8 @@ def test_by_keyboard_alone(server: RunningServer, profile: Profile) -> None:
         raise AssertionError(f"the focus does not come to {name}")
 
     page.goto(f"{server.url}/login")
-    keyboard.type(user.account.email)  # the field has the focus
+    page.locator("input[name=email]:focus").wait_for()
+    keyboard.type(user.account.email)
     tab_to("Password")
     keyboard.type(PASSWORD)
     keyboard.press("Enter")

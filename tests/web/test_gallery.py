@@ -303,7 +303,7 @@ def test_a_view_scrolls_on_and_reload_and_back_return_to_the_place(owner: Browse
     assert page.locator(".tile").count() < 60, "what is far away is not on the page"
     page.evaluate("scrollBy(0, -900)")
     eventually(lambda: "after=" in page.url)
-    name, top = page.evaluate(FIRST_IN_SIGHT)
+    name, top = page.evaluate(AT_REST)
     place = [name, pytest.approx(top, abs=2)]
     page.reload()
     ready(page)
@@ -314,6 +314,20 @@ def test_a_view_scrolls_on_and_reload_and_back_return_to_the_place(owner: Browse
     eventually(lambda: page.evaluate(FIRST_IN_SIGHT) == place)
     eventually(lambda: scroll_up(page) and names(page)[0] == "picture 000.png")
     wait_for_total(page, "130 pictures")
+
+
+AT_REST = f"""
+new Promise((resolve) => {{
+  let last = "", frames = 0;
+  requestAnimationFrame(function look() {{
+    const place = {FIRST_IN_SIGHT};
+    frames = String(place) === last ? frames + 1 : 0;
+    last = String(place);
+    frames > 60 ? resolve(place) : requestAnimationFrame(look);
+  }});
+}})
+"""
+"""The same once nothing has moved for sixty frames."""
 
 
 def end_is_in_sight(page: Any) -> bool:

@@ -97,7 +97,7 @@ def test_a_link_is_copied_with_one_click_and_a_reader_hears_it(server: RunningSe
     page = profile(**DESKTOP, permissions=["clipboard-read", "clipboard-write"])
     status(page, image["share_url"])
     page.get_by_role("button", name="Copy the link").click()
-    assert page.get_by_role("status").text_content() == "Link copied"
+    page.get_by_role("status").filter(has_text="Link copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == image["share_url"]
     page.locator("summary").click()
     page.get_by_role("button", name="Copy Markdown").click()

@@ -231,8 +231,8 @@ def test_who_is_signed_out_meanwhile_signs_in_and_tries_again(owner: Browser, up
     wait_for(page, "kept.png", "You are signed out.")
     page.context.add_cookies(cookies)
     row(page, "kept.png").get_by_role("button", name="Try again").click()
-    wait_for(page, "kept.png", "uploaded")
-    assert len(stored(owner)) == 1
+    eventually(lambda: len(stored(owner)) == 1)
+    wait_for_count(page, "1 of 1 uploaded")
 
 
 def test_to_cancel_sends_nothing_more_and_to_leave_asks_first(owner: Browser, uploader: Callable[..., Any]) -> None:
