@@ -126,6 +126,13 @@ FOLDER_FIELDS: dict[str, Schema] = {
     },
 }
 
+GRANT_FIELDS: dict[str, Schema] = {
+    "grant": {
+        "type": "string",
+        "description": "What the picture's page got for a click on Reveal; it shows the picture for a minute.",
+    },
+}
+
 
 def texts(values: Mapping[str, object], fields: Mapping[str, Schema]) -> dict[str, str]:
     """The values of some fields as the texts that a form would hold; null is absent. Raises Fault("bad_field")."""

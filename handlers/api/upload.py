@@ -7,7 +7,6 @@ from typing import Any
 from handlers.api import replies
 from handlers.api.handler import ApiHandler
 from handlers.http.body import RawBody, UploadBody
-from handlers.http.faults import quota_headers
 from handlers.http.receiving import NO_LIMIT
 from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
@@ -59,8 +58,7 @@ class UploadHandler(ApiHandler):
         assert self._session
         fields, filename = self.form_of(*self._parts.close())
         stored = await self._session.finish(fields, filename, self.is_client_here)
-        for name, value in quota_headers(stored.quota).items():
-            self.set_header(name, value)
+        self.set_quota(stored.quota)
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")
         token = self.services.library.delete_token(stored.image)
