@@ -19,9 +19,9 @@ from handlers.http.services import Services
 from handlers.http.static import StaticHandler
 from handlers.mcp.endpoint import McpHandler
 from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, ReadyHandler
+from handlers.reference.page import DocsHandler
 from handlers.web import page
 from handlers.web.delete_link import DeleteLinkHandler
-from handlers.web.docs import DocsHandler
 from handlers.web.file import FileHandler
 from handlers.web.share import ShareHandler
 from handlers.web.ticket import TicketHandler

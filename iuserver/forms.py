@@ -45,6 +45,13 @@ EXTENSIONS = {
     "avif": {"avif"},
 }
 """The file name endings that tell the truth about a type; the type's own comes first."""
+MIMES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "avif": "image/avif",
+}
 
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -105,17 +105,22 @@ async def cleaned(settings: Settings, file: Path) -> AsyncIterator[str]:
         yield f"{folder}/out"
 
 
-async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
-    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+def limits_of(settings: Settings) -> Limits:
+    """What a picture may have at most."""
     imaging = settings.imaging
-    limits = Limits(
+    return Limits(
         max_side=imaging.max_side,
         max_pixels=imaging.max_pixels,
         max_total_pixels=imaging.max_total_pixels,
         max_frames=imaging.max_frames,
         max_scans=imaging.max_scans,
     )
-    rules = Rules(limits, bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
+
+
+async def started_pool(settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack) -> Pool:
+    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+    imaging = settings.imaging
+    rules = Rules(limits_of(settings), bake=imaging.orientation == "bake", max_decode_pixels=imaging.max_decode_pixels)
     pool = Pool(workers, rules, spool)
     stack.push_async_callback(pool.close)
     try:
@@ -258,6 +263,7 @@ class Server:
             http=http_options(settings),
             clock=self._clock,
             ready=self._ready,
+            picture_limits=dataclasses.asdict(limits_of(settings)),
             presigns=presigns_of(blobs, settings),
         )
 
