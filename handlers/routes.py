@@ -263,7 +263,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
         (Operation(LOOK, DocsHandler.show, answer=HTML, summary="This reference as a page"),),
     ),
     Route(
-        "/d/{slug}/{token}",
+        "/d/{slug}/{signature}",
         "delete_link",
         DeleteLinkHandler,
         (
@@ -341,7 +341,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     answer=HTML,
                     faults=("not_found", "ticket_used"),
                     id=f"open_ticket{suffix}",
-                    summary="The page of an upload ticket",
+                    summary=f"The page of an upload ticket{words}",
                     description="For whoever has the picture: a page to drop it on.",
                 ),
                 Operation(
@@ -352,7 +352,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     schemas.UPLOADED,
                     (*OF_UPLOADS, "in_progress", "not_found", "ticket_used"),
                     id=f"use_ticket{suffix}",
-                    summary="Upload a picture with a ticket",
+                    summary=f"Upload a picture with a ticket{words}",
                     description="One picture, as a form or as the bare bytes, from whoever has the ticket. The fields "
                     "that the ticket was made with hold, whatever is sent. A browser gets a page as the answer.",
                     bodies=(MULTIPART, BYTES),
@@ -362,7 +362,10 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
             ),
             headers=tuple(page.HEADERS),
         )
-        for path, suffix in (("/u/{ticket}", ""), ("/u/{ticket}/{filename}", "_named"))
+        for path, suffix, words in (
+            ("/u/{ticket}", "", ""),
+            ("/u/{ticket}/{filename}", "_named", " and a name"),
+        )
     ),
     *(
         Route(

@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 ADDRESS = "https://address.invalid"
 """What stands for this server's address until the document is sent."""
+CACHING = "public, max-age=300"
+"""For how long the document and the reference may be kept: a setting may change what they say."""
 SECTIONS = {
     "api": "server",
     "f": "pictures",
@@ -94,11 +96,10 @@ SAMPLES: Json = {
 class OpenApiHandler(CrossOrigin):
     """The document, with the server's address in it."""
 
-    caching = "public, max-age=300"
-
     def show(self) -> None:
         """Send the document, or 304."""
         body: bytes = self.settings["openapi"].replace(ADDRESS.encode(), self.base_url().encode())
+        self.set_header("Cache-Control", CACHING)
         self.set_header("Etag", f'"{sha256(body).hexdigest()[:16]}"')
         if self.check_etag_header():
             self.set_status(304)

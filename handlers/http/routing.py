@@ -30,7 +30,7 @@ PARTS: dict[str, Schema] = {
         "description": "The ending of the image's type: jpg, png, gif, webp or avif.",
         "examples": ["jpg"],
     },
-    "token": {"type": "string", "pattern": "[0-9a-f]{32}", "description": "The signature of a deletion link."},
+    "signature": {"type": "string", "pattern": "[0-9a-f]{32}", "description": "The signature of a deletion link."},
     "ticket": {
         "type": "string",
         "pattern": "[A-Za-z0-9_-]{1,4096}",

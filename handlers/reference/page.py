@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from handlers.api.openapi import CACHING
 from handlers.http.faults import STATUS
 from handlers.reference import text
 from handlers.web.page import Page
@@ -43,6 +44,7 @@ class DocsHandler(Page):
             known = await asyncio.to_thread(_reference, self.settings["routes"], rules)
             self.settings["reference"] = known
         body = known.body.replace(text.ADDRESS, escape(self.base_url()))
+        self.set_header("Cache-Control", CACHING)
         self.render("docs.html", body=body, headings=[heading for heading in known.headings if heading[0] in (2, 3)])
 
 

@@ -95,15 +95,16 @@ def clients() -> str:
 def api(routes: Sequence[Route], rules: Rules, page: bool) -> str:
     """The reference, for docs/api.md or as the page of a server."""
     described = [route for route in routes if openapi.is_described(route)]
-    sections = dict.fromkeys(openapi.section_of(route) for route in described)
+    sections = sorted(
+        dict.fromkeys(openapi.section_of(route) for route in described), key=list(openapi.SECTIONS.values()).count
+    )
     return _filled(
         API,
         {
             "page": page,
-            "examples": EXAMPLES,
             "sections": [(name, name.capitalize()) for name in sections if name not in ("upload", "agents")],
             "operations": lambda section: "\n\n".join(
-                _operation(route, operation)
+                _operation(route, operation, _tabs() if page and section == "upload" else "")
                 for route in described
                 if openapi.section_of(route) == section
                 for operation in route.operations
@@ -131,12 +132,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-def _operation(route: Route, operation: Operation) -> str:
+def _tabs() -> str:
+    """The examples in HTML; without a script they are sections, one below the other."""
+    sections = [
+        f'<section aria-label="{example.name}">\n\n#### {example.name}\n\n'
+        f"```{example.highlight}\n{example.source}```\n\n</section>"
+        for example in EXAMPLES
+    ]
+    return '<div class="tabs">\n\n' + "\n\n".join(sections) + "\n\n</div>"
+
+
+def _operation(route: Route, operation: Operation, examples: str = "") -> str:
+    """What there is to know of an operation; `examples` stand in place of a command to try it with."""
     parts = [
         f"### {operation.summary}",
         f"{', '.join(f'`{method}`' for method in operation.methods)} `{ADDRESS}{route.path}` ({_sent(operation)})",
         operation.description,
-        f"```bash\n{curl(route, operation)}\n```",
+        examples or f"```bash\n{curl(route, operation)}\n```",
         _fields(route, operation),
         _answer(operation),
         f"Errors: {', '.join(f'`{code}`' for code in operation.faults)}." if operation.faults else "",
@@ -207,7 +219,8 @@ def curl(route: Route, operation: Operation) -> str:
         words += _body(operation)
     elif operation.example and method in BODILESS:
         path += "?" + "&".join(f"{name}={value}" for name, value in operation.example.items())
-    return " ".join(_quoted(word) for word in [*words, ADDRESS + path])
+    words = [_quoted(word) for word in [*words, ADDRESS + path]]
+    return re.sub(r" (?=-[HFd] |https)", " \\\n  ", " ".join(words)) if len(words) > 3 else " ".join(words)
 
 
 def _body(operation: Operation) -> list[str]:
