@@ -71,6 +71,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
 
 Schema = dict[str, Any]
 
+FOLDER_SLUG: Schema = {"type": "string", "maxLength": 2 * MAX_FOLDER_NAME, "pattern": f"^{_FOLDER_SLUG.pattern}$"}
 UPLOAD_FIELDS: dict[str, Schema] = {
     "expiration": {
         "type": "string",
@@ -90,11 +91,12 @@ UPLOAD_FIELDS: dict[str, Schema] = {
         "description": "What viewers must know. Tell it to the user; it cannot be read back.",
     },
     "folder": {
-        "type": "string",
+        **FOLDER_SLUG,
         "description": "The slug of one of the account's folders; leave it out for the root.",
     },
     "expires_at": {
         "type": "string",
+        "pattern": rf"^([0-9]{{1,12}}|{_RFC3339.pattern})$",
         "description": "A time of one's own in place of expiration: RFC 3339, as in 2026-12-31T23:59:59Z, or unix "
         "seconds. Pro and Business plans.",
     },
@@ -106,7 +108,7 @@ UPLOAD_FIELDS: dict[str, Schema] = {
 }
 LIST_FIELDS: dict[str, Schema] = {
     "folder": {
-        "type": "string",
+        **FOLDER_SLUG,
         "description": 'The slug of a folder, or "unsorted" for the root; leave it out for all images.',
     },
     "limit": {
@@ -129,6 +131,7 @@ FOLDER_FIELDS: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_FOLDER_NAME,
+        "pattern": r"\S",
         "description": "The folder's name, in visible characters.",
     },
 }

@@ -125,18 +125,17 @@ PROBLEM = thing(
 )
 """Problem details (RFC 9457)."""
 
-JSON_RPC_MEMBERS: dict[str, Schema] = {
-    "jsonrpc": {**TEXT, "enum": ["2.0"]},
-    "id": {"anyOf": [TEXT, {"type": "number"}, {"type": "null"}]},
-}
+JSON_RPC_ID: Schema = {"anyOf": [TEXT, {"type": "number"}]}
 JSON_RPC_REQUEST: dict[str, Schema] = {
-    **JSON_RPC_MEMBERS,
+    "jsonrpc": {**TEXT, "enum": ["2.0"]},
+    "id": JSON_RPC_ID,
     "method": {**TEXT, "description": "initialize, ping, server/discover, tools/list or tools/call."},
     "params": {"type": "object"},
 }
 JSON_RPC = thing(
     {
-        **JSON_RPC_MEMBERS,
+        "jsonrpc": {**TEXT, "enum": ["2.0"]},
+        "id": or_null(JSON_RPC_ID),
         "result": {"type": "object"},
         "error": thing({"code": NUMBER, "message": TEXT, "data": {"type": "object"}}, "data", title="JsonRpcError"),
     },

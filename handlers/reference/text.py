@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from tornado.template import Template
 
-from handlers.api import openapi
+from handlers.api import openapi, schemas
 from handlers.http import faults
 from handlers.http.cors import EXPOSED
-from handlers.http.routing import BODILESS, JSON, PARTS, Operation, Route, Schema
+from handlers.http.routing import JSON, PARTS, Operation, Route, Schema
 from handlers.mcp.tools import TOOLS
 from iuserver import forms
 from iuserver.library import MAX_FOLDERS
@@ -164,7 +165,7 @@ def _fields(route: Route, operation: Operation) -> str:
     named: list[tuple[str, Schema, str]] = [
         *((name, PARTS[name], "in the path") for name in route.parts),
         *((name, schema, "required" if name in operation.required else "") for name, schema in operation.form.items()),
-        *((name, openapi.schemas.REQUEST_HEADERS[name], "header") for name in operation.takes),
+        *((name, schemas.REQUEST_HEADERS[name], "header") for name in operation.takes),
     ]
     rows = [
         (f"`{name}`", ", ".join(filter(None, [type_text(schema), note])), _sentence(schema))
@@ -186,7 +187,7 @@ def type_text(schema: Schema) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
     if most is not None:
         return f"{least} to {most}"
-    if "maxLength" in schema:
+    if "maxLength" in schema and "pattern" not in schema:
         return f"up to {schema['maxLength']} characters"
     if schema.get("type") == "array":
         return f"list of {type_text(schema['items'])}"
@@ -210,28 +211,24 @@ def _answer(operation: Operation) -> str:
 def curl(route: Route, operation: Operation) -> str:
     """A command to try an operation with."""
     method = operation.methods[0]
-    path = re.sub(r"{(\w+)}", lambda part: PARTS[part[1]].get("examples", ["…"])[0], route.path)
-    usual = method == "GET" or (method == "POST" and operation.has_body)
-    words = ["curl", *([] if usual else ["-X", method])]
+    url = ADDRESS + re.sub(r"{(\w+)}", lambda part: PARTS[part[1]].get("examples", ["…"])[0], route.path)
+    options: list[tuple[str, str]] = []
     if operation.access == "key":
-        words += ["-H", "Authorization: Bearer $IMAGEUPLOAD_API_KEY"]
+        options.append(("-H", '"Authorization: Bearer $IMAGEUPLOAD_API_KEY"'))
     if operation.has_body:
-        words += _body(operation)
-    elif operation.example and method in BODILESS:
-        path += "?" + "&".join(f"{name}={value}" for name, value in operation.example.items())
-    words = [_quoted(word) for word in [*words, ADDRESS + path]]
-    return re.sub(r" (?=-[HFd] |https)", " \\\n  ", " ".join(words)) if len(words) > 3 else " ".join(words)
+        options += _body(operation)
+    elif operation.example:
+        url = f"'{url}?{urlencode(operation.example)}'"
+    usual = method == "GET" or (method == "POST" and operation.has_body)
+    first = f"curl {url}" if usual else f"curl -X {method} {url}"
+    return " \\\n  ".join([first, *(f"{flag} {value}" for flag, value in options)])
 
 
-def _body(operation: Operation) -> list[str]:
+def _body(operation: Operation) -> list[tuple[str, str]]:
     if operation.bodies[0] == JSON:
-        return ["-H", f"Content-Type: {JSON}", "-d", json.dumps(dict(operation.example))]
-    example = {**{name: "@photo.jpg" for name in operation.form if name == "file"}, **operation.example}
-    return [word for name, value in example.items() for word in ("-F", f"{name}={value}")]
-
-
-def _quoted(word: str) -> str:
-    return f'"{word}"' if "$" in word else shlex.quote(word) if not word.startswith(ADDRESS) or "?" in word else word
+        return [("-H", f'"Content-Type: {JSON}"'), ("-d", shlex.quote(json.dumps(dict(operation.example))))]
+    files = {name: "@photo.jpg" for name, schema in operation.form.items() if schema.get("format") == "binary"}
+    return [("-F", f'"{name}={value}"') for name, value in {**files, **operation.example}.items()]
 
 
 def _plans(rules: Rules) -> str:
