@@ -339,7 +339,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     TicketHandler.show,
                     "ticket",
                     answer=HTML,
-                    faults=("not_found", "ticket_used"),
+                    faults=("not_found", "ticket_used", "in_progress"),
                     id=f"open_ticket{suffix}",
                     summary=f"The page of an upload ticket{words}",
                     description="For whoever has the picture: a page to drop it on.",
@@ -361,6 +361,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 ),
             ),
             headers=tuple(page.HEADERS),
+            pages=True,
         )
         for path, suffix, words in (
             ("/u/{ticket}", "", ""),
@@ -395,6 +396,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     bodies=(JSON,),
                     example={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
                     takes=("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"),
+                    gives=("Retry-After", "X-Quota-Used", "X-Quota-Limit", "X-Quota-Remaining"),
                     others={
                         202: Answer("A notification: there is nothing to answer."),
                         404: Answer("There is no such method.", schemas.JSON_RPC),

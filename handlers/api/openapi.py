@@ -240,6 +240,9 @@ def _responses(route: Route, operation: Operation, method: str) -> Json:
     for status, codes in by_status.items():
         refusal = _refusal(route, operation, codes, method)
         responses[status] = _merged(responses[status], refusal) if status in responses else refusal
+    if route.pages and method != "HEAD":
+        for response in responses.values():
+            response["content"] = {**response.get("content", {}), "text/html": {"schema": {"type": "string"}}}
     return {str(status): responses[status] for status in sorted(responses)}
 
 

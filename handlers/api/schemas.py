@@ -127,10 +127,10 @@ PROBLEM = thing(
 
 JSON_RPC_ID: Schema = {"anyOf": [TEXT, {"type": "number"}]}
 JSON_RPC_REQUEST: dict[str, Schema] = {
-    "jsonrpc": {**TEXT, "enum": ["2.0"]},
-    "id": JSON_RPC_ID,
+    "jsonrpc": {**TEXT, "enum": ["2.0"], "description": "The version of JSON-RPC."},
+    "id": {**JSON_RPC_ID, "description": "What the answer is to be known by; a notification has none."},
     "method": {**TEXT, "description": "initialize, ping, server/discover, tools/list or tools/call."},
-    "params": {"type": "object"},
+    "params": {"type": "object", "description": "As the method wants them."},
 }
 JSON_RPC = thing(
     {

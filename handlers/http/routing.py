@@ -118,7 +118,8 @@ class Operation:
 class Route:
     """A path with its parts in braces (PARTS), its name in metrics and logs, the handler and its operations.
 
-    `headers` are those that each of its answers has, refusals included, and others have not.
+    `headers` are those that each of its answers has, refusals included, and others have not. `pages`: whether browsers
+    get pages as answers, refusals included.
     """
 
     path: str
@@ -126,6 +127,7 @@ class Route:
     handler: type
     operations: tuple[Operation, ...]
     headers: tuple[str, ...] = ()
+    pages: bool = False
 
     by_method: Mapping[str | None, Operation] = field(init=False)
 
