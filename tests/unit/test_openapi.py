@@ -114,7 +114,7 @@ def literals(of: str) -> Iterator[str]:
             match node:
                 case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[ast.Constant(value=str(name)), *_]):
                     read = re.search(r"\bheaders$", ast.unparse(value))
-                case ast.Subscript(value=value, slice=ast.Constant(value=str(name))):
+                case ast.Subscript(value=value, ctx=ast.Load(), slice=ast.Constant(value=str(name))):
                     read = re.search(r"\bheaders$", ast.unparse(value))
                 case ast.Call(func=ast.Attribute(attr="set_header"), args=[ast.Constant(value=str(name)), *_]):
                     read = None
