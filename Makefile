@@ -52,7 +52,8 @@ check: setup   ## formatting, lint, types, import contracts
 docs: setup   ## docs/api.md and docs/clients.md, from the code
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-fuzz: setup   ## two minutes of coverage-guided fuzzing for each walker
+fuzz: setup   ## property tests with new examples, then two minutes of coverage-guided fuzzing for each walker
+	$(BIN)/pytest -m "not slow and not chaos" $(PARALLEL) --hypothesis-profile=default tests/unit tests/surfaces/test_workers.py
 	$(BIN)/pip install --quiet --disable-pip-version-check atheris
 	for format in jpeg png gif webp avif; do PYTHONPATH=$(JUDGE) $(BIN)/python -m tests.fuzz_walkers $$format 120 || exit 1; done
 

@@ -13,9 +13,10 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.permissions import FILE, FOLDER, group_id
-from iuserver.ports import BlobStore, Catalog, Copyable, Presigns
+from iuserver.ports import BlobStore, Catalog, Copyable, Presigns, StoresUploads
 from iuserver.settings import Settings, SettingsError, s3_location
-from iuserver.writer.client import WriterBlobs, WriterProcess, writer_catalog
+from iuserver.storing import BlobThenRecord
+from iuserver.writer.client import WriterBlobs, WriterProcess, WriterStore, writer_catalog
 
 Clock = Callable[[], float]
 
@@ -134,6 +135,11 @@ async def open_blob_store(url: str, settings: Settings, writer: WriterProcess | 
         return DiskBlobs(folder, sync=settings.blobs.sync, group=group_of(settings))
     except OSError as error:
         raise StartError(f"{folder}: {error.strerror}") from error
+
+
+def upload_store(catalog: Catalog, blobs: BlobStore, writer: WriterProcess | None) -> StoresUploads:
+    """What stores uploads in a catalog and a blob store: `writer` itself, where it writes both."""
+    return WriterStore(writer) if writer and writer.has_both else BlobThenRecord(blobs, catalog)
 
 
 async def _open_s3(url: str) -> BlobStore:

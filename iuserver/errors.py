@@ -78,6 +78,10 @@ class Tampered(Fault):
     """A picture was not stored, as a worker could still change it, or has done so: it must have been taken over."""
 
 
+class OutcomeUnknown(Fault):
+    """A change was asked for, and nobody knows whether it has been made: the answer of who makes it is lost."""
+
+
 def no_such_image() -> Fault:
     """There is no image of that slug, for anybody or for this caller: the two look the same."""
     return Fault("not_found", "There is no such image")

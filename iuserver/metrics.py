@@ -54,7 +54,7 @@ class Metrics:
         self._refusals.labels(code).inc()
 
     def stage(self, name: str, seconds: float) -> None:
-        """Measure a stage of an upload: receive, work, store, commit."""
+        """Measure a stage of an upload: receive, work, store."""
         self._stage(name).observe(seconds)
 
     def uploaded(self, received: int, stored: int) -> None:

@@ -6,7 +6,7 @@ A backend that is away or full raises Fault("storage_unavailable") from any meth
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol, runtime_checkable
 
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
@@ -246,6 +246,20 @@ class BlobStore(Protocol):
 
     async def close(self) -> None:
         """Finish pending work and close."""
+
+
+class StoresUploads(Protocol):
+    """What makes an upload last: its bytes, then its record and charge."""
+
+    async def store(
+        self, path: str, image: Image, charge: Charge, claim: Claim | None, is_here: Callable[[], bool]
+    ) -> Account:
+        """Store the file at `path` as the image's blob, then commit the upload; returns the account as it is then.
+
+        Raises what `BlobStore.put` and `Catalog.commit_upload` raise, and Tampered if the file has not the size that
+        the record says: then nothing is stored. Raises ClientGone if its sender has left before the commit, and
+        OutcomeUnknown if the commit's answer is lost.
+        """
 
 
 @runtime_checkable

@@ -29,7 +29,16 @@ from iuserver.admission.attempts import AttemptLimiter
 from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
-from iuserver.backends import Clock, StartError, group_of, open_blobs, open_catalog, presigns_of, writer_of
+from iuserver.backends import (
+    Clock,
+    StartError,
+    group_of,
+    open_blobs,
+    open_catalog,
+    presigns_of,
+    upload_store,
+    writer_of,
+)
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
@@ -39,7 +48,7 @@ from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import BlobStore, Catalog, StoresUploads
 from iuserver.records import MB, Surface
 from iuserver.settings import Settings, SettingsError
 from iuserver.tickets import Tickets
@@ -252,7 +261,7 @@ class Server:
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
-        uploads = await self._build_uploads(catalog, blobs, stack)
+        uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
@@ -267,7 +276,9 @@ class Server:
             presigns=presigns_of(blobs, settings),
         )
 
-    async def _build_uploads(self, catalog: Catalog, blobs: BlobStore, stack: contextlib.AsyncExitStack) -> Uploads:
+    async def _build_uploads(
+        self, catalog: Catalog, blobs: BlobStore, store: StoresUploads, stack: contextlib.AsyncExitStack
+    ) -> Uploads:
         passwords = Passwords(*UPLOADS_LANE)
         stack.push_async_callback(passwords.close)
         metrics, queue = Metrics(), self._upload_queue()
@@ -276,7 +287,7 @@ class Server:
         _add_gauges(metrics, queue, pool)
         return Uploads(
             catalog=catalog,
-            blobs=blobs,
+            store=store,
             imaging=pool,
             queue=queue,
             months=QuotaReservations(),
@@ -375,7 +386,7 @@ class Server:
         """What an upload needs, and whether it is there."""
         uploads = self._services.uploads
         catalog, blobs = await asyncio.gather(
-            _answers(uploads.catalog.image("")), _answers(uploads.blobs.size("0" * 32))
+            _answers(uploads.catalog.image("")), _answers(self._services.library.blobs.size("0" * 32))
         )
         return {
             "catalog": catalog,

@@ -16,12 +16,12 @@ from typing import Any
 from iuserver import forms, policy
 from iuserver.admission.queue import Slot, UploadQueue
 from iuserver.admission.quota import QuotaReservations
-from iuserver.errors import ClientGone, Fault, Tampered, tampered
+from iuserver.errors import ClientGone, Fault, OutcomeUnknown, Tampered
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SHARED_BUFFER_BYTES
 from iuserver.metrics import Metrics
 from iuserver.policy import LEASE_SECONDS
-from iuserver.ports import BlobStore, Catalog
+from iuserver.ports import Catalog, StoresUploads
 from iuserver.records import MB, Caller, Claim, Facts, Image, Plan, Source, Stored
 from iuserver.spool import Spool
 
@@ -43,7 +43,7 @@ class Uploads:
     """
 
     catalog: Catalog
-    blobs: BlobStore
+    store: StoresUploads
     imaging: Pool
     queue: UploadQueue
     months: QuotaReservations
@@ -212,10 +212,8 @@ class UploadSession:
             await self._uploads.check_blocked(self._target)
             image = await self._image(form, facts, expires_at, now)
             self._end_stage("work")
-            await self._put(image)
+            stored = await self._store(image, form.custom_slug is not None, fingerprint, is_here)
             self._end_stage("store")
-            stored = await self._commit(image, form.custom_slug is not None, fingerprint, is_here)
-            self._end_stage("commit")
             self._uploads.metrics.uploaded(self._spool.size, image.size)
             return stored
         except (Fault, ClientGone) as error:
@@ -294,31 +292,20 @@ class UploadSession:
     async def _password_hash(self, password: str) -> str:
         return await self._uploads.hash_password(password, self._caller.account.id)
 
-    async def _put(self, image: Image) -> None:
-        """Store the bytes, which a worker may have changed since it described them. Raises Fault."""
-        if await self._uploads.blobs.put(image.blob, self._target) != image.size:
-            with contextlib.suppress(Fault):  # the janitor finds what no record knows
-                await self._uploads.blobs.delete(image.blob)
-            raise tampered()
-
-    async def _commit(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
-        """Store the record and the charge. The blob is in place by now; it goes again when they are refused."""
+    async def _store(self, image: Image, own_slug: bool, fingerprint: bytes, is_here: Callable[[], bool]) -> Stored:
+        """Store bytes, record and charge."""
         assert self._release_quota
         self._release_quota()
         charge = policy.charge_for(self._caller, image.created_at)
         claim = replace(self._claim, fingerprint=fingerprint) if self._claim else None
-        if not is_here():
-            await self._uploads.blobs.delete(image.blob)
-            raise ClientGone
         try:
-            account = await self._uploads.catalog.commit_upload(image, charge, claim)
+            account = await self._uploads.store.store(self._target, image, charge, claim, is_here)
+        except OutcomeUnknown:
+            self._take_claim()  # it may have been committed: the janitor finds out
+            raise
         except Fault as fault:
             if fault.code == "slug_taken" and not own_slug:
-                return await self._commit(replace(image, slug=_new_names()[1]), own_slug, fingerprint, is_here)
-            if fault.code == "storage_unavailable":
-                self._take_claim()  # it may have been committed: the janitor finds out
-            else:
-                await self._uploads.blobs.delete(image.blob)
+                return await self._store(replace(image, slug=_new_names()[1]), own_slug, fingerprint, is_here)
             raise
         self._take_claim()
         return Stored(image, policy.quota_of(account, self._caller.plan, image.created_at))

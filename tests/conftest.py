@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import settings
 
 from handlers.routes import ROUTES
 from tests import backends
@@ -22,6 +23,9 @@ from tests.running import RunningServer, running
 from tests.s3_server import location, own_s3, s3_endpoint, s3_url
 
 __all__ = ["own_s3", "s3_endpoint", "s3_url"]
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")  # a red run is a change's own; `make fuzz` looks for examples that are new
 
 ALLOWED_LOG_LINES = [
     r"^request$",  # the access log

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import sys
@@ -40,6 +41,13 @@ def write_to_stderr(facts: Facts) -> bytes:
     for _ in range(20):
         os.write(2, b"x" * 50_000)
     return message({"facts": facts})
+
+
+def hang(facts: Facts) -> bytes:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    Path(f"{target}.hung").touch()
+    signal.pause()
+    return b""
 
 
 def answer_again_later(facts: Facts) -> bytes:
@@ -78,6 +86,7 @@ MISDEEDS: dict[str, Callable[[Facts], bytes]] = {
     "open": keep_open,
     "without a job": answer_again_later,
     "stderr": write_to_stderr,
+    "hang": hang,
 }
 
 target = ""

@@ -35,7 +35,9 @@ BATCH = 500
 SHARDS = [f"{number:02x}" for number in range(256)]
 READABLE = 0o440
 """The mode of a blob: readable by its owner (and a shared group), writable by nobody."""
-LEASABLE = {0xEF53, 0x01021994, 0x58465342, 0x9123683E, 0xF2F52010}
+TMPFS = 0x01021994
+"""It has no RWF_NOWAIT, and is memory anyway."""
+LEASABLE = {0xEF53, TMPFS, 0x58465342, 0x9123683E, 0xF2F52010}
 """ext2 to ext4, tmpfs, XFS, btrfs and F2FS, by their statfs(2) magic: file systems whose leases detect every writer. On
 others they may not; on overlayfs, for one, a file that is mapped but closed goes undetected."""
 REFUSED_LEASE = {errno.EAGAIN, errno.EWOULDBLOCK}
@@ -58,7 +60,9 @@ class DiskBlobs:
         for shard in SHARDS:
             (folder / shard).mkdir(FOLDER, exist_ok=True)
             self._shards[shard] = os.open(folder / shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._leasable = _kind(self._shards[SHARDS[0]]) in LEASABLE
+        kind = _kind(self._shards[SHARDS[0]])
+        self._leasable = kind in LEASABLE
+        self._read_at_once = os.pread if kind == TMPFS else _read_cached
 
     async def put(self, key: str, path: str) -> int:
         size: int = await self._in_thread(lambda: self._put(path, self._shards[key[:2]], key))
@@ -67,7 +71,7 @@ class DiskBlobs:
     async def open(self, key: str) -> DiskBlob:
         try:
             file = os.open(key, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._shards[key[:2]])
-            return DiskBlob(file, self._in_thread)
+            return DiskBlob(file, self._read_at_once, self._in_thread)
         except FileNotFoundError:
             raise no_such_image() from None
         except OSError as error:
@@ -199,6 +203,18 @@ def _frozen(file: int, mode: int) -> bool:
     return True
 
 
+def _read_cached(file: int, length: int, start: int) -> bytes | None:
+    """Read what is in the page cache, in microseconds; None where the disk may have to be asked. preadv2(2)."""
+    buffer = bytearray(length)
+    try:
+        read = os.preadv(file, [buffer], start, os.RWF_NOWAIT)
+    except OSError as error:
+        if error.errno not in {errno.EAGAIN, errno.EOPNOTSUPP}:
+            raise
+        return None
+    return bytes(memoryview(buffer)[:read])
+
+
 class _ShardListing:
     """One walk through a shard. A lock keeps `close` from a walk that a thread still is at when its caller has left."""
 
@@ -235,18 +251,25 @@ class _ShardListing:
 class DiskBlob:
     """An open blob: the port Blob."""
 
-    def __init__(self, file: int, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+    def __init__(
+        self,
+        file: int,
+        read_at_once: Callable[[int, int, int], bytes | None],
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+    ) -> None:
         self._file: int | None = file
+        self._read_at_once = read_at_once
         self._in_thread = in_thread
         self.size = os.fstat(file).st_size
 
     async def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         assert self._file is not None
         while start < stop:
-            read = functools.partial(os.pread, self._file, min(CHUNK, stop - start), start)
-            # A small file is read in microseconds: a thread would take longer.
+            length = min(CHUNK, stop - start)
             try:
-                chunk = read() if self.size <= CHUNK else await self._in_thread(read)
+                chunk = self._read_at_once(self._file, length, start)
+                if chunk is None:
+                    chunk = await self._in_thread(functools.partial(os.pread, self._file, length, start))
             except OSError as error:
                 raise blobs_unavailable() from error
             if not chunk:

@@ -76,7 +76,10 @@ class Pool:
 
     async def start(self) -> None:
         """Start every worker and wait until they are ready. Raises RuntimeError where one cannot start."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self.workers + 1)))
+        starts = [self._start_worker() for _ in range(self.workers + 1)]
+        for outcome in await asyncio.gather(*starts, return_exceptions=True):  # none is left behind in its start
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def submit(self, origin: bytes | str, target: str) -> Facts:
         """Walk, clean and write a picture to the new file `target` (on the same file system as `origin`).
@@ -144,10 +147,16 @@ class Pool:
         try:
             with theirs:
                 process, stderr = await self._run_program(theirs.fileno())
-            buffer = send_buffer(ours)
         except OSError:
             ours.close()
             raise
+        try:
+            buffer = send_buffer(ours)
+        except OSError as error:
+            ours.close()
+            await process.wait()
+            await stderr.close()
+            raise RuntimeError("a worker ended before it was started") from error
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_unix_connection(lambda: _Worker(self, process, stderr, buffer), sock=ours)
         self._all.add(worker)
@@ -240,16 +249,19 @@ class Pool:
             worker.retire()
 
     def _settle(self, worker: _Worker, job: _Job, returncode: int) -> None:
-        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame."""
+        """Killed from outside: once more, then 503. Hung, or killed by its own picture: the picture is to blame.
+
+        A worker that died before it read its order says nothing about the picture: that is not counted as a try.
+        """
         _remove(job.target)
         if worker.timed_out:
             _fail(job, Fault("broken_image", "The image is broken: reading it takes too long"))
         elif returncode not in FROM_OUTSIDE:
             _fail(job, Fault("broken_image", "The image is broken: it cannot be read"))
-        elif job.retried or not self.healthy:
+        elif not self.healthy or (job.retried and not worker.order_unread):
             _fail(job, overloaded())
         else:
-            job.retried = True
+            job.retried = job.retried or not worker.order_unread
             self._waiting.appendleft(job)
 
     def _spawn(self, work: Any) -> None:
@@ -302,6 +314,7 @@ class _Worker(asyncio.Protocol):
         self.timed_out = False
         self.expiring = False
         self.expired = False
+        self.order_unread = False
         self._distrusted = False
         self._loop = loop
         self._buffer = buffer
@@ -393,6 +406,7 @@ class _Worker(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave_line()  # at once: its process may take a while to end
+        self.order_unread = isinstance(error, ConnectionError)  # unix(7): what the peer had not read resets
         if self._timer:
             self._timer.cancel()
         if not self.ready.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import logging
@@ -11,14 +12,16 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import READING
 from iuserver.catalog.sqlite import SqliteCatalog
-from iuserver.errors import Fault
+from iuserver.errors import ClientGone, Fault, OutcomeUnknown
 from iuserver.ports import Catalog
+from iuserver.records import Account, Charge, Claim, Image
 from iuserver.writer.wire import LARGEST, READY, packet, parts_of
 
 log = logging.getLogger("iuserver.writer")
@@ -44,6 +47,7 @@ class WriterProcess:
 
     def __init__(self, catalog: Path | None, blobs: Path | None, sync: bool, group: int | None = None) -> None:
         shared = "" if group is None else str(group)
+        self.has_both = bool(catalog and blobs)
         self._arguments = (str(catalog or ""), str(blobs or ""), "sync" if sync else "", shared)
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -62,8 +66,6 @@ class WriterProcess:
         self._closing = True
         if self._ready.is_set():
             self._close_connection()
-        else:
-            self._supervising.cancel()  # it was about to start another
         _, late = await asyncio.wait({self._supervising}, timeout=END_SECONDS)
         if late:
             self._process.kill()
@@ -75,8 +77,8 @@ class WriterProcess:
         return self._process.pid
 
     async def ask(self, owner: str, method: str, *arguments: Any, **named: Any) -> Any:
-        """Have a method of the "catalog" or the "blobs" called. Raises what it raises, and
-        Fault("storage_unavailable")."""
+        """Have a method of the "catalog", the "blobs" or the "uploads" called. Raises what it raises, and
+        OutcomeUnknown."""
         if not self._ready.is_set():
             await self._until_ready()
         number, answer = next(self._numbers), self._loop.create_future()
@@ -101,9 +103,16 @@ class WriterProcess:
         try:
             with theirs:
                 self._process = await self._run_program(theirs.fileno())
+        except OSError:
+            self._connection.close()
+            raise
+        try:
             await asyncio.wait_for(self._receive_ready(), START_SECONDS)
-        except BaseException:
-            self._connection.close()  # which ends the process, too
+        except (OSError, TimeoutError):
+            self._connection.close()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
             raise
         self._ready.set()
         self._loop.add_reader(self._connection, self._read)
@@ -133,6 +142,8 @@ class WriterProcess:
                 return
             log.warning("the writer process ended with %s; starting another", returncode)
             await self._start_another()
+            if self._closing and self._ready.is_set():
+                self._close_connection()
 
     async def _start_another(self) -> None:
         while not (self._closing or self._ready.is_set()):
@@ -195,6 +206,21 @@ class WriterProcess:
             answer.set_exception(WriterCrash(result))
 
 
+class WriterStore:
+    """The port StoresUploads in the writer process that has blobs and catalog: one request an upload."""
+
+    def __init__(self, writer: WriterProcess) -> None:
+        self._writer = writer
+
+    async def store(
+        self, path: str, image: Image, charge: Charge, claim: Claim | None, is_here: Callable[[], bool]
+    ) -> Account:
+        if not is_here():
+            raise ClientGone
+        account: Account = await self._writer.ask("uploads", "store", path, image, charge, claim)
+        return account
+
+
 class WriterBlobs(DiskBlobs):
     """Blobs on a local disk that the writer process puts."""
 
@@ -229,5 +255,5 @@ def _caused(fault: Fault, cause: str) -> Fault:
 
 
 def _unavailable() -> Fault:
-    fault = Fault("storage_unavailable", "The server cannot store anything at the moment")
+    fault = OutcomeUnknown("storage_unavailable", "The server cannot store anything at the moment")
     return _caused(fault, "the writer process is away")

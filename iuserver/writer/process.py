@@ -21,19 +21,19 @@ from typing import Any
 from iuserver.blobs.disk import SYNC_THREADS, DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
+from iuserver.storing import BlobThenRecord
 from iuserver.writer.wire import LARGEST, READY, packet, parts_of
 
-Stores = dict[str, SqliteCatalog | DiskBlobs]
+Stores = dict[str, SqliteCatalog | DiskBlobs | BlobThenRecord]
 
 
 def main(catalog: str, blobs: str, sync: str, group: str) -> None:
     """Serve requests from standard input until the server closes its end or dies."""
     connection = socket.socket(fileno=0)
-    stores: Stores = {}
-    if catalog:
-        stores["catalog"] = SqliteCatalog(Path(catalog), in_place=True)
-    if blobs:
-        stores["blobs"] = DiskBlobs(Path(blobs), sync == "sync", in_place=True, group=int(group) if group else None)
+    stores = _stores(
+        SqliteCatalog(Path(catalog), in_place=True) if catalog else None,
+        DiskBlobs(Path(blobs), sync == "sync", in_place=True, group=int(group) if group else None) if blobs else None,
+    )
     connection.send(READY)
     threading.excepthook = _end
     threads = [threading.Thread(target=serve, args=(connection, stores)) for _ in range(SYNC_THREADS)]
@@ -41,6 +41,13 @@ def main(catalog: str, blobs: str, sync: str, group: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _stores(catalog: SqliteCatalog | None, blobs: DiskBlobs | None) -> Stores:
+    """What is written here, by the names that requests have for it."""
+    uploads = BlobThenRecord(blobs, catalog) if catalog and blobs else None
+    named = {"catalog": catalog, "blobs": blobs, "uploads": uploads}
+    return {name: store for name, store in named.items() if store}
 
 
 def serve(connection: socket.socket, stores: Stores) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import hashlib
 import mmap
 import os
@@ -264,6 +265,33 @@ def test_where_a_file_system_does_not_tell_of_writers_bytes_are_copied(
         assert await content(blobs, KEY) == CONTENT
         assert await listed(blobs) == {KEY: pytest.approx(time.time(), abs=60)}
         assert (tmp_path / "blobs" / KEY[:2] / KEY).stat().st_mode & 0o222 == 0
+        await blobs.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("cached", ["nothing", "some", "unknown"])
+def test_what_is_not_in_the_page_cache_is_read_as_well(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: str
+) -> None:
+    """The kernel says that it would have to wait, reads a part, or does not know the flag, as on NFS."""
+    monkeypatch.setattr(disk, "TMPFS", 0)
+
+    def preadv(file: int, buffers: list[bytearray], start: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        if cached == "some":
+            part = os.pread(file, min(1000, len(buffers[0])), start)
+            buffers[0][: len(part)] = part
+            return len(part)
+        raise OSError(errno.EAGAIN if cached == "nothing" else errno.EOPNOTSUPP, "not now")
+
+    monkeypatch.setattr(disk.os, "preadv", preadv)
+
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        await blobs.put(KEY, file)
+        assert await content(blobs, KEY) == CONTENT
+        assert await content(blobs, KEY, 5, len(CONTENT) - 5) == CONTENT[5:-5]
         await blobs.close()
 
     asyncio.run(work())

@@ -295,20 +295,19 @@ def test_what_0_1_0_has_kept_still_stands_but_of_passwords_and_gone_images_nothi
 # Claims and their leases.
 
 
-class HeldPut:
-    """The first upload's put, which waits until it is let go."""
+class HeldStore:
+    """The first upload's storing, which waits until it is let go."""
 
     def __init__(self, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._blobs = server.server._services.uploads.blobs
-        self._put = self._blobs.put
+        self._store = server.server._services.uploads.store.store
         self.reached, self._go = threading.Event(), threading.Event()
-        monkeypatch.setattr(self._blobs, "put", self._wait)
+        monkeypatch.setattr(server.server._services.uploads.store, "store", self._wait)
 
-    async def _wait(self, key: str, path: str) -> int:
+    async def _wait(self, *arguments: Any) -> Any:
         if not self.reached.is_set():
             self.reached.set()
             await asyncio.get_running_loop().run_in_executor(None, self._go.wait, DEADLINE)
-        return await self._put(key, path)
+        return await self._store(*arguments)
 
     def let_go(self, upload: Future[requests.Response]) -> requests.Response:
         """The answer of the upload that waits."""
@@ -329,7 +328,7 @@ def test_a_claim_is_renewed_for_as_long_as_its_upload_takes(tmp_path: Path, monk
             renewed.set()
 
         monkeypatch.setattr(catalog, "renew_key", renew_key)
-        put = HeldPut(server, monkeypatch)
+        put = HeldStore(server, monkeypatch)
         first = threads.submit(upload, server.url, key, "one")
         assert put.reached.wait(DEADLINE)
         for _ in range(3):
@@ -348,7 +347,7 @@ def test_a_claim_is_renewed_for_as_long_as_its_upload_takes(tmp_path: Path, monk
 def test_who_has_lost_its_claim_stores_nothing_and_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tmp_path, imaging={"workers": 1}) as server, ThreadPoolExecutor() as threads:
         key = server.new_key()
-        put = HeldPut(server, monkeypatch)
+        put = HeldStore(server, monkeypatch)
         late = threads.submit(upload, server.url, key, "one")
         assert put.reached.wait(DEADLINE)
         server.clock.advance(LEASE_SECONDS + 1)  # as if nothing had been renewed
@@ -373,7 +372,7 @@ def test_uploads_in_flight_when_a_month_begins_are_counted_in_it(
     with running(tmp_path, imaging={"workers": 1}, plans=plans) as server, ThreadPoolExecutor() as threads:
         key = server.new_key()
         server.clock.set(month_start("2026-12") - 5)
-        put = HeldPut(server, monkeypatch)
+        put = HeldStore(server, monkeypatch)
         late = threads.submit(server.upload, key, PICTURE)
         assert put.reached.wait(DEADLINE)
         server.clock.set(month_start("2026-12") + 5)

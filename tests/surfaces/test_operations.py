@@ -57,7 +57,7 @@ def test_metrics_tell_requests_stages_refusals_and_bytes(tmp_path: Path) -> None
         assert counted['iuserver_refusals_total{code="invalid_key"}'] == 1
         assert counted["iuserver_received_bytes_total"] == len(picture)
         assert counted["iuserver_stored_bytes_total"] == stored
-        for stage in ("receive", "work", "store", "commit"):
+        for stage in ("receive", "work", "store"):
             assert counted[f'iuserver_upload_stage_seconds_count{{stage="{stage}"}}'] == 1
         assert (counted["iuserver_receiving"], counted["iuserver_working"]) == (0, 0)
         assert counted["iuserver_workers"] >= 1

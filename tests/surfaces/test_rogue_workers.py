@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from tests.rogue_worker import MISDEEDS
 from tests.running import RunningServer, eventually, running
 
 LIMITS = {"api_per_minute": 0}
-HARMLESS = {"a crash", "open", "stderr", "without a job"}
+HARMLESS = {"a crash", "open", "stderr", "without a job", "hang"}
 FOUND_OUT = r"^worker \d+ answered what no worker does: "
 KILLED = r"^worker \d+ ended with -9; replacing it"
 
@@ -51,10 +52,10 @@ def order(server: RunningServer, pool: Pool, log_guard: LogGuard) -> Iterator[Pa
     assert server.files("spool") == []
 
 
-def rogue(pool: Pool, order: Path, misdeed: str) -> int:
+def rogue(pool: Pool, order: Path, misdeed: str, position: int = -1) -> int:
     """Have a worker replaced by one that misbehaves, the next one to get a job."""
     order.write_text(misdeed)
-    old = pool.idle_pids[-1]
+    old = pool.idle_pids[position]
     psutil.Process(old).kill()
     eventually(lambda: not order.exists() and len(pool.idle_pids) == 2 and old not in pool.idle_pids)
     return pool.idle_pids[-1]
@@ -136,6 +137,25 @@ def test_a_picture_that_has_changed_since_it_was_judged_is_not_stored(
     assert server.get("/api/quota", key).json()["used"] == 0
     assert server.files("blobs") == before
     eventually(lambda: len(pool.idle_pids) == 2 and not pids & set(pool.pids))
+
+
+def test_a_job_whose_workers_are_killed_twice_is_overloaded(
+    server: RunningServer, pool: Pool, order: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = server.new_key("pro")
+    assert server.upload(key, pictures.jpeg()).status_code == 200, "no worker has died since a job was done"
+    monkeypatch.setattr(pool, "deadline", 60)
+    for _ in range(2):
+        rogue(pool, order, "hang", position=0)
+    with ThreadPoolExecutor(1) as thread:
+        upload = thread.submit(server.upload, key, pictures.jpeg())
+        for _ in range(2):
+            [hung] = eventually(lambda: list((server.data / "spool").glob("*.hung")))
+            hung.unlink()
+            psutil.Process(pool.busy_pids[0]).kill()
+        assert (upload.result().status_code, upload.result().json()["code"]) == (503, "overloaded")
+    eventually(lambda: len(pool.idle_pids) == 2)
+    assert server.upload(key, pictures.jpeg()).status_code == 200
 
 
 def test_what_a_worker_writes_to_standard_error_is_bounded_and_escaped(

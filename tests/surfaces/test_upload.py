@@ -474,11 +474,11 @@ def test_a_bug_is_a_500_that_tells_nothing_but_its_request_id(server: RunningSer
     async def broken(*arguments: object) -> None:
         raise ZeroDivisionError("a secret detail")
 
-    put, uploads.blobs.put = uploads.blobs.put, broken  # type: ignore[method-assign]
+    store, uploads.store.store = uploads.store.store, broken  # type: ignore[method-assign]
     try:
         response = server.upload(server.new_key(), pictures.jpeg())
     finally:
-        uploads.blobs.put = put  # type: ignore[method-assign]
+        uploads.store.store = store  # type: ignore[method-assign]
     assert (response.status_code, response.json()) == (500, {"error": "Internal server error", "code": "internal"})
     assert response.headers["X-Request-Id"]
     assert server.files("spool") == []
