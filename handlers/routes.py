@@ -378,9 +378,10 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     LOOK,
                     McpHandler.introduce,
                     answer=schemas.AGENTS,
-                    faults=("forbidden",),
+                    faults=("forbidden", "method_not_allowed"),
                     id="introduce_agents",
                     summary="What agents are offered",
+                    description="Event streams are refused: there are none.",
                 ),
                 Operation(
                     POST,

@@ -14,7 +14,7 @@ from handlers.http.routing import Route
 
 Json = dict[str, Any]
 
-FRAMING = {"server", "date", "content-type", "content-length", "connection", "transfer-encoding", "allow"}
+FRAMING = {"server", "date", "content-type", "content-length", "connection", "transfer-encoding"}
 """Headers that HTTP itself gives an answer; OpenAPI tells of none of them, or in another place."""
 TYPES: dict[str, Any] = {
     "object": dict,

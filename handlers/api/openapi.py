@@ -270,6 +270,7 @@ def _refusal(route: Route, operation: Operation, codes: list[Code], method: str)
         *(["WWW-Authenticate"] if faults.CHALLENGES.keys() & set(codes) else []),
         *(["Retry-After"] if WAITING & set(codes) else []),
         *(OF_QUOTA if "quota_exceeded" in codes else []),
+        *(["Allow"] if "method_not_allowed" in codes else []),
         *(["Accept-Encoding"] if "unsupported_type" in codes else []),
     ]
     described: Json = {

@@ -188,6 +188,7 @@ ANSWER_HEADERS: dict[str, Schema] = {
     "Retry-After": {**NUMBER, "description": "Seconds after which to try again."},
     "WWW-Authenticate": {**TEXT, "description": "What is asked for: Bearer, or X-Image-Password."},
     "Idempotent-Replay": {**TEXT, "description": "true where this answer was given before."},
+    "Allow": {**TEXT, "description": "The methods that there are."},
     "Accept-Encoding": {**TEXT, "description": "identity, where the body was compressed."},
     "ETag": {**TEXT, "description": "Names these bytes."},
     "Accept-Ranges": {**TEXT, "description": "bytes, where ranges are served."},

@@ -81,7 +81,7 @@ def test_every_code_that_is_raised_is_described_and_every_described_one_is_raise
     raised = set(re.findall(r'(?:Fault|Tampered)\(\s*"(\w+)"', source)) | set(re.findall(r'return "(\w+)", ', source))
     raised |= {code for code in get_args(Code) if re.search(rf'\("{code}", ', source)}
     described = {code for _, operation in OPERATIONS for code in operation.refusals}
-    assert described | {"method_not_allowed", "not_implemented"} == set(get_args(Code)) == raised & set(get_args(Code))
+    assert described | {"not_implemented"} == set(get_args(Code)) == raised & set(get_args(Code))
 
 
 # Headers and fields that are read or set somewhere in handlers/ stand in the tables, and the other way round.
@@ -95,7 +95,7 @@ OF_HTTP = {
 }
 """Request headers that say how HTTP is spoken, by whom, and through what."""
 OF_ANSWERS = {
-    *("server", "date", "content-type", "content-length", "connection", "transfer-encoding", "allow", "keep-alive"),
+    *("server", "date", "content-type", "content-length", "connection", "transfer-encoding", "keep-alive"),
     *("access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"),
 }
 """Headers of any answer, and of preflights."""
