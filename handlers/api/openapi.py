@@ -310,6 +310,8 @@ def _headers(route: Route, own: Iterable[str]) -> Json:
 
 def sample(schema: Schema, name: str = "") -> Any:
     """A value that a schema's example may show; `name` is what it is a value of."""
+    if "examples" in schema:
+        return schema["examples"][0]
     if "enum" in schema and name not in SAMPLES:
         return schema["enum"][0]
     if schema.get("type") == "object":

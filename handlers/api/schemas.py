@@ -59,7 +59,12 @@ LISTED_MEMBERS: dict[str, Schema] = {
     "viewed_at": or_null(TIME),
     "views": or_null(NUMBER),
 }
-FOLDER_MEMBERS: dict[str, Schema] = {"slug": TEXT, "name": TEXT, "count": NUMBER, "created_at": TIME}
+FOLDER_MEMBERS: dict[str, Schema] = {
+    "slug": {**TEXT, "examples": ["holiday-photos"]},
+    "name": TEXT,
+    "count": NUMBER,
+    "created_at": TIME,
+}
 
 IMAGE = thing(LISTED_MEMBERS, title="Image")
 UPLOADED = thing(
@@ -132,24 +137,27 @@ JSON_RPC_REQUEST: dict[str, Schema] = {
     "method": {**TEXT, "description": "initialize, ping, server/discover, tools/list or tools/call."},
     "params": {"type": "object", "description": "As the method wants them."},
 }
-JSON_RPC = thing(
-    {
-        "jsonrpc": {**TEXT, "enum": ["2.0"]},
-        "id": or_null(JSON_RPC_ID),
-        "result": {"type": "object"},
-        "error": thing({"code": NUMBER, "message": TEXT, "data": {"type": "object"}}, "data", title="JsonRpcError"),
-    },
-    "result",
-    "error",
-    title="JsonRpcAnswer",
-)
+JSON_RPC = {
+    **thing(
+        {
+            "jsonrpc": {**TEXT, "enum": ["2.0"]},
+            "id": or_null(JSON_RPC_ID),
+            "result": {"type": "object"},
+            "error": thing({"code": NUMBER, "message": TEXT, "data": {"type": "object"}}, "data", title="JsonRpcError"),
+        },
+        "result",
+        "error",
+        title="JsonRpcAnswer",
+    ),
+    "examples": [{"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}],
+}
 AGENTS = thing(
     {
-        "name": TEXT,
+        "name": {**TEXT, "examples": ["iuserver"]},
         "title": TEXT,
         "version": TEXT,
-        "protocol_versions": {"type": "array", "items": TEXT},
-        "tools": {"type": "array", "items": TEXT},
+        "protocol_versions": {"type": "array", "items": TEXT, "examples": [["2025-11-25", "2026-07-28"]]},
+        "tools": {"type": "array", "items": TEXT, "examples": [["get_quota", "upload_image"]]},
         "instructions": TEXT,
     },
     title="AgentEndpoint",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -57,23 +56,18 @@ def to_html(markdown: str) -> tuple[str, list[tuple[int, str, str]]]:
     parser = MarkdownIt("commonmark", renderer_cls=Renderer).enable("table")
     tokens = parser.parse(markdown)
     headings = [
-        (int(opening.tag[1:]), anchor_of(inline.content), inline.content)
+        (int(opening.tag[1:]), text.anchor_of(inline.content), inline.content)
         for opening, inline in pairwise(tokens)
         if opening.type == "heading_open"
     ]
     return parser.renderer.render(tokens, parser.options, {}), headings
 
 
-def anchor_of(heading: str) -> str:
-    """What a heading's address ends with."""
-    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
-
-
 class Renderer(RendererHTML):
     """HTML with an anchor on every heading and code, tables that scroll on a phone, and code that can be copied."""
 
     def heading_open(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
-        anchor = anchor_of(tokens[idx + 1].content)
+        anchor = text.anchor_of(tokens[idx + 1].content)
         return f'<{tokens[idx].tag} id="{anchor}"><a class="anchor" href="#{anchor}">'
 
     def heading_close(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:

@@ -95,6 +95,7 @@ def clients() -> str:
 
 def api(routes: Sequence[Route], rules: Rules, page: bool) -> str:
     """The reference, for docs/api.md or as the page of a server."""
+    shown: dict[str, str] = {}
     described = [route for route in routes if openapi.is_described(route)]
     sections = sorted(
         dict.fromkeys(openapi.section_of(route) for route in described), key=list(openapi.SECTIONS.values()).count
@@ -105,7 +106,7 @@ def api(routes: Sequence[Route], rules: Rules, page: bool) -> str:
             "page": page,
             "sections": [(name, name.capitalize()) for name in sections if name not in ("upload", "agents")],
             "operations": lambda section: "\n\n".join(
-                _operation(route, operation, _tabs() if page and section == "upload" else "")
+                _operation(route, operation, shown, _tabs() if page and section == "upload" else "")
                 for route in described
                 if openapi.section_of(route) == section
                 for operation in route.operations
@@ -133,6 +134,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
+def anchor_of(heading: str) -> str:
+    """What a heading's address ends with."""
+    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+
+
 def _tabs() -> str:
     """The examples in HTML; without a script they are sections, one below the other."""
     sections = [
@@ -143,15 +149,17 @@ def _tabs() -> str:
     return '<div class="tabs">\n\n' + "\n\n".join(sections) + "\n\n</div>"
 
 
-def _operation(route: Route, operation: Operation, examples: str = "") -> str:
-    """What there is to know of an operation; `examples` stand in place of a command to try it with."""
+def _operation(route: Route, operation: Operation, shown: dict[str, str], examples: str) -> str:
+    """What there is to know of an operation. `shown` has the answers that were shown before, and where; `examples`
+    stand in place of a command to try it with.
+    """
     parts = [
         f"### {operation.summary}",
         f"{', '.join(f'`{method}`' for method in operation.methods)} `{ADDRESS}{route.path}` ({_sent(operation)})",
         operation.description,
         examples or f"```bash\n{curl(route, operation)}\n```",
         _fields(route, operation),
-        _answer(operation),
+        _answer(operation, shown),
         f"Errors: {', '.join(f'`{code}`' for code in operation.faults)}." if operation.faults else "",
     ]
     return "\n\n".join(filter(None, parts))
@@ -198,9 +206,12 @@ def type_text(schema: Schema) -> str:
     )
 
 
-def _answer(operation: Operation) -> str:
+def _answer(operation: Operation, shown: dict[str, str]) -> str:
     if isinstance(operation.answer, str):
         return f"Answers `{operation.answer}`."
+    first = shown.setdefault(operation.answer["title"], operation.summary)
+    if first != operation.summary:
+        return f"Answers as under [{first}](#{anchor_of(first)})."
     sample = json.dumps(openapi.sample(operation.answer), indent=2).replace(openapi.ADDRESS, ADDRESS)
     text = f" With `Accept: text/plain`: {operation.as_text}" if operation.as_text else ""
     told = [(f"`{name}`", _sentence(of)) for name, of in operation.answer["properties"].items() if "description" in of]
