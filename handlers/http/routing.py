@@ -47,7 +47,15 @@ PARTS: dict[str, Schema] = {
 }
 """What may stand in braces in a route's path, and what it matches."""
 
-ANY: tuple[Code, ...] = ("bad_body", "too_large", "unsupported_type", "headers_too_large", "timeout", "internal")
+ANY: tuple[Code, ...] = (
+    "bad_body",
+    "too_large",
+    "unsupported_type",
+    "headers_too_large",
+    "timeout",
+    "internal",
+    "overloaded",
+)
 """Refusals that every request may meet, whatever it asks for."""
 OF_ACCESS: dict[Access, tuple[Code, ...]] = {
     "anyone": (),
