@@ -53,6 +53,8 @@ COUNTED = ("RateLimit-Policy", "RateLimit")
 OF_QUOTA = ("X-Quota-Used", "X-Quota-Limit", "X-Quota-Remaining")
 WAITING: frozenset[Code] = frozenset({"rate_limited", "quota_exceeded", "overloaded", "in_progress", "read_only"})
 """Refusals that say in Retry-After when to come back."""
+UNHEARD: frozenset[Code] = frozenset({"bad_body", "headers_too_large", "overloaded"})
+"""Refusals that may come before the request has a handler; pages of any origin may read them."""
 SAMPLES: Json = {
     "slug": "aB3xQf9K",
     "ext": "jpg",
@@ -267,6 +269,7 @@ def _content(body: Schema | str) -> Json:
 
 def _refusal(route: Route, operation: Operation, codes: list[Code], method: str) -> Json:
     headers = [
+        *(SHARED if UNHEARD & set(codes) else []),
         *(["WWW-Authenticate"] if faults.CHALLENGES.keys() & set(codes) else []),
         *(["Retry-After"] if WAITING & set(codes) else []),
         *(OF_QUOTA if "quota_exceeded" in codes else []),

@@ -98,7 +98,8 @@ def api(routes: Sequence[Route], rules: Rules, page: bool) -> str:
     shown: dict[str, str] = {}
     described = [route for route in routes if openapi.is_described(route)]
     sections = sorted(
-        dict.fromkeys(openapi.section_of(route) for route in described), key=list(openapi.SECTIONS.values()).count
+        dict.fromkeys(openapi.section_of(route) for route in described),
+        key=lambda name: name in openapi.SECTIONS.values(),
     )
     return _filled(
         API,
