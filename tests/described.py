@@ -27,6 +27,11 @@ TYPES: dict[str, Any] = {
 }
 
 
+def is_flag(value: Any, kind: str) -> bool:
+    """Whether Python takes a truth value for a number, which JSON does not."""
+    return isinstance(value, bool) and kind != "boolean"
+
+
 class Judge:
     """Knows a description, and finds what answers do not share with it."""
 
@@ -82,9 +87,10 @@ class Judge:
             tried = [list(self.mismatches(value, choice, where)) for choice in schema["anyOf"]]
             yield from min(tried, key=len)
             return
-        kind = schema.get("type")
-        if kind and (not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):
-            yield f"{where} is {value!r} and no {kind}"
+        kinds = schema.get("type", [])
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        if kinds and not any(isinstance(value, TYPES[kind]) for kind in kinds if not is_flag(value, kind)):
+            yield f"{where} is {value!r} and no {' or '.join(kinds)}"
         elif "enum" in schema and value not in schema["enum"]:
             yield f"{where} is {value!r}"
         elif isinstance(value, list):

@@ -325,7 +325,8 @@ def sample(schema: Schema, name: str = "") -> Any:
         return SAMPLES[name]
     if "anyOf" in schema:
         return sample(schema["anyOf"][0], name)
-    return {"boolean": True, "integer": 1, "number": 1, "string": name}.get(schema["type"])
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    return {"boolean": True, "integer": 1, "number": 1, "string": name}.get(kind)
 
 
 def _shared(paths: Json) -> Json:

@@ -191,11 +191,15 @@ def type_text(schema: Schema) -> str:
     """What a value may be, for people."""
     if "anyOf" in schema:
         return " or ".join(type_text(choice) for choice in schema["anyOf"])
+    if isinstance(schema.get("type"), list):
+        return " or ".join(type_text({**schema, "type": kind}) for kind in schema["type"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     least, most = schema.get("minimum"), schema.get("maximum")
     if most is not None:
         return f"{least} to {most}"
+    if schema.get("type") == "null":
+        return "null"
     if "maxLength" in schema and "pattern" not in schema:
         return f"up to {schema['maxLength']} characters"
     if schema.get("type") == "array":
