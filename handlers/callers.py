@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from handlers.http import session_cookie
 from handlers.http.addresses import client_network
 from handlers.http.base import Handler
+from handlers.http.cross_site import is_cross_site
 from iuserver.errors import Fault
 from iuserver.policy import check_rate
 from iuserver.records import Allowance, Caller, Surface
+
+SAFE = ("GET", "HEAD")
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,34 @@ class Asker:
 
 
 async def asker_of(handler: Handler) -> Asker:
-    """Identify the sender by the key in the Authorization header. Raises Fault("storage_unavailable")."""
-    if not (key := handler.bearer_key()):
-        return Asker()
-    return await _asker(handler.services.accounts.identify(key))
+    """Identify the sender by the key in the Authorization header, else by its session cookie.
+
+    Raises Fault: storage_unavailable; forbidden, as `check_own_page`.
+    """
+    if key := handler.bearer_key():
+        return await _asker(handler.services.accounts.identify(key))
+    return Asker(await signed_in(handler))
+
+
+async def signed_in(handler: Handler) -> Caller | None:
+    """Whose session cookie came along, if it is good. Raises Fault: storage_unavailable, forbidden."""
+    token = session_cookie.token_in(handler)
+    if token is None:
+        return None
+    check_own_page(handler, by_cookie=True)
+    return await handler.services.sign_in.caller(token)
+
+
+def check_own_page(handler: Handler, *, by_cookie: bool) -> None:
+    """Raises Fault("forbidden") for what would change something and may come from a page of another site.
+
+    Scripts, which send nothing of where they come from, pass unless a cookie identifies them (`by_cookie`).
+    """
+    if handler.request.method in SAFE:
+        return
+    own_url = handler.base_url(private=True)  # compared, and shown to nobody
+    if is_cross_site(handler.request.headers, own_url, by_cookie=by_cookie):
+        raise Fault("forbidden", "This can be done on our own pages only, not from another site")
 
 
 async def holder_of(handler: Handler, key_hash: bytes) -> Asker:
@@ -52,9 +81,14 @@ async def _asker(identified: Awaitable[Caller]) -> Asker:
         return Asker(fault=fault)
 
 
+def surface_of(caller: Caller, surface: Surface) -> Surface:
+    """The surface whose rate limit a call counts against: what pages of ours send has one of its own."""
+    return "web" if caller.via == "session" else surface
+
+
 def count_call(handler: Handler, caller: Caller, surface: Surface) -> Allowance:
     """Count a call against the caller's rate limit; `policy.check_rate` raises if it is exceeded."""
-    return handler.services.accounts.count_call(caller, surface)
+    return handler.services.accounts.count_call(caller, surface_of(caller, surface))
 
 
 def count_anonymous(handler: Handler, surface: Surface) -> None:

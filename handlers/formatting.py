@@ -33,6 +33,11 @@ def size_text(size: int) -> str:
     return f"{size / KB**3:.1f} GB"
 
 
+def limit_text(size: int) -> str:
+    """A limit in bytes, as in "25 MB", "5 GB"."""
+    return size_text(size).replace(".0 ", " ")
+
+
 def time_texts(at: int) -> tuple[str, str]:
     """A time as machines read it (RFC 3339), and as people do, to the minute."""
     when = datetime.fromtimestamp(at, UTC)
@@ -43,3 +48,13 @@ def day_texts(at: int) -> tuple[str, str]:
     """A day as machines read it, and as people do."""
     when = datetime.fromtimestamp(at, UTC)
     return when.strftime("%Y-%m-%d"), f"{when.day} {when:%b %Y}"
+
+
+def ago_text(at: int, now: float) -> str:
+    """How long ago a time is that is known to the hour, as in "now", "3 hours ago", "yesterday", "12 Nov 2026"."""
+    hours = int(now - at) // 3600
+    if hours < 1:
+        return "now"
+    if hours < 24:
+        return "an hour ago" if hours == 1 else f"{hours} hours ago"
+    return "yesterday" if hours < 48 else day_texts(at)[1]

@@ -11,19 +11,37 @@ from handlers.api.folders import FoldersHandler
 from handlers.api.images import ImageHandler, ImagesHandler
 from handlers.api.openapi import DiscoveryHandler, OpenApiHandler, rendered
 from handlers.api.quota import QuotaHandler
+from handlers.api.sessions import KeyHandler, SessionHandler, SessionsHandler
 from handlers.api.upload import UploadHandler
 from handlers.http.base import log_request
-from handlers.http.not_found import NotFound
-from handlers.http.routing import JSON, Answer, Operation, Route
+from handlers.http.routing import JSON, Access, Answer, Operation, Route
 from handlers.http.services import Services
 from handlers.http.static import StaticHandler
 from handlers.mcp.endpoint import McpHandler
 from handlers.ops import GuardedMetricsHandler, HealthHandler, MetricsHandler, ReadyHandler
 from handlers.reference.page import DocsHandler
 from handlers.web import page
+from handlers.web.admin.accounts import AdminAccountHandler, AdminAccountsHandler
+from handlers.web.admin.audit import AuditHandler
+from handlers.web.admin.blocklist import BlocklistHandler
+from handlers.web.admin.images import AdminImagesHandler
+from handlers.web.admin.invites import InvitesHandler
+from handlers.web.admin.status import StatusHandler
+from handlers.web.connect import ConnectHandler, ShareXHandler
+from handlers.web.dashboard import DashboardHandler
 from handlers.web.delete_link import DeleteLinkHandler
 from handlers.web.file import FileHandler
+from handlers.web.landing import LandingHandler
+from handlers.web.lost import LostHandler
+from handlers.web.profile import (
+    EverywhereFormHandler,
+    KeyFormHandler,
+    PasswordFormHandler,
+    ProfileHandler,
+    SessionFormHandler,
+)
 from handlers.web.share import ShareHandler
+from handlers.web.sign_in import LinkHandler, LoginHandler, LogoutHandler, SignUpHandler
 from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
@@ -56,6 +74,10 @@ OF_UPLOADS: tuple[Code, ...] = (
 )
 OF_KEYS: tuple[Code, ...] = ("idempotency_conflict", "in_progress")
 OF_VIEWS: tuple[Code, ...] = ("not_found", "storage_unavailable")
+OF_PASSWORDS: tuple[Code, ...] = ("wrong_password", "rate_limited", "overloaded", "forbidden", "read_only")
+OF_FORMS: tuple[Code, ...] = ("bad_field", "not_found", "forbidden", "read_only")
+OF_ADMIN: tuple[Code, ...] = ("forbidden", "storage_unavailable")
+SIGN_UPS: tuple[tuple[str, Access], ...] = (("/signup", "anyone"), ("/signup/{token}", "sign-in link"))
 OF_BYTES = (
     "Content-Disposition",
     "Content-Security-Policy",
@@ -131,6 +153,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 },
             ),
         ),
+        has_files=True,
     ),
     Route(
         "/api/quota",
@@ -223,6 +246,59 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 required=("name",),
                 bodies=(JSON, URLENCODED),
                 example={"name": "Holiday photos"},
+            ),
+        ),
+    ),
+    Route(
+        "/api/sessions",
+        "sessions",
+        SessionsHandler,
+        (
+            Operation(
+                GET,
+                SessionsHandler.list,
+                "session",
+                answer=schemas.SESSIONS,
+                id="list_sessions",
+                summary="List sessions",
+                description="The browsers that are signed in to the account.",
+            ),
+        ),
+    ),
+    Route(
+        "/api/sessions/{id}",
+        "session",
+        SessionHandler,
+        (
+            Operation(
+                DELETE,
+                SessionHandler.end,
+                "session",
+                answer=schemas.SESSION_ENDED,
+                faults=("not_found", "forbidden", "read_only"),
+                id="end_session",
+                summary="Sign a browser out",
+                description="",
+            ),
+        ),
+    ),
+    Route(
+        "/api/key",
+        "key",
+        KeyHandler,
+        (
+            Operation(
+                POST,
+                KeyHandler.replace,
+                "session",
+                {"password": {**schemas.TEXT, "description": "The account's password."}},
+                schemas.NEW_KEY,
+                (*OF_PASSWORDS, "password_required", "bad_body", "bad_field"),
+                id="replace_key",
+                summary="Replace the key",
+                description="The new key is in the answer, once.",
+                required=("password",),
+                example={"password": "correct horse battery staple"},
             ),
         ),
     ),
@@ -360,7 +436,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     as_text="The direct URL alone.",
                 ),
             ),
-            headers=tuple(page.HEADERS),
+            headers=(*page.HEADERS, *page.OVER_TLS),
             pages=True,
         )
         for path, suffix, words in (
@@ -408,6 +484,349 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
             headers=("Vary",),
         )
         for path in ("/mcp", "/mcp/")
+    ),
+    Route(
+        "/", "landing", LandingHandler, (Operation(LOOK, LandingHandler.show, answer=HTML, summary="The front page"),)
+    ),
+    Route(
+        "/login",
+        "login",
+        LoginHandler,
+        (
+            Operation(LOOK, LoginHandler.show, answer=HTML, summary="Asks for an address and a password"),
+            Operation(
+                POST,
+                LoginHandler.sign_in,
+                form={"email": schemas.TEXT, "password": schemas.TEXT, "next": schemas.TEXT},
+                answer=HTML,
+                faults=OF_PASSWORDS,
+                summary="Signs in",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/login/{token}",
+        "sign_in_link",
+        LinkHandler,
+        (
+            Operation(
+                LOOK,
+                LinkHandler.show,
+                "sign-in link",
+                answer=HTML,
+                faults=("not_found",),
+                summary="Asks before a link is used up",
+            ),
+            Operation(
+                POST,
+                LinkHandler.sign_in,
+                "sign-in link",
+                answer=HTML,
+                faults=("not_found", "forbidden", "read_only"),
+                summary="Signs in by a link that works once",
+            ),
+        ),
+    ),
+    Route(
+        "/logout",
+        "logout",
+        LogoutHandler,
+        (Operation(POST, LogoutHandler.sign_out, answer=HTML, faults=("forbidden",), summary="Signs out"),),
+    ),
+    *(
+        Route(
+            path,
+            "signup",
+            SignUpHandler,
+            (
+                Operation(
+                    LOOK,
+                    SignUpHandler.show,
+                    access,
+                    answer=HTML,
+                    faults=("forbidden", "not_found"),
+                    summary="Asks for an address and a password",
+                ),
+                Operation(
+                    POST,
+                    SignUpHandler.sign_up,
+                    access,
+                    {"email": schemas.TEXT, "password": schemas.TEXT},
+                    HTML,
+                    ("forbidden", "not_found", "bad_field", "name_taken", "rate_limited", "overloaded", "read_only"),
+                    summary="Makes an account",
+                    bodies=(URLENCODED,),
+                ),
+            ),
+        )
+        for path, access in SIGN_UPS
+    ),
+    Route(
+        "/dashboard",
+        "dashboard",
+        DashboardHandler,
+        (Operation(LOOK, DashboardHandler.show, "session", answer=HTML, summary="Where the signed-in begin"),),
+    ),
+    Route(
+        "/dashboard/profile",
+        "profile",
+        ProfileHandler,
+        (Operation(LOOK, ProfileHandler.show, "session", answer=HTML, summary="Key, plan, sessions, password"),),
+    ),
+    Route(
+        "/dashboard/profile/key",
+        "profile",
+        KeyFormHandler,
+        (
+            Operation(
+                POST,
+                KeyFormHandler.replace,
+                "session",
+                {"password": schemas.TEXT},
+                HTML,
+                (*OF_PASSWORDS, "password_required"),
+                summary="Replaces the key",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/dashboard/profile/password",
+        "profile",
+        PasswordFormHandler,
+        (
+            Operation(
+                POST,
+                PasswordFormHandler.change,
+                "session",
+                {"current": schemas.TEXT, "new": schemas.TEXT},
+                HTML,
+                (*OF_PASSWORDS, "bad_field"),
+                summary="Changes the password",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/dashboard/profile/sessions/{id}",
+        "profile",
+        SessionFormHandler,
+        (
+            Operation(
+                POST,
+                SessionFormHandler.end,
+                "session",
+                answer=HTML,
+                faults=("not_found", "forbidden", "read_only"),
+                summary="Signs another browser out",
+            ),
+        ),
+    ),
+    Route(
+        "/dashboard/profile/sign-out-everywhere",
+        "profile",
+        EverywhereFormHandler,
+        (
+            Operation(
+                POST,
+                EverywhereFormHandler.end_all,
+                "session",
+                answer=HTML,
+                faults=("forbidden", "read_only"),
+                summary="Signs every browser out",
+            ),
+        ),
+    ),
+    Route(
+        "/dashboard/connect",
+        "connect",
+        ConnectHandler,
+        (
+            Operation(LOOK, ConnectHandler.show, "session", answer=HTML, summary="Configurations of programs"),
+            Operation(
+                POST,
+                ConnectHandler.show_with_key,
+                "session",
+                {"key": schemas.TEXT},
+                HTML,
+                faults=("forbidden",),
+                summary="The same, with the key that is sent",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/dashboard/connect/sharex.sxcu",
+        "connect",
+        ShareXHandler,
+        (
+            Operation(LOOK, ShareXHandler.download, "session", summary="A configuration of ShareX"),
+            Operation(
+                POST,
+                ShareXHandler.download_with_key,
+                "session",
+                {"key": schemas.TEXT},
+                faults=("forbidden",),
+                summary="The same, with the key that is sent",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/admin",
+        "admin",
+        StatusHandler,
+        (
+            Operation(
+                LOOK,
+                StatusHandler.show,
+                "admin",
+                {"of": schemas.TEXT},
+                HTML,
+                faults=OF_ADMIN,
+                summary="An admin's view of the server",
+            ),
+        ),
+    ),
+    Route(
+        "/admin/accounts",
+        "admin",
+        AdminAccountsHandler,
+        (
+            Operation(
+                LOOK,
+                AdminAccountsHandler.list,
+                "admin",
+                {"q": schemas.TEXT, "after": schemas.TEXT},
+                HTML,
+                OF_ADMIN,
+                summary="Accounts, page by page",
+            ),
+        ),
+    ),
+    Route(
+        "/admin/accounts/{id}",
+        "admin",
+        AdminAccountHandler,
+        (
+            Operation(
+                LOOK,
+                AdminAccountHandler.show,
+                "admin",
+                answer=HTML,
+                faults=("not_found", *OF_ADMIN),
+                summary="One account",
+            ),
+        ),
+    ),
+    Route(
+        "/admin/accounts/{id}/{action}",
+        "admin",
+        AdminAccountHandler,
+        (
+            Operation(
+                POST,
+                AdminAccountHandler.change,
+                "admin",
+                {"plan": schemas.TEXT, "email": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+                summary="Changes or removes it",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/admin/images",
+        "admin",
+        AdminImagesHandler,
+        (
+            Operation(
+                LOOK,
+                AdminImagesHandler.list,
+                "admin",
+                {"after": schemas.TEXT},
+                HTML,
+                OF_ADMIN,
+                summary="Everybody's newest pictures",
+            ),
+        ),
+    ),
+    Route(
+        "/admin/images/{slug}/block",
+        "admin",
+        AdminImagesHandler,
+        (
+            Operation(
+                POST,
+                AdminImagesHandler.block,
+                "admin",
+                {"purge": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+                summary="Blocks a picture",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/admin/blocklist",
+        "admin",
+        BlocklistHandler,
+        (
+            Operation(LOOK, BlocklistHandler.list, "admin", answer=HTML, faults=OF_ADMIN, summary="The blocklist"),
+            Operation(
+                POST,
+                BlocklistHandler.block,
+                "admin",
+                {"sha256": schemas.TEXT, "purge": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+                summary="Blocks a hash",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/admin/blocklist/{id}/remove",
+        "admin",
+        BlocklistHandler,
+        (
+            Operation(
+                POST, BlocklistHandler.unblock, "admin", answer=HTML, faults=OF_FORMS, summary="Lets a picture in again"
+            ),
+        ),
+    ),
+    Route(
+        "/admin/invites",
+        "admin",
+        InvitesHandler,
+        (
+            Operation(LOOK, InvitesHandler.list, "admin", answer=HTML, faults=OF_ADMIN, summary="Open invites"),
+            Operation(
+                POST,
+                InvitesHandler.make,
+                "admin",
+                {"plan": schemas.TEXT, "note": schemas.TEXT},
+                HTML,
+                OF_FORMS,
+                summary="Makes one",
+                bodies=(URLENCODED,),
+            ),
+        ),
+    ),
+    Route(
+        "/admin/invites/{id}/revoke",
+        "admin",
+        InvitesHandler,
+        (Operation(POST, InvitesHandler.revoke, "admin", answer=HTML, faults=OF_FORMS, summary="Makes one void"),),
+    ),
+    Route(
+        "/admin/audit",
+        "admin",
+        AuditHandler,
+        (Operation(LOOK, AuditHandler.list, "admin", {"after": schemas.TEXT}, HTML, OF_ADMIN, summary="Who did what"),),
     ),
     Route(
         "/healthz",
@@ -461,7 +880,7 @@ OPERATORS_ROUTES = [
     )
 ]
 
-NOWHERE = Route("", "not_found", NotFound, (Operation(NotFound.SUPPORTED_METHODS, NotFound.nothing),))
+NOWHERE = Route("", "not_found", LostHandler, (Operation(LostHandler.SUPPORTED_METHODS, LostHandler.nothing),))
 
 
 def application(services: Services, routes: list[Route] = ROUTES) -> Application:
@@ -471,7 +890,7 @@ def application(services: Services, routes: list[Route] = ROUTES) -> Application
         services=services,
         routes=routes,
         openapi=rendered(routes),
-        default_handler_class=NotFound,
+        default_handler_class=LostHandler,
         default_handler_args={"route": NOWHERE},
         log_function=log_request,
         template_path=str(Path(__file__).with_name("web") / "templates"),

@@ -13,7 +13,7 @@ from iuserver.catalog.read_only import read_only
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.permissions import FILE, FOLDER, group_id
-from iuserver.ports import BlobStore, Catalog, Copyable, Presigns, StoresUploads
+from iuserver.ports import BlobStore, Copyable, Presigns, StoresUploads, WholeCatalog
 from iuserver.settings import Settings, SettingsError, s3_location
 from iuserver.storing import BlobThenRecord
 from iuserver.writer.client import WriterBlobs, WriterProcess, WriterStore, writer_catalog
@@ -48,7 +48,7 @@ async def open_catalog(
     *,
     make: bool = True,
     writer: WriterProcess | None = None,
-) -> Catalog:
+) -> WholeCatalog:
     """The catalog that the settings name; `node` names this process across its restarts. Raises StartError.
 
     Where there is none, it is made, or with `make` false it is an error. What is on this machine `writer` writes.
@@ -137,7 +137,7 @@ async def open_blob_store(url: str, settings: Settings, writer: WriterProcess | 
         raise StartError(f"{folder}: {error.strerror}") from error
 
 
-def upload_store(catalog: Catalog, blobs: BlobStore, writer: WriterProcess | None) -> StoresUploads:
+def upload_store(catalog: WholeCatalog, blobs: BlobStore, writer: WriterProcess | None) -> StoresUploads:
     """What stores uploads in a catalog and a blob store: `writer` itself, where it writes both."""
     return WriterStore(writer) if writer and writer.has_both else BlobThenRecord(blobs, catalog)
 

@@ -20,6 +20,8 @@ from iuserver.records import Expiration
 EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
+MIN_ACCOUNT_PASSWORD = 10
+MAX_EMAIL = 254
 MAX_FILENAME = 200
 MAX_FOLDER_NAME = 40
 LOOKED_AT = 1024
@@ -53,6 +55,7 @@ MIMES = {
     "avif": "image/avif",
 }
 
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -288,6 +291,40 @@ def _password(text: str) -> str | None:
     if len(text) > MAX_PASSWORD:
         raise Fault("bad_field", f"password must have at most {MAX_PASSWORD} characters")
     return text or None
+
+
+def account_password(text: str) -> str:
+    """A new password of an account. Raises Fault("bad_field")."""
+    if not (MIN_ACCOUNT_PASSWORD <= len(text) <= MAX_PASSWORD and _is_unicode(text)):
+        sentence = f"A password must have {MIN_ACCOUNT_PASSWORD} to {MAX_PASSWORD} characters"
+        raise Fault("bad_field", sentence)
+    return text
+
+
+def may_be_password(text: str) -> bool:
+    """Whether a text can be some account's password: then it is short enough to be hashed."""
+    return len(text) <= MAX_PASSWORD and _is_unicode(text)
+
+
+def email(text: str) -> str:
+    """An account's address. Raises Fault("bad_field")."""
+    if not is_email(text):
+        raise Fault("bad_field", f"{text[:MAX_EMAIL]!r} is no e-mail address")
+    return text
+
+
+def is_email(text: str) -> bool:
+    """Whether a text can be an account's address: with one @, nothing invisible or bidirectional, and not too long."""
+    return len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) is not None and text.isprintable()
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: it has no lone surrogates, as JSON may have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _folder(text: str) -> str | None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from iuserver import policy
 from iuserver.errors import Fault
-from iuserver.library import Library
-from iuserver.ports import BlobStore, Catalog
+from iuserver.library import DELETIONS, Library
+from iuserver.ports import BlobStore, WholeCatalog
 from iuserver.records import AccountCounts, Image
 
 log = logging.getLogger("iuserver.janitor")
@@ -30,8 +30,6 @@ PAUSES_A_SWEEP = 180
 GRACE = 0.2
 """Seconds: in a deletion, the bytes outlive the record for less than this."""
 BATCH = 500
-DELETIONS = 16
-"""So many at once share a commit; an upload waits behind no more than that."""
 MOST_FAILED = 1000
 """Images that fail in one step before it is given up until the next pass: then it is not because of them."""
 
@@ -51,6 +49,10 @@ class Report:
     slugs: int = 0
     keys: int = 0
     grants: int = 0
+    sessions: int = 0
+    links: int = 0
+    invites: int = 0
+    audit: int = 0
     failed: int = 0
 
     def __bool__(self) -> bool:
@@ -80,15 +82,19 @@ class Check:
 
 @dataclass(slots=True)
 class Janitor:
-    """The janitor and what it works with. `serving` says whether a server runs and owns the spool, `observe` is called
-    with the report of each sweep, `note_failure` with the name of a failed step."""
+    """The janitor and what it works with.
 
-    catalog: Catalog
+    `serving` says whether a server runs and owns the spool, `session_days` for how long a session lives that is not
+    used; `observe` is called with the report of each sweep, `note_failure` with the name of a failed step.
+    """
+
+    catalog: WholeCatalog
     blobs: BlobStore
     library: Library
     spool_folder: Path
     serving: Callable[[], bool]
     clock: Callable[[], float]
+    session_days: int
     observe: Callable[[Report], None] = lambda report: None
     note_failure: Callable[[str], None] = lambda step: None
 
@@ -113,6 +119,7 @@ class Janitor:
         report = await self.tidy()
         await self._attempt(report, "blobs", self._delete_orphans(report))
         await self._attempt(report, "counts", self._repair_drifted(report))
+        await self._attempt(report, "sessions", self._end_ownerless())
         return report
 
     async def tidy(self) -> Report:
@@ -126,7 +133,16 @@ class Janitor:
         await self._attempt(report, "keys", _all_of(lambda: self.catalog.purge_keys(now, BATCH)))
         await self._attempt(report, "slugs", _all_of(lambda: self.catalog.purge_kept_slugs(now, BATCH)))
         await self._attempt(report, "grants", _all_of(lambda: self.catalog.purge_grants(now, BATCH)))
+        await self._purge_sign_ins(report, now)
         return report
+
+    async def _purge_sign_ins(self, report: Report, now: int) -> None:
+        unused, kept = now - self.session_days * policy.DAY, now - policy.AUDIT_DAYS * policy.DAY
+        oldest = now - policy.SESSION_LIVES * self.session_days * policy.DAY
+        await self._attempt(report, "sessions", _all_of(lambda: self.catalog.purge_sessions(oldest, unused, BATCH)))
+        await self._attempt(report, "links", _all_of(lambda: self.catalog.purge_links(now, BATCH)))
+        await self._attempt(report, "invites", _all_of(lambda: self.catalog.purge_invites(now, BATCH)))
+        await self._attempt(report, "audit", _all_of(lambda: self.catalog.purge_audit(kept, BATCH)))
 
     async def _attempt(self, report: Report, step: str, work: Awaitable[int]) -> bool:
         """Do a step of a pass, or a part of one, and add what it did to the report; whether that was anything.
@@ -151,6 +167,7 @@ class Janitor:
         await self._check_records(check)
         await self._check_blobs(check)
         await self._check_counts(check)
+        await self._check_sessions(check)
         return check
 
     # What is looked for, in sweeps and checks alike
@@ -158,9 +175,12 @@ class Janitor:
     async def _settle(self) -> int:
         return await _all_of(lambda: self.catalog.settle(int(self.clock()) - HOUR, BATCH))
 
+    async def _end_ownerless(self) -> int:
+        return await _all_of(lambda: self.catalog.purge_ownerless(BATCH))
+
     async def _delete_expired(self, report: Report) -> int:
         due = lambda limit: self.catalog.expired(int(self.clock()), limit)  # noqa: E731
-        return await self._each(report, "expired", due, self._delete)
+        return await self._each(report, "expired", due, self.library.delete_if_there)
 
     async def _bury_used_up(self, report: Report) -> int:
         due = lambda limit: self.catalog.to_bury(int(self.clock()), limit)  # noqa: E731
@@ -182,16 +202,6 @@ class Janitor:
             done = await asyncio.gather(*(self._attempt(report, step, work(image)) for image in images))
             passed.update(image.slug for image, was_done in zip(images, done, strict=True) if not was_done)
         return 0
-
-    async def _delete(self, image: Image) -> bool:
-        """Delete an image; False where somebody else was faster."""
-        try:
-            await self.library.delete_record(image)
-        except Fault as fault:
-            if fault.code != "not_found":
-                raise
-            return False
-        return True
 
     async def _empty_spool(self, report: Report) -> int:
         for path in list(self._stale_spool()):
@@ -307,7 +317,9 @@ class Janitor:
             await check.difference(text, None)
         elif await self.catalog.image(image.slug) == image:  # and it has not been deleted in between
             text = f"image {image.slug}: blob {image.blob} is missing"
-            await check.difference(text, lambda: self._delete(image), "the record is removed, its bytes given back")
+            await check.difference(
+                text, lambda: self.library.delete_if_there(image), "the record is removed, its bytes given back"
+            )
             check.records -= check.repair
 
     async def _check_blobs(self, check: Check) -> None:
@@ -318,6 +330,12 @@ class Janitor:
     async def _check_counts(self, check: Check) -> None:
         async for counts in self._bent():
             await check.difference(_described(counts), self._repair_of(counts), "repaired")
+
+    async def _check_sessions(self, check: Check) -> None:
+        count = await self.catalog.ownerless()
+        if count:
+            text = f"{count} sessions or sign-in links belong to no account"
+            await check.difference(text, self._end_ownerless, "removed")
 
     def _repair_of(self, counts: AccountCounts) -> Callable[[], Awaitable[int]]:
         async def fix() -> int:

@@ -20,9 +20,11 @@ _SHAPES = re.compile(
             rf"({_SLASH}d{_SLASH}+[\w%-]{{1,200}}{_SLASH}+){_OPAQUE}",
             rf"(?<![a-z0-9])(tk{_LINE})[\w%-]+",
             rf"(iu{_LINE}live{_LINE})[\w%-]+",
-            # What names its value: grants, unlock cookies, passwords, keys.
+            # What names its value: grants, unlock cookies, passwords, keys, sessions.
             r"((?:grant|unlock_[\w-]{1,100}|password|authorization|cookie)[\"']?\s{0,3}(?:[=:]|%3d|%3a)\s{0,3}[\"']?)"
             r"(?!bearer|basic)[^\s\"'`&;,)<>]+",
+            rf"(session[\"']?\s{{0,3}}(?:=|%3d)\s{{0,3}}[\"']?){_OPAQUE}",
+            r"(\$argon2)[^\s\"'`&;)<>]+",
             r"\b((?:bearer|basic)\s{1,3})[^\s\"'`,;)]+",
             r"(://)[^/\s\"'`<>]*(?=@)",
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,8 +15,20 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.samples import Sample
 
 STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+SENT = ("200", "206", "304", "307")
+"""The statuses of a picture that a viewer has got: here, from a cache, or from S3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Uploads stored, pictures sent, refusals by code."""
+
+    uploads: int
+    views: int
+    refusals: Mapping[str, int]
 
 
 class Metrics:
@@ -74,6 +87,19 @@ class Metrics:
         """Register a gauge whose value is read at each scrape."""
         Gauge(f"iuserver_{name}", text, registry=self._registry).set_function(value)
 
+    def totals(self) -> Totals:
+        """What has been counted since the start."""
+        sent = [one for one in _samples(self._requests, "_total") if one.labels["route"] == "file"]
+        refusals = {one.labels["code"]: int(one.value) for one in _samples(self._refusals, "_total")}
+        commits = [one.value for one in _samples(self._stages, "_count") if one.labels["stage"] == "commit"]
+        views = sum(one.value for one in sent if one.labels["status"] in SENT)
+        return Totals(int(sum(commits)), int(views), refusals)
+
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+def _samples(metric: Counter | Histogram, ending: str) -> Iterator[Sample]:
+    """A metric's values by label, of those whose name ends so: it has others beside."""
+    return (sample for family in metric.collect() for sample in family.samples if sample.name.endswith(ending))

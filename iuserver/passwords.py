@@ -21,6 +21,9 @@ RETRY_SECONDS = 2
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
+NOBODYS = f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p=1${'A' * 22}${'A' * 43}"
+"""The encoded hash of no known password: to compare with it is the same work as with any other."""
+
 
 class Passwords:
     """A queue and a thread of its own that hashes passwords and compares them with their hashes.

@@ -8,7 +8,20 @@ from functools import lru_cache
 from typing import Literal
 
 from iuserver.errors import Fault
-from iuserver.records import Account, Allowance, Caller, Charge, Expiration, Image, Plan, Quota, ViewIntent
+from iuserver.records import (
+    Account,
+    Allowance,
+    Caller,
+    Charge,
+    Expiration,
+    Image,
+    Plan,
+    Quota,
+    Session,
+    SignInLink,
+    Source,
+    ViewIntent,
+)
 
 DAY = 86400
 DAYS = {"1d": 1, "1w": 7, "1mo": 30}
@@ -29,6 +42,14 @@ GRANT_SECONDS = 60
 UNLOCK_SECONDS = 3600
 LEASE_SECONDS = 120
 """For so long an idempotency key is held without being renewed."""
+
+AUDIT_DAYS = 365
+"""For so long a row of the audit log is kept."""
+SESSION_LIVES = 3
+"""A session lives at most so many times as long as one that is not used."""
+LINK_SECONDS = DAY
+"""A one-time sign-in link is good for so long."""
+INVITE_SECONDS = 7 * DAY
 
 State = Literal["gone", "locked", "sealed", "open"]
 """What an image is to a visitor: not there, behind its password, visible for one of few views, or open."""
@@ -79,7 +100,25 @@ def quota_of(account: Account, plan: Plan, now: float) -> Quota:
 def charge_for(caller: Caller, now: float) -> Charge:
     """What one more upload costs a caller, and where it must stop."""
     account, plan = caller.account, caller.plan
-    return Charge(account.id, account.key_hash, int(now), month_of(now), plan.uploads_per_month, plan.storage_bytes)
+    return Charge(
+        account_id=account.id,
+        key_hash=account.key_hash,
+        at=int(now),
+        month=month_of(now),
+        uploads_limit=plan.uploads_per_month,
+        storage_limit=plan.storage_bytes,
+        counted=is_counted(caller),
+    )
+
+
+def source_of(caller: Caller, surface: Source) -> Source:
+    """What an upload is said to come from: our own pages, or the surface that a key was sent to."""
+    return "web" if caller.via == "session" else surface
+
+
+def is_counted(caller: Caller) -> bool:
+    """Whether a caller's uploads count in the month: what is uploaded on our own pages does not."""
+    return caller.via != "session"
 
 
 def charged(account: Account | None, charge: Charge, size: int) -> Account:
@@ -92,11 +131,34 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
         raise Fault("invalid_key", "Invalid API key")
     month = charged_month(account, charge.month)
     quota = Quota(account.used_in(month), charge.uploads_limit, account.plan)
-    check_month(quota, max(charge.at, month_start(month)))
+    if charge.counted:
+        check_month(quota, max(charge.at, month_start(month)))
     stored = account.stored_bytes + size
     if charge.storage_limit and stored > charge.storage_limit:
         raise Fault("storage_quota_exceeded", "Storage quota exceeded")
-    return replace(account, month=month, used=quota.used + 1, stored_bytes=stored)
+    return replace(account, month=month, used=quota.used + charge.counted, stored_bytes=stored)
+
+
+def day_start(now: float) -> int:
+    """When the UTC day of a time began."""
+    return int(now // DAY * DAY)
+
+
+def audit_id(at: float, random: str) -> str:
+    """The id of a row of the audit log, in the order of time (milliseconds); without `random`, one before all of its
+    time."""
+    return f"{int(at * 1000):013x}{random}"
+
+
+def is_signed_in(session: Session, account: Account, now: float, days: int) -> bool:
+    """Whether a session is valid: `days` from when it was last seen, and three times that in all."""
+    young = now < session.seen_at + days * DAY and now < session.created_at + SESSION_LIVES * days * DAY
+    return young and session.epoch == account.epoch and not account.disabled
+
+
+def is_good_link(link: SignInLink, account: Account, now: float) -> bool:
+    """Whether a sign-in link can be used."""
+    return now < link.expires_at and link.epoch == account.epoch and not account.disabled
 
 
 def check_rate(allowance: Allowance) -> None:

@@ -1,4 +1,7 @@
-"""The ports: interfaces of the catalog (records by slug) and the blob store (bytes by key).
+"""The ports: interfaces of the catalog (records by slug, accounts and who is signed in) and the blob store (bytes by
+key).
+
+A catalog implements several protocols, one for each subject; a use case asks for those that it needs.
 
 docs/catalog.md describes each atomic step on SQLite and on MongoDB.
 A backend that is away or full raises Fault("storage_unavailable") from any method; no vendor's error leaks.
@@ -9,7 +12,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    AuditRow,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    IdempotentResult,
+    Image,
+    Invite,
+    OwnedImage,
+    Row,
+    Session,
+    SignInLink,
+)
 
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
@@ -31,10 +50,13 @@ class Catalog(Protocol):
         """Put an account on a plan. Raises Fault("not_found")."""
 
     async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
-        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found")."""
+        """Replace an account's key; the old one is dead when this returns. Raises Fault("not_found").
+
+        `key_used_on` is None again.
+        """
 
     async def set_disabled(self, email: str, disabled: bool) -> Account:
-        """Disable or enable an account. Raises Fault("not_found")."""
+        """Disable or enable an account, whose next epoch begins. Raises Fault("not_found")."""
 
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         """Claim an idempotency key for an upload that begins; None: it is claimed, until `lease_until`.
@@ -126,7 +148,10 @@ class Catalog(Protocol):
         """An account's folders, oldest first, each with the number of its images."""
 
     async def remove_account(self, email: str) -> None:
-        """Delete an account that has no images any more, with its folders and ledger. Raises Fault("not_found")."""
+        """Delete an account that has no images any more, with its folders, ledger, sessions and sign-in links.
+
+        Raises Fault("not_found").
+        """
 
     async def secret(self) -> bytes:
         """The 32 random bytes that this service signs with, made once and kept."""
@@ -184,7 +209,127 @@ class Catalog(Protocol):
         """Finish pending work and close."""
 
 
-class Copyable(Catalog, Protocol):
+class Credentials(Protocol):
+    """What of an account is for signing in."""
+
+    async def account(self, id: str) -> Account | None:
+        """The account with this id, disabled or not."""
+
+    async def account_by_email(self, email: str) -> Account | None:
+        """The account with this address, disabled or not."""
+
+    async def set_password(self, id: str, password_hash: str) -> Account:
+        """Give an account a password, and begin its next epoch, as one. Raises Fault("not_found")."""
+
+    async def set_admin(self, email: str, admin: bool) -> Account:
+        """Make an account an admin's, or one of a user. Raises Fault("not_found")."""
+
+    async def next_epoch(self, id: str) -> Account:
+        """Begin an account's next epoch: all its sessions and sign-in links are void. Raises Fault("not_found")."""
+
+    async def note_key_uses(self, key_hashes: list[bytes], day: int) -> None:
+        """Store that these keys were used on the day that began at `day`."""
+
+
+class Sessions(Protocol):
+    """Who is signed in, and the links to sign in with. Whether one is still valid, `policy` says."""
+
+    async def add_session(self, session: Session, most: int) -> None:
+        """Store a session. Of its account's, the `most` that were seen last are kept."""
+
+    async def session(self, hash: bytes) -> tuple[Session, Account] | None:
+        """The session with this hash and its account, by one read."""
+
+    async def sessions_of(self, account_id: str) -> list[Session]:
+        """An account's sessions, the last seen first."""
+
+    async def last_seen(self, account_ids: list[str]) -> dict[str, int]:
+        """When a session of each account was last seen; accounts without one are missing."""
+
+    async def note_sessions_seen(self, hashes: list[bytes], now: int) -> None:
+        """Store that these sessions were seen now."""
+
+    async def end_session(self, hash: bytes) -> None:
+        """Delete a session; one that there is not is no error."""
+
+    async def end_sessions(self, account_id: str) -> None:
+        """Delete an account's sessions and sign-in links."""
+
+    async def purge_sessions(self, created_before: int, seen_before: int, limit: int) -> int:
+        """Delete up to `limit` sessions made, or last seen, before these times; returns how many."""
+
+    async def add_link(self, link: SignInLink) -> None:
+        """Store a sign-in link."""
+
+    async def link(self, hash: bytes) -> tuple[SignInLink, Account] | None:
+        """The sign-in link with this hash and its account."""
+
+    async def take_link(self, hash: bytes) -> bool:
+        """Delete a sign-in link; whether it was there: of two that take it at once, one gets it."""
+
+    async def purge_links(self, now: int, limit: int) -> int:
+        """Delete up to `limit` sign-in links that have expired; returns how many there were."""
+
+    async def ownerless(self) -> int:
+        """How many sessions and sign-in links have no account."""
+
+    async def purge_ownerless(self, limit: int) -> int:
+        """Delete up to `limit` of each; returns how many there were."""
+
+
+class Invites(Protocol):
+    """Leave to make accounts."""
+
+    async def add_invite(self, invite: Invite) -> None:
+        """Store an invite."""
+
+    async def invite(self, hash: bytes) -> Invite | None:
+        """The invite with this hash, expired or not."""
+
+    async def invites(self) -> list[Invite]:
+        """All invites, the newest first."""
+
+    async def take_invite(self, hash: bytes) -> bool:
+        """Delete an invite; whether it was there: of two that take it at once, one gets it."""
+
+    async def purge_invites(self, now: int, limit: int) -> int:
+        """Delete up to `limit` invites that have expired; returns how many there were."""
+
+
+class Audit(Protocol):
+    """The audit log: rows are added, read and purged, never changed."""
+
+    async def add_audit(self, row: AuditRow) -> None:
+        """Store a row."""
+
+    async def audit_page(self, before: str | None, limit: int) -> list[AuditRow]:
+        """The first `limit` rows before an id (None: from the newest on), the newest first."""
+
+    async def purge_audit(self, before: int, limit: int) -> int:
+        """Delete up to `limit` rows from before a time; returns how many there were."""
+
+
+class Overview(Protocol):
+    """What an operator sees of all accounts. Nothing here need be quick: a click of an admin asks for it."""
+
+    async def accounts_page(self, text: str, after: str, limit: int) -> list[Account]:
+        """The first `limit` accounts behind an address whose address has `text` in it, ordered by address.
+
+        Letters of ASCII count without case, in both and in the order.
+        """
+
+    async def newest_images(self, before: tuple[int, str] | None, limit: int) -> list[OwnedImage]:
+        """The newest `limit` images of all accounts before a time and slug, the newest first, without tombstones."""
+
+    async def all_stored_bytes(self) -> int:
+        """The stored bytes of all accounts."""
+
+
+class WholeCatalog(Catalog, Credentials, Sessions, Invites, Audit, Overview, Protocol):
+    """All that a catalog keeps: what a backend implements and is opened as."""
+
+
+class Copyable(WholeCatalog, Protocol):
     """A catalog that can be copied in constant memory: all that is in it, as rows.
 
     `kind` is one of `records.ROW_KEYS`. An account's row has its folders in it, and `shelves`: how many images are in

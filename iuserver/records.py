@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Expiration = Literal["1d", "1w", "1mo", "burn", "views", "forever", "custom"]
 Source = Literal["api", "mcp", "web"]
-Via = Literal["key", "ticket"]
-Surface = Literal["api", "mcp"]
+Via = Literal["key", "ticket", "session"]
+Role = Literal["user", "admin"]
+Surface = Literal["api", "mcp", "web"]
 """By which interface a call comes; each has a rate of its own."""
 
 MB = 1024 * 1024
@@ -56,7 +57,12 @@ class Quota:
 @dataclass(frozen=True, slots=True)
 class Account:
     """A row of accounts. `used` counts the uploads of `month` ("2026-11"), which only moves forward: of a later month
-    there are none yet, and asking for an earlier one gives the month that has begun since."""
+    there are none yet, and asking for an earlier one gives the month that has begun since.
+
+    `epoch` is one higher after each new password, after being disabled and after "sign out everywhere": sessions and
+    sign-in links of an earlier epoch are void. `key_used_on` is when the day (UTC) began on which the key was last
+    used, as it is written once a day at most.
+    """
 
     id: str
     email: str
@@ -68,6 +74,14 @@ class Account:
     stored_bytes: int = 0
     month: str = ""
     used: int = 0
+    password_hash: str | None = field(default=None, repr=False)
+    admin: bool = False
+    epoch: int = 0
+    key_used_on: int | None = None
+
+    @property
+    def role(self) -> Role:
+        return "admin" if self.admin else "user"
 
     def used_in(self, month: str) -> int:
         return self.used if self.month >= month else 0
@@ -75,11 +89,134 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller: account, plan, and `via`, the kind of credentials that identified it."""
+    """An authenticated caller: account, plan, and `via`, the kind of credentials that identified it; its session,
+    where it is identified by one."""
 
     account: Account
     plan: Plan
     via: Via
+    session: Session | None = None
+
+    @property
+    def admin(self) -> bool:
+        return self.account.admin
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request to sign in comes from: the network whose wrong passwords count together, the one that is stored
+    and shown (masked), and the browser's name."""
+
+    network: str
+    masked: str
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is signed in: the SHA-256 of its token, whose it is, when it was made and last seen (written once
+    an hour at most), the browser's name and its masked network. It ends with its account's `epoch`."""
+
+    hash: bytes
+    account_id: str
+    epoch: int
+    browser: str
+    network: str
+    created_at: int
+    seen_at: int
+
+    @property
+    def id(self) -> str:
+        return secret_id(self.hash)
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLink:
+    """A link that signs in once: the SHA-256 of its token, whose it is, until when. It ends with its account's
+    `epoch`."""
+
+    hash: bytes
+    account_id: str
+    epoch: int
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Leave to make one account: the SHA-256 of its token, the account's plan, a note of whom it is for, the address of
+    the admin who made it, until when."""
+
+    hash: bytes
+    plan: str
+    note: str
+    made_by: str
+    created_at: int
+    expires_at: int
+
+    @property
+    def id(self) -> str:
+        return secret_id(self.hash)
+
+
+def secret_id(hash: bytes) -> str:
+    """How the holder of a hashed token may be named: 64 bits of the hash, from which nobody gets to the token."""
+    return hash.hex()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something: an account's address, or OPERATOR at the command line; and from which masked network."""
+
+    name: str
+    network: str
+
+
+OPERATOR = Actor("operator", "-")
+
+AuditAction = Literal[
+    "signed_in",
+    "signed_in_by_link",
+    "signed_up",
+    "signed_out_everywhere",
+    "wrong_passwords",
+    "password_set",
+    "key_replaced",
+    "account_added",
+    "account_removed",
+    "account_disabled",
+    "account_enabled",
+    "plan_set",
+    "role_set",
+    "link_made",
+    "invite_made",
+    "invite_revoked",
+    "picture_blocked",
+    "picture_purged",
+    "picture_unblocked",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A line of the audit log: when, who (an address or "operator"), what, whom (an address, an id), more about it
+    (a plan, a number), and the masked network. `id` is in the order of time."""
+
+    id: str
+    at: int
+    actor: str
+    action: AuditAction
+    subject: str
+    detail: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedImage:
+    """An image and the address of the account that it belongs to."""
+
+    image: Image
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +356,8 @@ class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 
     `at` is the time of the upload, `month` the one it counts in, unless a later one has begun for the account. The key
-    is checked again by the commit: an upload begun with a key that has since been replaced is refused.
+    is checked again by the commit: an upload begun with a key that has since been replaced is refused. One that is not
+    `counted` is charged its bytes alone, and has no row in the ledger.
     """
 
     account_id: str
@@ -228,6 +366,7 @@ class Charge:
     month: str
     uploads_limit: int
     storage_limit: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +411,10 @@ ROW_KEYS = {
     "kept_slugs": ("slug",),
     "idempotency_keys": ("account_id", "key"),
     "blocks": ("id",),
+    "sessions": ("hash",),
+    "sign_in_links": ("hash",),
+    "invites": ("hash",),
+    "audit": ("id",),
 }
 """The kinds of rows, in the order in which they can be copied, and what each kind is ordered by."""
 

@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import fcntl
 import ipaddress
+import logging
 import math
 import os
 import secrets
@@ -17,7 +18,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
+from urllib.parse import urlsplit
 
 from tornado.netutil import bind_sockets, bind_unix_socket
 
@@ -25,10 +27,12 @@ from handlers.http.connections.server import HttpServer
 from handlers.http.services import HttpOptions, Services
 from handlers.routes import OPERATORS_ROUTES, application
 from iuserver.accounts import Accounts
+from iuserver.admin import Admin
 from iuserver.admission.attempts import AttemptLimiter
 from iuserver.admission.queue import Bounds, UploadQueue
 from iuserver.admission.quota import QuotaReservations
 from iuserver.admission.rate import TokenBuckets
+from iuserver.audit_log import AuditLog
 from iuserver.backends import (
     Clock,
     StartError,
@@ -40,21 +44,27 @@ from iuserver.backends import (
     writer_of,
 )
 from iuserver.errors import Fault
+from iuserver.history import History, Now
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
 from iuserver.janitor import Janitor, Report
+from iuserver.last_used import LastUsed
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.moderation import Moderation
 from iuserver.passwords import Passwords
 from iuserver.permissions import FILE, FOLDER, Protection
-from iuserver.ports import BlobStore, Catalog, StoresUploads
+from iuserver.ports import BlobStore, StoresUploads, WholeCatalog
 from iuserver.records import MB, Surface
-from iuserver.settings import Settings, SettingsError
+from iuserver.settings import AccountsSettings, ServerSettings, Settings, SettingsError
+from iuserver.sign_in import SignIn
+from iuserver.sign_up import Mode, SignUp
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
 from iuserver.writer.client import WriterProcess
+
+log = logging.getLogger("iuserver")
 
 CHUNK = 256 * 1024
 """Bytes of a body that are read and passed on at a time. Each chunk costs about as much as copying 100 KB."""
@@ -72,6 +82,15 @@ ATTEMPTS_PER_IMAGE = 60
 """Wrong passwords per minute for one image from all addresses."""
 VIEWERS_LANE = (64, 8)
 """Passwords of viewers that wait to be checked, and those from one address: 1.7 and 0.2 seconds' work."""
+SIGN_IN_LANE = (64, 8)
+"""Passwords of accounts that wait to be checked or hashed, and those from one network."""
+SIGN_INS_PER_ACCOUNT = 5
+"""Wrong passwords per minute for one account from one network."""
+SIGN_INS_PER_NETWORK = 20
+"""Wrong passwords per minute for all accounts from one network."""
+SIGN_UPS_PER_NETWORK = 20
+"""Attempts per minute to make an account from one network."""
+MINUTE = 60.0
 UPLOADS_LANE = (128, 64)
 """Passwords of uploads that wait to be hashed, and those of one account: as many as the upload queue lets through."""
 
@@ -95,7 +114,7 @@ async def opened_janitor(settings: Settings, clock: Clock = time.time) -> AsyncI
     """
     data = Path(settings.server.data)
     async with opened_library(settings, clock, make=False) as library:
-        yield janitor_of(library, data, lambda: is_served(data))
+        yield janitor_of(library, data, lambda: is_served(data), settings.accounts.session_days)
 
 
 def moderation_of(library: Library) -> Moderation:
@@ -139,9 +158,11 @@ async def started_pool(settings: Settings, workers: int, spool: str, stack: cont
     return pool
 
 
-def janitor_of(library: Library, data: Path, serving: Callable[[], bool]) -> Janitor:
+def janitor_of(
+    library: Library, data: Path, serving: Callable[[], bool], session_days: int = AccountsSettings().session_days
+) -> Janitor:
     """The janitor over what a library works with."""
-    return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock)
+    return Janitor(library.catalog, library.blobs, library, data / "spool", serving, library.clock, session_days)
 
 
 def is_served(data: Path) -> bool:
@@ -158,13 +179,17 @@ def is_served(data: Path) -> bool:
 
 def per_minute(settings: Settings) -> dict[Surface, int]:
     """The calls a minute that an account has on each surface."""
-    return {"api": settings.limits.api_per_minute, "mcp": settings.limits.mcp_per_minute}
+    limits = settings.limits
+    return {"api": limits.api_per_minute, "mcp": limits.mcp_per_minute, "web": limits.web_per_minute}
 
 
-def accounts_of(catalog: Catalog, settings: Settings, clock: Clock = time.time) -> Accounts:
+def accounts_of(
+    catalog: WholeCatalog, settings: Settings, clock: Clock = time.time, last_used: LastUsed | None = None
+) -> Accounts:
     """The use case of accounts over a catalog."""
     buckets = {surface: TokenBuckets(rate, clock) for surface, rate in per_minute(settings).items()}
-    return Accounts(catalog, settings.plan_records(), buckets, clock)
+    audit, last_used = AuditLog(catalog, clock), last_used or LastUsed(catalog, clock)
+    return Accounts(catalog, settings.plan_records(), buckets, audit, last_used, clock)
 
 
 def http_options(settings: Settings) -> HttpOptions:
@@ -182,7 +207,24 @@ def http_options(settings: Settings) -> HttpOptions:
         max_age=settings.delivery.max_age,
         presign_seconds=settings.delivery.presign,
         metrics_token=settings.metrics.token,
+        files_url=_files_origin(server),
+        upgrade_contact=settings.accounts.upgrade_contact,
     )
+
+
+def _files_origin(server: ServerSettings) -> str:
+    """The origin of ungated pictures, as browsers write one. Raises SettingsError where it is that of the pages, which
+    would then be nowhere."""
+    files, pages = (_origin(url) for url in (server.files_url, server.public_url))
+    if files and files == pages:
+        raise SettingsError("server.files_url: must be another origin than that of server.public_url")
+    return files
+
+
+def _origin(url: str) -> str:
+    """The origin of a URL (RFC 6454, section 6.2), without the port that its scheme implies."""
+    parts = urlsplit(url.lower())
+    return f"{parts.scheme}://{parts.netloc.removesuffix(':443' if parts.scheme == 'https' else ':80')}" if url else ""
 
 
 class Server:
@@ -206,6 +248,7 @@ class Server:
             await self._protect_data(stack)
             if not self.settings.server.read_only:
                 self._start_janitor(stack)
+            self._start_minutes(stack)
             self._listen(stack)
             self._stack = stack.pop_all()
 
@@ -249,7 +292,7 @@ class Server:
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
         writer = writer_of(settings)
-        catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
+        catalog = self._catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
         stack.push_async_callback(catalog.close)
         blobs = await open_blobs(settings, writer)
         stack.push_async_callback(blobs.close)
@@ -262,10 +305,15 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        library = Library(catalog, blobs, secret, self._clock)
+        audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
+        accounts = accounts_of(catalog, settings, self._clock, last_used)
+        sign_in = self._sign_in(accounts, audit, last_used, stack)
+        mode = cast(Mode, settings.accounts.sign_up)  # which the settings have checked
         return Services(
-            accounts=accounts_of(catalog, settings, self._clock),
+            accounts=accounts,
             uploads=uploads,
-            library=Library(catalog, blobs, secret, self._clock),
+            library=library,
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,
@@ -273,11 +321,49 @@ class Server:
             clock=self._clock,
             ready=self._ready,
             picture_limits=dataclasses.asdict(limits_of(settings)),
+            sign_in=sign_in,
+            sign_up=SignUp(mode, catalog, sign_in, TokenBuckets(SIGN_UPS_PER_NETWORK, self._clock), self._clock),
+            admin=Admin(catalog, accounts, library, moderation_of(library), audit, self._clock),
+            history=History(uploads.metrics.totals, lambda: self._look(uploads), self._clock),
             presigns=presigns_of(blobs, settings),
         )
 
+    def _sign_in(
+        self,
+        accounts: Accounts,
+        audit: AuditLog,
+        last_used: LastUsed,
+        stack: contextlib.AsyncExitStack,
+    ) -> SignIn:
+        passwords = Passwords(*SIGN_IN_LANE)
+        stack.push_async_callback(passwords.close)
+        attempts = AttemptLimiter(SIGN_INS_PER_ACCOUNT, SIGN_INS_PER_NETWORK, self._clock, first_is_free=False)
+        return SignIn(
+            catalog=self._catalog,
+            accounts=accounts,
+            hash=passwords.hash,
+            verify=passwords.verify,
+            attempts=attempts,
+            audit=audit,
+            last_used=last_used,
+            session_days=self.settings.accounts.session_days,
+            clock=self._clock,
+        )
+
+    async def _look(self, uploads: Uploads) -> Now:
+        """What the status page shows of this moment."""
+        blobs = self.settings.blobs.url
+        return Now(
+            workers=min(len(uploads.imaging.pids), self._workers()),  # one more waits to replace one
+            workers_wanted=self._workers(),
+            queue=uploads.queue.working,
+            queue_limit=self.settings.queue.max_jobs,
+            stored_bytes=await self._catalog.all_stored_bytes(),
+            disk_bytes=shutil.disk_usage(self._data).total if blobs == "disk:" else None,
+        )
+
     async def _build_uploads(
-        self, catalog: Catalog, blobs: BlobStore, store: StoresUploads, stack: contextlib.AsyncExitStack
+        self, catalog: WholeCatalog, blobs: BlobStore, store: StoresUploads, stack: contextlib.AsyncExitStack
     ) -> Uploads:
         passwords = Passwords(*UPLOADS_LANE)
         stack.push_async_callback(passwords.close)
@@ -301,7 +387,8 @@ class Server:
         )
 
     def _start_janitor(self, stack: contextlib.AsyncExitStack) -> None:
-        janitor = janitor_of(self._services.library, self._data, serving=lambda: True)
+        days = self.settings.accounts.session_days
+        janitor = janitor_of(self._services.library, self._data, lambda: True, days)
         janitor.observe = self._count_swept
         janitor.note_failure = self._services.metrics.step_failed
         task = asyncio.create_task(janitor.run_forever())
@@ -311,6 +398,35 @@ class Server:
             await asyncio.wait([task])
 
         stack.push_async_callback(end)
+
+    def _start_minutes(self, stack: contextlib.AsyncExitStack) -> None:
+        """Each minute: take a sample, and write when keys and sessions were used; that also at the end."""
+
+        async def minutes() -> None:
+            while True:
+                await asyncio.sleep(MINUTE)
+                await self._attempt_each_minute(self._services.history.sample())
+                await self._note_uses()
+
+        task = asyncio.create_task(minutes())
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+            await self._note_uses()
+
+        stack.push_async_callback(end)
+
+    async def _note_uses(self) -> None:
+        if not self.settings.server.read_only:
+            await self._attempt_each_minute(self._services.sign_in.last_used.flush())
+
+    async def _attempt_each_minute(self, work: Awaitable[None]) -> None:
+        """Do what can as well be done a minute later, or not at all."""
+        try:
+            await work
+        except Fault as fault:
+            log.warning("not done this minute: %s", fault.message)
 
     def _count_swept(self, report: Report) -> None:
         for kind, number in dataclasses.asdict(report).items():

@@ -47,6 +47,11 @@ def _public_url(value: str) -> str | None:
     return None if usable else "must start with http:// or https:// and not end with a slash"
 
 
+def _origin(value: str) -> str | None:
+    usable = value == "" or re.fullmatch(_ENDPOINT.removesuffix("/?"), value)
+    return None if usable else "must be http:// or https:// and a host, with a port or without one, and nothing behind"
+
+
 def _catalog_url(value: str) -> str | None:
     usable = value == "sqlite:" or value.startswith(("mongodb://", "mongodb+srv://"))
     return None if usable else "must be 'sqlite:' or begin with mongodb:// or mongodb+srv://"
@@ -133,6 +138,7 @@ class ServerSettings:
     data: str = "var"
     log_format: str = _choice("text", "text", "json")
     public_url: str = _checked("", _public_url)
+    files_url: str = _checked("", _origin)
     hosts: tuple[str, ...] = _checked((), _hosts)
     mcp_origins: tuple[str, ...] = ()
     abuse_contact: str = _checked("", _contact)
@@ -146,9 +152,17 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
+class AccountsSettings:
+    sign_up: str = _choice("invite", "invite", "open", "closed")
+    session_days: int = _number(30, least=1, most=365)
+    upgrade_contact: str = _checked("", _contact)
+
+
+@dataclass(frozen=True)
 class LimitsSettings:
     api_per_minute: int = _number(60)
     mcp_per_minute: int = _number(120)
+    web_per_minute: int = _number(600)
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,7 @@ class Settings:
     """Every setting, section by section; conf/iuserver.toml says what each is for."""
 
     server: ServerSettings = ServerSettings()
+    accounts: AccountsSettings = AccountsSettings()
     limits: LimitsSettings = LimitsSettings()
     plans: PlansSettings = PlansSettings()
     receive: ReceiveSettings = ReceiveSettings()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from iuserver.records import Image
 
 NONCE_BYTES = 12
+TOKEN_LENGTH = 43
 SEAL_VERSION = "1"
 """The first character of a sealed token: how the rest is to be read."""
 
@@ -59,8 +60,13 @@ def new_grant() -> str:
     return secrets.token_urlsafe(16)
 
 
-def grant_hash(token: str) -> bytes:
-    """The stored form of a grant. A grant is random, so a plain hash cannot be guessed."""
+def new_token() -> str:
+    """A random token, 256 bits, of TOKEN_LENGTH characters: of a session, a sign-in link, an invite."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """The stored form of a token. A token is random, so a plain hash cannot be guessed."""
     return sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -105,7 +105,7 @@ class UploadSession:
     def __init__(self, uploads: Uploads, caller: Caller, source: Source) -> None:
         self._uploads = uploads
         self._caller = caller
-        self._source = source
+        self._source = policy.source_of(caller, source)
         self._slot: Slot | None = None
         self._release_quota: Callable[[], None] | None = None
         self._claim: Claim | None = None
@@ -169,6 +169,9 @@ class UploadSession:
         Raises Fault("quota_exceeded") where one is `required`.
         """
         if self._first or self._release_quota:
+            return
+        if not policy.is_counted(self._caller):
+            self._release_quota = _nothing
             return
         account, now = self._caller.account, self._uploads.clock()
         quota = policy.quota_of(account, self._caller.plan, now)
@@ -335,6 +338,10 @@ class UploadSession:
             if self._target_made:
                 self._target_made = False
                 os.unlink(self._target)
+
+
+def _nothing() -> None:
+    """What gives back the reservation of an upload that needs none."""
 
 
 def new_claim(key: str) -> Claim:

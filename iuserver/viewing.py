@@ -93,7 +93,7 @@ class Viewing:
             owner=caller is not None and caller.account.id == image.account_id,
             unlocked=visitor.unlock is not None and signing.is_unlock_token(self.secret, image, visitor.unlock, now),
             granted=visitor.grant is not None
-            and await self.catalog.has_grant(image.slug, signing.grant_hash(visitor.grant), int(now)),
+            and await self.catalog.has_grant(image.slug, signing.token_hash(visitor.grant), int(now)),
         )
 
     async def unlock(self, image: Image, password: str, address: str) -> str:
@@ -151,7 +151,7 @@ class Viewing:
         finally:
             opened.blob.close()
         token = signing.new_grant()
-        grant = Grant(signing.grant_hash(token), int(self.clock()) + policy.GRANT_SECONDS)
+        grant = Grant(signing.token_hash(token), int(self.clock()) + policy.GRANT_SECONDS)
         await self._count(image, visitor, grant)
         return token
 

@@ -49,8 +49,10 @@ EMBEDDED = {
     "test_rogue_workers.py": "is about the workers alone",
     "test_s3_backend.py": "names its backends itself",
     "test_tickets.py::test_to_look_at_a_ticket_writes_nothing": "locks the embedded catalog",
+    "test_upgrade.py": "is about a file that 0.1.0 left",
     "test_upload_command.py": "is about the client, which knows no backend",
     "test_viewing.py::test_a_failing_store_never_burns_a_picture": "breaks files; test_pages.py has it for any store",
+    "test_web_costs.py": "fills the embedded catalog",
     "test_wire.py": "is about the wire",
     "test_workers.py": "is about the workers alone",
 }

@@ -1,4 +1,4 @@
-"""A proxy on this machine that adds a key to every request, for clients that cannot send one."""
+"""Proxies on this machine, which add a key or a path; and a server of one page."""
 
 from __future__ import annotations
 
@@ -21,21 +21,43 @@ class QuietServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class Target:
+    """Where a proxy forwards to, which may become known after it has been started."""
+
+    def __init__(self, address: tuple[str, int] = ("", 0)) -> None:
+        self.address = address
+
+
 @contextlib.contextmanager
 def keyed(address: tuple[str, int], key: str) -> Iterator[str]:
     """Forward what comes, with the key, and give the proxy's URL."""
+    with _forwarding(Target(address), {"Authorization": f"Bearer {key}"}, "") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def below(path: str, target: Target) -> Iterator[str]:
+    """Forward what comes below a path, without it, and give the proxy's URL with the path."""
+    with _forwarding(target, {}, path) as url:
+        yield url + path
+
+
+@contextlib.contextmanager
+def _forwarding(target: Target, headers: dict[str, str], below: str) -> Iterator[str]:
 
     class Forward(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            with contextlib.closing(http.client.HTTPConnection(*address, timeout=60)) as upstream:
-                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            path = self.path.removeprefix(below)
+            with contextlib.closing(http.client.HTTPConnection(*target.address, timeout=60)) as upstream:
+                upstream.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     if name.lower() not in HOP:
                         upstream.putheader(name, value)
-                upstream.putheader("Authorization", f"Bearer {key}")
+                for name, value in headers.items():
+                    upstream.putheader(name, value)
                 upstream.putheader("Content-Length", str(len(body)))
                 upstream.endheaders(body)
                 self.answer(upstream.getresponse())
@@ -55,12 +77,36 @@ def keyed(address: tuple[str, int], key: str) -> Iterator[str]:
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    proxy = QuietServer(("127.0.0.1", 0), Forward)
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+    with _running(Forward) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving(body: str) -> Iterator[str]:
+    """Serve one page of HTML, and give its URL."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with _running(Page) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = QuietServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{proxy.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        proxy.shutdown()
+        server.shutdown()
         thread.join()
-        proxy.server_close()
+        server.server_close()

@@ -69,10 +69,10 @@ class RunningServer:
         assert self._thread.ident
         return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
-    def new_email(self, plan: str = "free") -> tuple[str, str]:
+    def new_email(self, plan: str = "free", *, admin: bool = False) -> tuple[str, str]:
         """A new account: its address and its key."""
         self._emails += 1
-        made = self.call(self.server.accounts.add(f"user{self._emails}@example.org", plan))
+        made = self.call(self.server.accounts.add(f"user{self._emails}@example.org", plan, admin=admin))
         return made.account.email, made.key
 
     def new_key(self, plan: str = "free") -> str:

@@ -1,10 +1,11 @@
-"""Base class of the handlers below /api: it requires an API key and enforces the rate limit."""
+"""Base class of the handlers below /api: it requires a key or a session and enforces the rate limit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from handlers import callers
+from handlers.callers import Asker
 from handlers.http.cross_origin import CrossOrigin
 from handlers.http.faults import quota_headers
 from iuserver.policy import check_rate, quota_of
@@ -12,19 +13,23 @@ from iuserver.records import Allowance, Quota, Surface
 
 
 class ApiHandler(CrossOrigin):
-    """A handler below /api: every call needs a key and is counted."""
+    """A handler below /api: every call needs a key or a session, and is counted."""
 
     surface: Surface = "api"
     private = True
     _allowance: Allowance | None = None
 
     async def admit(self) -> None:
-        """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited."""
-        asker = await callers.asker_of(self)
+        """Identify the caller and count the call. Raises Fault: missing_key, invalid_key, rate_limited, forbidden."""
+        asker = await self.asker()
         if asker.caller is None:
             callers.count_anonymous(self, self.surface)
         self.caller = asker.known()
         self.count_call()
+
+    async def asker(self) -> Asker:
+        """Who sent the request. Raises Fault: storage_unavailable, forbidden."""
+        return await callers.asker_of(self)
 
     def count_call(self) -> None:
         """Count a call of the caller's. Raises Fault("rate_limited")."""
@@ -46,5 +51,6 @@ class ApiHandler(CrossOrigin):
         """The fields of draft-ietf-httpapi-ratelimit-headers-10."""
         allowance = self._allowance
         if allowance and allowance.limit:
-            self.set_header("RateLimit-Policy", f'"{self.surface}";q={allowance.limit};w=60')
-            self.set_header("RateLimit", f'"{self.surface}";r={allowance.remaining};t={allowance.reset}')
+            surface = callers.surface_of(self.caller, self.surface)
+            self.set_header("RateLimit-Policy", f'"{surface}";q={allowance.limit};w=60')
+            self.set_header("RateLimit", f'"{surface}";r={allowance.remaining};t={allowance.reset}')

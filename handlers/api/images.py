@@ -14,7 +14,7 @@ class ImagesHandler(ApiHandler):
         """A page of the images, the newest first."""
         query = forms.listing({name: self.get_query_argument(name, "") for name in ("folder", "limit", "offset")})
         images, total = await self.services.library.images(self.caller, query)
-        self.send_json(replies.page(images, total, query, self.base_url(), self.services.library.delete_token))
+        self.send_json(replies.page(images, total, query, self.links(), self.services.library.delete_token))
 
 
 class ImageHandler(ApiHandler):
@@ -23,7 +23,7 @@ class ImageHandler(ApiHandler):
     async def show(self, slug: str) -> None:
         """All about the image."""
         image = await self.services.library.get(slug, self.caller)
-        self.send_json(replies.detailed(image, self.base_url(), self.services.library.delete_token(image)))
+        self.send_json(replies.detailed(image, self.links(), self.services.library.delete_token(image)))
 
     async def remove(self, slug: str) -> None:
         """Delete the image."""

@@ -38,14 +38,23 @@ SECTIONS = {
 Pages and forms are for people, and described in /docs only."""
 SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     "anyone": [],
-    "key": [{"key": []}],
-    "optional key": [{}, {"key": []}],
+    "key": [{"key": []}, {"session": []}],
+    "optional key": [{}, {"key": []}, {"session": []}],
+    "session": [{"session": []}],
+    "admin": [{"session": []}],
+    "sign-in link": [],
     "ticket": [],
     "delete link": [],
     "metrics token": [{"key": []}],
 }
 SCHEMES = {
     "key": {"type": "http", "scheme": "bearer", "description": "An account's key: it begins with iu_live_."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-session",
+        "description": "A signed-in browser, on pages of this server; over plain http the cookie is called session.",
+    },
 }
 EVERYWHERE = ("X-Request-Id", "Cache-Control", "X-Content-Type-Options")
 SHARED = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
@@ -249,7 +258,7 @@ def _responses(route: Route, operation: Operation, method: str) -> Json:
 
 
 def _of_success(route: Route, operation: Operation) -> tuple[str, ...]:
-    counted = OF_QUOTA if operation.access == "key" and issubclass(route.handler, ApiHandler) else ()
+    counted = OF_QUOTA if operation.access in ("key", "session") and issubclass(route.handler, ApiHandler) else ()
     return (*counted, *operation.gives)
 
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from handlers.http.links import Links
 from iuserver.forms import ListForm
 from iuserver.policy import month_end
-from iuserver.records import Caller, Folder, Image, Quota
+from iuserver.records import Caller, Folder, Image, Quota, Session
 
 _MARKDOWN = re.compile(r"([\\\[\]`*<>&])")
 
@@ -36,25 +37,37 @@ def folder(of: Folder, count: int) -> dict[str, Any]:
     return {"slug": of.slug, "name": of.name, "count": count, "created_at": of.created_at}
 
 
-def uploaded(image: Image, of: Quota, base_url: str, delete_token: str) -> dict[str, Any]:
+def session(of: Session, current: Session | None) -> dict[str, Any]:
+    """A browser that is signed in; whether it is the one that asks."""
+    return {
+        "id": of.id,
+        "browser": of.browser,
+        "network": of.network,
+        "created_at": of.created_at,
+        "seen_at": of.seen_at,
+        "current": current is not None and of.id == current.id,
+    }
+
+
+def uploaded(image: Image, of: Quota, links: Links, delete_token: str) -> dict[str, Any]:
     """The answer to an upload, as the API document shows it."""
-    described = _described(image, base_url, delete_token)
-    return {"ok": True, **described, "embed": embed(image, base_url), "quota": quota(of)}
+    described = _described(image, links, delete_token)
+    return {"ok": True, **described, "embed": embed(image, links), "quota": quota(of)}
 
 
-def listed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+def listed(image: Image, links: Links, delete_token: str) -> dict[str, Any]:
     """One of the caller's images in a list. A tombstone has no size, and its name is gone."""
     return {
-        **_described(image, base_url, delete_token),
+        **_described(image, links, delete_token),
         "created_at": image.created_at,
         "viewed_at": image.viewed_at,
         "views": None if image.max_views is None else image.views,
     }
 
 
-def ticket(id_: str, until: int, token: str, base_url: str) -> dict[str, Any]:
+def ticket(id_: str, until: int, token: str, links: Links) -> dict[str, Any]:
     """An upload ticket, and the ways to use it."""
-    url = f"{base_url}/u/{token}"
+    url = f"{links.pages}/u/{token}"
     return {
         "ok": True,
         "ticket": id_,
@@ -65,30 +78,30 @@ def ticket(id_: str, until: int, token: str, base_url: str) -> dict[str, Any]:
 
 
 def page(
-    images: list[Image], total: int, query: ListForm, base_url: str, delete_token: Callable[[Image], str]
+    images: list[Image], total: int, query: ListForm, links: Links, delete_token: Callable[[Image], str]
 ) -> dict[str, Any]:
     """A page of the caller's images, and how many there are."""
     return {
-        "images": [listed(image, base_url, delete_token(image)) for image in images],
+        "images": [listed(image, links, delete_token(image)) for image in images],
         "total": total,
         "limit": query.limit,
         "offset": query.offset,
     }
 
 
-def detailed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+def detailed(image: Image, links: Links, delete_token: str) -> dict[str, Any]:
     """One of the caller's images by itself."""
-    return {"ok": True, **listed(image, base_url, delete_token), "embed": embed(image, base_url)}
+    return {"ok": True, **listed(image, links, delete_token), "embed": embed(image, links)}
 
 
-def embed(image: Image, base_url: str) -> dict[str, str]:
+def embed(image: Image, links: Links) -> dict[str, str]:
     """Snippets to paste; gated images get links to their page instead of the bytes."""
     if image.gated:
-        return _link(image.filename, f"{base_url}/i/{image.slug}")
-    return _picture(image.filename, f"{base_url}/f/{image.slug}.{image.ext}")
+        return _link(image.filename, links.page(image))
+    return _picture(image.filename, links.file(image))
 
 
-def _described(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
+def _described(image: Image, links: Links, delete_token: str) -> dict[str, Any]:
     return {
         "slug": image.slug,
         "ext": image.ext,
@@ -102,10 +115,10 @@ def _described(image: Image, base_url: str, delete_token: str) -> dict[str, Any]
         "view_limit": image.view_limit,
         "password_protected": image.password_hash is not None,
         "folder": image.folder,
-        "share_url": f"{base_url}/i/{image.slug}",
-        "direct_url": f"{base_url}/f/{image.slug}.{image.ext}",
+        "share_url": links.page(image),
+        "direct_url": links.file(image),
         "upload_source": image.upload_source,
-        "delete_url": f"{base_url}/d/{image.slug}/{delete_token}",
+        "delete_url": f"{links.pages}/d/{image.slug}/{delete_token}",
     }
 
 

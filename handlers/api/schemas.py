@@ -59,6 +59,10 @@ LISTED_MEMBERS: dict[str, Schema] = {
     "viewed_at": or_null(TIME),
     "views": or_null(NUMBER),
 }
+SESSION = thing(
+    {"id": TEXT, "browser": TEXT, "network": TEXT, "created_at": TIME, "seen_at": TIME, "current": FLAG},
+    title="Session",
+)
 FOLDER_MEMBERS: dict[str, Schema] = {
     "slug": {**TEXT, "examples": ["holiday-photos"]},
     "name": TEXT,
@@ -79,6 +83,11 @@ IMAGES = thing(
         "offset": NUMBER,
     },
     title="ImagePage",
+)
+SESSIONS = thing({"sessions": {"type": "array", "items": SESSION}}, title="SessionList")
+SESSION_ENDED = thing({"ok": FLAG, "id": TEXT}, title="EndedSession")
+NEW_KEY = thing(
+    {"ok": FLAG, "key": {**TEXT, "description": "The new key; it cannot be asked for again."}}, title="NewKey"
 )
 DELETED = thing({"ok": FLAG, "slug": TEXT}, title="Deleted")
 FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS, title="Folder")}}, title="FolderList")

@@ -7,6 +7,7 @@ from typing import Any
 from handlers.api import replies
 from handlers.api.handler import ApiHandler
 from handlers.http.body import RawBody, UploadBody
+from handlers.http.links import Links
 from handlers.http.receiving import NO_LIMIT
 from handlers.http.routing import Route
 from iuserver.forms import idempotency_key
@@ -21,7 +22,7 @@ class UploadHandler(ApiHandler):
         super().initialize(route)
         self._session: UploadSession | None = None
         self._parts: UploadBody | RawBody | None = None
-        self._base_url = ""
+        self._links: Links | None = None
 
     async def admit(self) -> None:
         await super().admit()
@@ -31,7 +32,7 @@ class UploadHandler(ApiHandler):
     def receive(self, session: UploadSession) -> None:
         """Take the body into a session, which this request owns from now on. Raises Fault("bad_body")."""
         self._session = session
-        self._base_url = self.base_url()
+        self._links = self.links()
         self._parts = self.body_of(session)
         self.largest = NO_LIMIT
 
@@ -56,13 +57,14 @@ class UploadHandler(ApiHandler):
         """Store what has come, and answer with its links."""
         assert self._parts
         assert self._session
+        assert self._links
         fields, filename = self.form_of(*self._parts.close())
         stored = await self._session.finish(fields, filename, self.is_client_here)
         self.set_quota(stored.quota)
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")
         token = self.services.library.delete_token(stored.image)
-        self.send_stored(replies.uploaded(stored.image, stored.quota, self._base_url, token))
+        self.send_stored(replies.uploaded(stored.image, stored.quota, self._links, token))
 
     def send_stored(self, answer: dict[str, Any]) -> None:
         """Put the answer to a stored picture together."""

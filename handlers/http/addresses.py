@@ -34,6 +34,12 @@ def masked(address: str) -> str:
     return _network(parsed(address), 24, 48)
 
 
+def shown_network(address: str) -> str:
+    """The same network with its length, as people write it: "203.0.113.0/24"."""
+    found = parsed(address)
+    return "-" if found is None else f"{masked(address)}/{24 if found.version == 4 else 48}"
+
+
 def client_network(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 of an IPv6 one, all of which is one household's."""
     return _network(parsed(address), 32, 64)

@@ -20,10 +20,11 @@ _UNWELCOME = re.compile(r"\bq\s*=\s*0(\.0{0,3})?\s*(;|$)")
 
 
 class Answers:
-    """JSON. `headers` are on every answer."""
+    """JSON. `headers` are on every answer, `over_tls` on those that go over TLS."""
 
-    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, headers: Mapping[str, str] | None = None, over_tls: Mapping[str, str] | None = None) -> None:
         self.headers = headers or {}
+        self.over_tls = over_tls or {}
 
     def refuse(self, handler: Handler, fault: Fault) -> None:
         """Put a refusal together."""

@@ -9,6 +9,7 @@ import re
 import socket
 from functools import cached_property
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import orjson
 from tornado.web import HTTPError, RequestHandler
@@ -18,6 +19,7 @@ from handlers.http.addresses import masked, parsed
 from handlers.http.answers import JSON, Answers
 from handlers.http.connections.exchange import Exchange
 from handlers.http.connections.ids import new_request_id
+from handlers.http.links import Links
 from handlers.http.routing import Route
 from handlers.http.services import Services
 from iuserver.errors import ClientGone, Code, Fault
@@ -84,6 +86,9 @@ class Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         for name, value in self.answers.headers.items():
             self.set_header(name, value)
+        if self.answers.over_tls and self.scheme() == "https":
+            for name, value in self.answers.over_tls.items():
+                self.set_header(name, value)
 
     def bearer_key(self) -> str | None:
         """What the Authorization header carries (RFC 6750, section 2.1)."""
@@ -97,13 +102,37 @@ class Handler(RequestHandler):
         """
         if self.services.http.public_url:
             return self.services.http.public_url
-        scheme = self.request.protocol
-        if self._trusts(self._peer()):
-            scheme = forwarding.scheme(self.request.headers) or scheme
+        scheme = self.scheme()
         host = self._host(self.private if private is None else private)
         if scheme not in ("http", "https") or not HOST.fullmatch(host):
             raise Fault("bad_body", "The request's host name is not valid")
         return f"{scheme}://{host}"
+
+    def links(self) -> Links:
+        """The addresses of images in answers."""
+        pages = self.base_url()
+        return Links(pages, self.services.http.files_url or pages)
+
+    def is_files_host(self) -> bool:
+        """Whether the request came by the name of the second origin, where nothing but pictures is."""
+        name = urlsplit(self.services.http.files_url).netloc.lower()
+        forwarded = forwarding.host(self.request.headers) if self._trusts(self._peer()) else ""
+        return bool(name) and name in (self.request.host.lower(), forwarded.lower())
+
+    def scheme(self) -> str:
+        """What the client speaks with us, or with the proxy before us: "https" or "http"."""
+        if self.services.http.public_url:
+            return self.services.http.public_url.partition(":")[0]
+        told = forwarding.scheme(self.request.headers) if self._trusts(self._peer()) else ""
+        return told or self.request.protocol
+
+    def path_to(self, path: str) -> str:
+        """A path of ours, below the one that the settings say a proxy has put us at."""
+        return urlsplit(self.services.http.public_url).path + path
+
+    def go_to(self, path: str) -> None:
+        """Send the browser on to a page of ours, whatever the method was."""
+        self.redirect(self.path_to(path), status=303)
 
     def _host(self, private: bool) -> str:
         """What we are called, of the names that the settings allow where they name any.

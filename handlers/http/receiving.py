@@ -20,7 +20,7 @@ from tornado.web import stream_request_body
 
 from handlers.http.base import Handler
 from handlers.http.routing import Route
-from iuserver.errors import Fault
+from iuserver.errors import Fault, nothing_here
 from iuserver.records import Caller
 
 NO_LIMIT = 1 << 62
@@ -59,6 +59,8 @@ class Receiving(Handler):
 
     async def prepare(self) -> None:
         try:
+            if self.services.http.files_url and not self.route.has_files and self.is_files_host():
+                raise nothing_here()
             if not self.allows(self.request.method):
                 raise Fault("method_not_allowed", "This method is not allowed here")
             if self.request.method != "OPTIONS":  # a preflight comes without a key

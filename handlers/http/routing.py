@@ -10,8 +10,11 @@ from typing import Any, Literal
 from iuserver.errors import Code
 
 Schema = dict[str, Any]
-Access = Literal["anyone", "key", "optional key", "ticket", "delete link", "metrics token"]
-"""Who may call an operation: anyone, the holder of a key, anyone (more with a key), the holder of a link or token."""
+Access = Literal[
+    "anyone", "key", "optional key", "session", "admin", "ticket", "delete link", "sign-in link", "metrics token"
+]
+"""Who may call an operation: anyone, the holder of a key or session, anyone (more with one), who is signed in, who is
+and is an admin, the holder of a link or token."""
 
 JSON = "application/json"
 BODILESS = frozenset({"GET", "HEAD", "DELETE"})
@@ -43,6 +46,18 @@ PARTS: dict[str, Schema] = {
         "description": "The file's name, for a body that is the bare bytes.",
         "examples": ["photo.jpg"],
     },
+    "id": {
+        "type": "string",
+        "pattern": "[A-Za-z0-9_-]{1,64}",
+        "description": "What the row is called.",
+        "examples": ["s1"],
+    },
+    "token": {"type": "string", "pattern": "[A-Za-z0-9_-]{1,128}", "description": "The end of a link that works once."},
+    "action": {
+        "type": "string",
+        "pattern": "plan|disable|enable|link|remove",
+        "description": "What is to become of the account.",
+    },
     "file": {"type": "string", "pattern": r"[a-z]+\.[a-z]+", "description": "One of the files that the pages need."},
 }
 """What may stand in braces in a route's path, and what it matches."""
@@ -59,8 +74,11 @@ ANY: tuple[Code, ...] = (
 """Refusals that every request may meet, whatever it asks for."""
 OF_ACCESS: dict[Access, tuple[Code, ...]] = {
     "anyone": (),
-    "key": ("missing_key", "invalid_key", "rate_limited", "storage_unavailable"),
-    "optional key": ("storage_unavailable",),
+    "key": ("missing_key", "invalid_key", "rate_limited", "storage_unavailable", "forbidden"),
+    "optional key": ("storage_unavailable", "forbidden"),
+    "session": ("missing_key", "invalid_key", "rate_limited", "storage_unavailable", "forbidden"),
+    "admin": ("storage_unavailable", "forbidden"),
+    "sign-in link": ("storage_unavailable",),
     "ticket": ("rate_limited", "storage_unavailable"),
     "delete link": ("storage_unavailable",),
     "metrics token": ("invalid_key",),
@@ -127,7 +145,7 @@ class Route:
     """A path with its parts in braces (PARTS), its name in metrics and logs, the handler and its operations.
 
     `headers` are those that each of its answers has, refusals included, and others have not. `pages`: whether browsers
-    get pages as answers, refusals included.
+    get pages as answers, refusals included. `has_files`: whether it is on the second origin as well.
     """
 
     path: str
@@ -136,6 +154,7 @@ class Route:
     operations: tuple[Operation, ...]
     headers: tuple[str, ...] = ()
     pages: bool = False
+    has_files: bool = False
 
     by_method: Mapping[str | None, Operation] = field(init=False)
 

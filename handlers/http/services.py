@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
+from iuserver.admin import Admin
+from iuserver.history import History
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
+from iuserver.sign_in import SignIn
+from iuserver.sign_up import SignUp
 from iuserver.tickets import Tickets
 from iuserver.uploads import Uploads
 from iuserver.viewing import Viewing
@@ -61,6 +65,8 @@ class HttpOptions:
     max_age: int
     presign_seconds: int
     metrics_token: str
+    files_url: str
+    upgrade_contact: str
 
     def trusts(self, address: str) -> bool:
         """Whether what a proxy with this address says of its clients counts."""
@@ -85,5 +91,9 @@ class Services:
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[dict[str, bool]]]
     picture_limits: Mapping[str, int]
+    sign_in: SignIn
+    sign_up: SignUp
+    admin: Admin
+    history: History
     presigns: Presigns | None = None
     active: ActiveRequests = field(default_factory=ActiveRequests)

@@ -289,7 +289,7 @@ class McpHandler(ApiHandler):
         if self._long and arguments.get("data_base64") != self._long.marker:
             raise Fault("bad_field", "A picture comes as data_base64, which alone may be long, or as a file beside it")
         here = self.is_client_here
-        outcome = await tool.run(Call(self.services, self.caller, self.base_url(), arguments, here, self._session))
+        outcome = await tool.run(Call(self.services, self.caller, self.links(), arguments, here, self._session))
         return _content(outcome, request)
 
     def describe_fault(self, fault: Fault) -> None:

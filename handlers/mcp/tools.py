@@ -9,6 +9,7 @@ from typing import Any
 from handlers.api import replies, schemas
 from handlers.api.schemas import Schema
 from handlers.formatting import quoted, size_text, time_texts
+from handlers.http.links import Links
 from handlers.http.services import Services
 from handlers.mcp.encoded import Base64
 from iuserver import forms
@@ -76,7 +77,7 @@ class Call:
 
     services: Services
     caller: Caller
-    base_url: str
+    links: Links
     arguments: Mapping[str, Any]
     is_here: Callable[[], bool]
     received: UploadSession | None = None
@@ -151,7 +152,7 @@ async def upload_image(call: Call) -> Outcome:
     finally:
         session.close()
     token = call.services.library.delete_token(stored.image)
-    data = replies.uploaded(stored.image, stored.quota, call.base_url, token)
+    data = replies.uploaded(stored.image, stored.quota, call.links, token)
     text = f"Stored {_summary(data, texts.get('prefer') == 'direct')}\n{_month(data['quota'])}"
     return Outcome(data, text, _link(stored.image, data))
 
@@ -192,7 +193,7 @@ async def list_images(call: Call) -> Outcome:
     query = forms.listing(forms.texts(call.arguments, forms.LIST_FIELDS))
     library = call.services.library
     images, total = await library.images(call.caller, query)
-    data = replies.page(images, total, query, call.base_url, library.delete_token)
+    data = replies.page(images, total, query, call.links, library.delete_token)
     lines = [f"{total} images" + (f", these from {query.offset} on:" if images else ".")]
     lines += [f"{image['slug']}  {_describe(image)}  {image['share_url']}" for image in data["images"]]
     return Outcome(data, "\n".join(lines))
@@ -204,7 +205,7 @@ async def get_image(call: Call) -> Outcome:
     if is_ticket(slug):
         slug = await call.services.tickets.outcome(call.caller, slug)
     image = await call.services.library.get(slug, call.caller)
-    data = replies.detailed(image, call.base_url, call.services.library.delete_token(image))
+    data = replies.detailed(image, call.links, call.services.library.delete_token(image))
     return Outcome(data, _summary(data, direct=False), _link(image, data))
 
 
@@ -233,7 +234,7 @@ async def create_upload_ticket(call: Call) -> Outcome:
     """Make a link by which somebody else may send the picture."""
     fields = {name: text for name, text in forms.texts(call.arguments, TICKET_FIELDS).items() if text}
     ticket, token = await call.services.tickets.issue(call.caller, fields)
-    data = replies.ticket(ticket.id, ticket.until, token, call.base_url)
+    data = replies.ticket(ticket.id, ticket.until, token, call.links)
     text = (
         f"One picture can be uploaded until {_time(ticket.until)}, here: {data['upload_url']}\n"
         f"Or where the file is: {data['curl']}\nThen call get_image with slug {ticket.id} to get its links."

@@ -39,8 +39,11 @@ LANGUAGES = {
 }
 ACCESS = {
     "anyone": "anybody",
-    "key": "key needed",
+    "key": "key or signed-in browser",
     "optional key": "anybody, more with a key",
+    "session": "signed-in browser",
+    "admin": "admins",
+    "sign-in link": "whoever has the link",
     "ticket": "whoever has the ticket",
     "delete link": "whoever has the link",
     "metrics token": "whoever has the token",

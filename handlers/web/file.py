@@ -25,7 +25,7 @@ class FileHandler(CrossOrigin):
     async def show(self, slug: str, ext: str) -> None:
         """Send the picture, or redirect to its page."""
         image = await self.services.viewing.find(slug)
-        if image.ext != ext:
+        if image.ext != ext or (image.gated and self.is_files_host()):
             raise no_such_image()
         if not image.gated and await self._redirected(image):
             return

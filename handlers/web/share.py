@@ -5,7 +5,8 @@ from __future__ import annotations
 from handlers.api import replies
 from handlers.formatting import day_texts, size_text, time_texts
 from handlers.http import faults
-from handlers.web.page import FormPage, root
+from handlers.http.links import Links
+from handlers.web.page import FormPage, allow_pictures, root
 from handlers.web.visitor import intent_of, set_unlock_cookies, visitor_of
 from iuserver.errors import Fault
 from iuserver.records import Image
@@ -60,15 +61,20 @@ class ShareHandler(FormPage):
         self.render("locked.html", wrong=f"{fault.message}." if fault else "")
 
     def _show_picture(self, image: Image, grant: str | None = None) -> None:
-        base, file = self.base_url(), f"f/{image.slug}.{image.ext}"
+        links = self.links()
+        own = f"{root(self)}f/{image.slug}.{image.ext}" + (f"?grant={grant}" if grant else "")
+        is_elsewhere = not image.gated and links.files != links.pages
+        if is_elsewhere:
+            allow_pictures(self, links.files)
         self.render(
             "share.html",
             image=image,
-            picture=f"{root(self)}{file}" + (f"?grant={grant}" if grant else ""),
+            picture=links.file(image) if is_elsewhere else own,
+            own=own,
             granted=grant is not None,
-            share_url=f"{base}/i/{image.slug}",
-            direct_url=f"{base}/{file}",
-            links=_links(image, base),
+            share_url=links.page(image),
+            direct_url=links.file(image),
+            links=_links(image, links),
             kind=KINDS[image.ext],
             size=size_text(image.size),
             created=day_texts(image.created_at),
@@ -76,12 +82,12 @@ class ShareHandler(FormPage):
         )
 
 
-def _links(image: Image, base_url: str) -> list[tuple[str, str, str]]:
+def _links(image: Image, links: Links) -> list[tuple[str, str, str]]:
     """What can be copied: an id, a label, the text. Of gated images only what leads to this page."""
-    snippets = replies.embed(image, base_url)
-    direct = [] if image.gated else [("direct", "Direct link", f"{base_url}/f/{image.slug}.{image.ext}")]
+    snippets = replies.embed(image, links)
+    direct = [] if image.gated else [("direct", "Direct link", links.file(image))]
     return [
-        ("page", "Link to this page", f"{base_url}/i/{image.slug}"),
+        ("page", "Link to this page", links.page(image)),
         *direct,
         ("html", "HTML", snippets["html"]),
         ("markdown", "Markdown", snippets["markdown"]),

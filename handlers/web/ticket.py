@@ -19,8 +19,8 @@ NAMELESS = "image"
 
 
 HEADERS = {**page.HEADERS, "Content-Security-Policy": f"{page.POLICY}; connect-src 'self'"}
-PAGES = page.HtmlAnswers(HEADERS)
-JSON = Answers(HEADERS)
+PAGES = page.HtmlAnswers(HEADERS, page.OVER_TLS)
+JSON = Answers(HEADERS, page.OVER_TLS)
 
 
 class TicketHandler(UploadHandler):

@@ -1,4 +1,4 @@
-"""Limits on wrong passwords: sliding windows of a minute per slug and address, and per slug."""
+"""Limits on wrong passwords: sliding windows of a minute, for each group of guesses and each member of one."""
 
 from __future__ import annotations
 
@@ -14,39 +14,49 @@ HOUR = 3600
 
 
 class AttemptLimiter:
-    """At most `per_address` wrong guesses of a slug's password from one address within any minute, and `per_slug` from
-    all; `clock` gives seconds.
+    """At most `per_member` wrong guesses of a member of a group within any minute, and `per_group` of all its members;
+    `clock` gives seconds.
 
-    Beyond the latter an address' first guess of the hour is still verified, so that attackers cannot lock out those who
-    know the password. A correct password costs nothing; it counts while it is being verified, so that concurrent
-    attempts gain nothing over sequential ones.
+    Of an image's password the group is its slug, a member an address. With `first_is_free`, a member's first guess of
+    the hour is verified even beyond `per_group`, so that attackers cannot lock out those who know the password. At the
+    sign-in the group is a network, a member an account that is tried from there: strangers elsewhere lock nobody out.
+
+    A correct password costs nothing; it counts while it is being verified, so that concurrent attempts gain nothing
+    over sequential ones.
     """
 
-    def __init__(self, per_address: int, per_slug: int, clock: Callable[[], float]) -> None:
-        self._per_address = per_address
-        self._per_slug = per_slug
+    def __init__(
+        self, per_member: int, per_group: int, clock: Callable[[], float], *, first_is_free: bool = True
+    ) -> None:
+        self._per_member = per_member
+        self._per_group = per_group
         self._clock = clock
+        self._first_is_free = first_is_free
         self._made: TTLCache[Hashable, list[float]] = TTLCache(MAX_KEYS, ttl=2 * MINUTE, timer=clock)
         self._hour: TTLCache[Hashable, None] = TTLCache(MAX_KEYS, ttl=HOUR, timer=clock)
 
-    def begin(self, slug: str, address: str) -> Callable[[], None]:
+    def begin(self, group: str, member: str) -> Callable[[], None]:
         """Count an attempt; returns a function that undoes it. Raises Fault("rate_limited")."""
-        now, key = self._clock(), (slug, address)
+        now, key = self._clock(), (group, member)
         first = key not in self._hour
-        self._check(key, self._per_address, now)
-        if not first:
-            self._check(slug, self._per_slug, now)
-        for counted, most in ((key, self._per_address), (slug, self._per_slug)):
+        self._check(key, self._per_member, now)
+        if not (first and self._first_is_free):
+            self._check(group, self._per_group, now)
+        for counted, most in ((key, self._per_member), (group, self._per_group)):
             self._made[counted] = [*self._lately(counted, now), now][-most:]
         self._hour[key] = None
 
         def take_back() -> None:
-            for counted in (key, slug):
+            for counted in (key, group):
                 self._made[counted] = _without(now, self._made.get(counted, ()))
             if first:
                 self._hour.pop(key, None)
 
         return take_back
+
+    def is_used_up(self, group: str, member: str) -> bool:
+        """Whether a member has no guess left."""
+        return len(self._lately((group, member), self._clock())) >= self._per_member
 
     def _check(self, counted: Hashable, most: int, now: float) -> None:
         made = self._lately(counted, now)

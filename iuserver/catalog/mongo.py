@@ -7,16 +7,14 @@ here, so that PyMongo's own asynchronous client can replace it.
 from __future__ import annotations
 
 import contextlib
-import functools
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
+from typing import Any, Self
 
 import pymongo
-from cachetools import TTLCache
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReturnDocument
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
@@ -28,7 +26,19 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
+from iuserver.catalog.mongo_audit import MongoAudit
+from iuserver.catalog.mongo_base import (
+    BULK_READ_SECONDS,
+    LOOKUP_SECONDS,
+    bulk_read,
+    by_email,
+    no_account,
+    prompt,
+    purge,
+    within,
+)
 from iuserver.catalog.mongo_commits import DURABLE, Steps, Transactions
+from iuserver.catalog.mongo_credentials import MongoCredentials
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
     FORGETTING,
@@ -49,80 +59,37 @@ from iuserver.catalog.mongo_documents import (
     image_of,
     key_id,
 )
+from iuserver.catalog.mongo_invites import MongoInvites
+from iuserver.catalog.mongo_overview import MongoOverview
 from iuserver.catalog.mongo_repair import Repair
 from iuserver.catalog.mongo_rows import Rows
+from iuserver.catalog.mongo_sessions import MongoSessions
 from iuserver.catalog.mongo_views import Views
 from iuserver.errors import Fault
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 DATABASE = "iuserver"
 """Where the URL names none."""
-ANSWER_SECONDS = 5.0
-"""A method answers within this time, whatever happens: an upload's client waits for it. All that it asks of the
-server shares it, waiting for a primary included; an election that takes longer is answered with a 502."""
-LOOKUP_SECONDS = 2.0
-"""What a lost answer was, is looked up within this time."""
-BULK_READ_SECONDS = 60.0
-"""Deadline of bulk reads and deletes, by the janitor and commands alone; they check for a reachable server first."""
 SELECT_MS = 2500
 CONNECT_MS = 2000
 """For the driver's own look at the servers: one that takes longer to accept a connection is away. Once connected,
 the deadlines above are the time that a socket may take."""
 POOL = 50
 """Connections. Motor never uses more than its threads, five for each processor."""
-KEY_SECONDS = 0.5
-"""For so long an account is known by its key without asking: a key replaced elsewhere must be dead within a second."""
-KEYS = 10_000
 
 
-def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    @functools.wraps(method)
-    async def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            with pymongo.timeout(seconds):
-                return await method(*args, **kwargs)
-        except (ConnectionFailure, OperationFailure) as error:
-            raise Fault("storage_unavailable", "The catalog is not available") from error
-
-    return limited
-
-
-def _prompt(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Decorator of methods that a client waits for: a short deadline; driver errors become a Fault."""
-    return _within(ANSWER_SECONDS, method)
-
-
-def _bulk_read(
-    method: Callable[Concatenate[MongoCatalog, P], Awaitable[T]],
-) -> Callable[Concatenate[MongoCatalog, P], Coroutine[Any, Any, T]]:
-    """Decorator of methods that may read a lot: a long deadline, after a check that the server is reachable."""
-    bulk_reading = _within(BULK_READ_SECONDS, method)
-
-    @functools.wraps(method)
-    async def patient(self: MongoCatalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        await self.ping()
-        return await bulk_reading(self, *args, **kwargs)
-
-    return patient
-
-
-class MongoCatalog:
-    """The port Catalog in a MongoDB database; `open` makes one."""
+class MongoCatalog(MongoCredentials, MongoSessions, MongoInvites, MongoAudit, MongoOverview):
+    """All ports of a catalog in a MongoDB database; here is the port Catalog. `open` makes one."""
 
     def __init__(self, store: Store, transactions: bool, node: str, clock: Callable[[], float]) -> None:
-        self._store = store
+        super().__init__(store)
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
         self._repair = Repair(store, clock)
         self._rows = Rows(store)
         self._views = Views(store)
         self._node = node
-        self._known: TTLCache[bytes, Account] = TTLCache(KEYS, KEY_SECONDS, time.monotonic)
-        self._changes = 0
 
     @classmethod
     async def open(
@@ -151,24 +118,19 @@ class MongoCatalog:
             raise _away(error) from error
         return cls(store, offered if transactions is None else transactions, node, clock)
 
-    @_prompt
-    async def ping(self) -> None:
-        """Raises Fault("storage_unavailable") where nobody answers."""
-        await self._store.client.admin.command("ping")
-
-    @_prompt
+    @prompt
     async def exists(self) -> bool:
         """Whether a server has ever run with this database."""
         return await self._store.secrets.find_one({}) is not None
 
-    @_prompt
+    @prompt
     async def add_account(self, account: Account) -> None:
         try:
             await self._store.accounts.insert_one(account_document(account))
         except DuplicateKeyError:
             raise Fault("name_taken", f"There is an account with the address {account.email} already") from None
 
-    @_prompt
+    @prompt
     async def account_by_key(self, key_hash: bytes) -> Account | None:
         known = self._known.get(key_hash)
         if known:
@@ -182,21 +144,23 @@ class MongoCatalog:
             self._known[key_hash] = account
         return account
 
-    @_bulk_read
+    @bulk_read
     async def accounts(self) -> list[Account]:
         cursor = self._store.accounts.find({}, ACCOUNT_ONLY).sort([("created_at", 1), ("email", 1)])
         return [account_of(document) async for document in cursor]
 
     async def set_plan(self, email: str, plan: str) -> Account:
-        return await self._change(email, {"plan": plan})
+        return await self._change(by_email(email), {"$set": {"plan": plan}})
 
     async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
-        return await self._change(email, {"key_hash": key_hash, "key_last4": key_last4})
+        return await self._change(
+            by_email(email), {"$set": {"key_hash": key_hash, "key_last4": key_last4, "key_used_on": None}}
+        )
 
     async def set_disabled(self, email: str, disabled: bool) -> Account:
-        return await self._change(email, {"disabled": disabled})
+        return await self._change(by_email(email), {"$set": {"disabled": disabled}, "$inc": {"epoch": 1}})
 
-    @_prompt
+    @prompt
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         which = {"_id": key_id(account_id, claim.key)}
         lapsed = {"fingerprint": {"$exists": False}, "lease_until": {"$lte": now}}
@@ -214,7 +178,7 @@ class MongoCatalog:
                 raise _in_progress() from None
         return await self._atomic.finish_left(account_id, claim)
 
-    @_prompt
+    @prompt
     async def used_key(self, account_id: str, key: str, now: int) -> IdempotentResult | None:
         held = await self._store.keys.find_one({"_id": key_id(account_id, key), "claimed_at": {"$gt": now - DAY}})
         if held and "fingerprint" in held:
@@ -223,21 +187,21 @@ class MongoCatalog:
             raise _in_progress()
         return None
 
-    @_prompt
+    @prompt
     async def renew_key(self, account_id: str, claim: Claim, lease_until: int) -> None:
         await self._store.keys.update_one(claimed(account_id, claim), {"$set": {"lease_until": lease_until}})
 
-    @_prompt
+    @prompt
     async def free_key(self, account_id: str, claim: Claim) -> None:
         await self._store.keys.delete_one(claimed(account_id, claim))
 
-    @_prompt
+    @prompt
     async def void_claims(self) -> None:
         await self._store.keys.delete_many({"node": self._node})
 
-    @_bulk_read
+    @bulk_read
     async def purge_keys(self, now: int, limit: int) -> int:
-        return await _purge(self._store.keys, {"claimed_at": {"$lte": now - DAY}}, limit)
+        return await purge(self._store.keys, {"claimed_at": {"$lte": now - DAY}}, limit)
 
     async def commit_upload(self, image: Image, charge: Charge, claim: Claim | None = None) -> Account:
         try:
@@ -247,40 +211,40 @@ class MongoCatalog:
         finally:
             self._forget(charge.key_hash)
 
-    @_prompt
+    @prompt
     async def image(self, slug: str) -> Image | None:
         found = await self._store.images.find_one({"_id": slug, "blob": {"$exists": True}}, RECORD_ONLY)
         return image_of(found) if found else None
 
-    @_prompt
+    @prompt
     async def delete_image(self, slug: str, blob: str, keep_slug_until: int) -> Image | None:
         deleted = await self._atomic.delete_image(slug, blob, keep_slug_until)
         self._forget()
         return deleted
 
-    @_prompt
+    @prompt
     async def claim_view(self, slug: str, blob: str, viewer: bytes, grant: Grant | None, now: int) -> Image | None:
         return await self._views.claim(slug, blob, viewer, grant, now, MAX_GRANTS)
 
-    @_prompt
+    @prompt
     async def has_grant(self, slug: str, hash: bytes, now: int) -> bool:
         return await self._views.has_grant(slug, hash, now)
 
-    @_bulk_read
+    @bulk_read
     async def to_bury(self, now: int, limit: int) -> list[Image]:
         return await self._images({"let_go_at": {"$lte": now}}, [("let_go_at", 1)], limit)
 
-    @_prompt
+    @prompt
     async def bury_image(self, slug: str, blob: str, now: int) -> Image | None:
         buried = await self._atomic.bury_image(slug, blob, now)
         self._forget()
         return buried
 
-    @_bulk_read
+    @bulk_read
     async def purge_grants(self, now: int, limit: int) -> int:
         return await self._views.purge_grants(now, limit)
 
-    @_prompt
+    @prompt
     async def list_images(
         self, account_id: str, folder: str | None, limit: int, offset: int
     ) -> tuple[list[Image], int]:
@@ -289,11 +253,11 @@ class MongoCatalog:
         limit = max(0, min(limit, total - offset))
         return (await self._page(account_id, folder, limit, offset, total) if limit else []), total
 
-    @_bulk_read
+    @bulk_read
     async def images_of(self, account_id: str) -> list[Image]:
         return await self._images({"account_id": account_id}, [("created_at", 1)])
 
-    @_prompt
+    @prompt
     async def add_folder(self, folder: Folder, limit: int) -> None:
         free = {
             "_id": folder.account_id,
@@ -308,24 +272,26 @@ class MongoCatalog:
                 raise Fault("name_taken", f"There is a folder {folder.name} already")
             raise Fault("folder_limit", f"An account may have {limit} folders")
 
-    @_prompt
+    @prompt
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
         account = await self._store.accounts.find_one({"_id": account_id}, {"folders": 1, "shelves": 1})
         folders = [folder_of(account_id, document) for document in account["folders"]] if account else []
         folders.sort(key=lambda folder: (folder.created_at, folder.name))
         return [(folder, folder_count(account.get("shelves", {}), folder.slug)) for folder in folders]
 
-    @_bulk_read
+    @bulk_read
     async def remove_account(self, email: str) -> None:
         found = await self._store.accounts.find_one({"address": folded(email)}, ACCOUNT_ONLY)
         if found is None:
-            raise _no_account(email)
+            raise no_account(email)
         await self._store.ledger.delete_many({"month": {"$gte": ""}, "account_id": found["_id"]})
         await self._store.keys.delete_many({"account_id": found["_id"]})
+        await self._store.sessions.delete_many({"account_id": found["_id"]})
+        await self._store.sign_in_links.delete_many({"account_id": found["_id"]})
         await self._store.accounts.delete_one({"_id": found["_id"]})  # the last, so that it can be done again
         self._forget()
 
-    @_prompt
+    @prompt
     async def secret(self) -> bytes:
         found = await self._store.secrets.find_one({"_id": "signing"})
         if found is None:
@@ -334,51 +300,51 @@ class MongoCatalog:
             found = await self._store.secrets.find_one({"_id": "signing"})
         return bytes(found["value"])
 
-    @_prompt
+    @prompt
     async def ledger(self, account_id: str, month: str) -> int:
         return int(await self._store.ledger.count_documents({"month": month, "account_id": account_id}))
 
-    @_bulk_read
+    @bulk_read
     async def images_page(self, after_slug: str, limit: int) -> list[Image]:
         records = {"_id": {"$gt": after_slug}, "blob": {"$exists": True}}
         page = self._store.images.find(records, RECORD_ONLY).sort("_id", 1).hint([("_id", 1)]).limit(limit)
         return [image_of(document) async for document in page]
 
-    @_bulk_read
+    @bulk_read
     async def blobs_known(self, keys: list[str]) -> set[str]:
         cursor = self._store.images.find({"blob": {"$in": keys}, "buried_at": None}, {"_id": 0, "blob": 1})
         return {document["blob"] async for document in cursor}
 
-    @_bulk_read
+    @bulk_read
     async def expired(self, now: int, limit: int) -> list[Image]:
         return await self._images({"expires_at": {"$lte": now}}, [("expires_at", 1)], limit)
 
-    @_bulk_read
+    @bulk_read
     async def counts(self, month: str, after_id: str, limit: int) -> list[AccountCounts]:
         return await self._repair.counts(month, after_id, limit)
 
-    @_bulk_read
+    @bulk_read
     async def repair_counts(self, account_id: str, month: str) -> None:
         await self._repair.repair_counts(account_id, month)
         self._forget()
 
-    @_bulk_read
+    @bulk_read
     async def unsettled(self, before: int) -> int:
         return await self._repair.unsettled(before)
 
-    @_bulk_read
+    @bulk_read
     async def settle(self, before: int, limit: int) -> int:
         return await self._repair.settle(before, limit)
 
-    @_bulk_read
+    @bulk_read
     async def purge_ledger(self, before_month: str, limit: int) -> int:
-        return await _purge(self._store.ledger, {"month": {"$lt": before_month}}, limit)
+        return await purge(self._store.ledger, {"month": {"$lt": before_month}}, limit)
 
-    @_bulk_read
+    @bulk_read
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
-        return await _purge(self._store.images, {"kept_until": {"$lte": now}}, limit)
+        return await purge(self._store.images, {"kept_until": {"$lte": now}}, limit)
 
-    @_bulk_read
+    @bulk_read
     async def size(self, kind: str) -> int:
         return await self._rows.size(kind)
 
@@ -387,34 +353,34 @@ class MongoCatalog:
         while documents := await self._next(cursor, batch):
             yield self._rows.of(kind, documents)
 
-    @_bulk_read
+    @bulk_read
     async def last_row(self, kind: str) -> Row | None:
         return await self._rows.last_row(kind)
 
-    @_bulk_read
+    @bulk_read
     async def add_rows(self, kind: str, rows: list[Row]) -> None:
         await self._rows.add_rows(kind, rows)
 
-    @_prompt
+    @prompt
     async def add_block(self, block: Block) -> None:
         document = block_document(block)
         with contextlib.suppress(DuplicateKeyError):  # another process may add it at the same moment
             await self._store.blocks.update_one({"_id": block.id}, {"$setOnInsert": document}, upsert=True)
 
-    @_prompt
+    @prompt
     async def remove_block(self, id: str) -> None:
         if not (await self._store.blocks.delete_one({"_id": id})).deleted_count:
             raise Fault("not_found", f"There is nothing with the id {id} on the blocklist")
 
-    @_bulk_read
+    @bulk_read
     async def blocks(self) -> list[Block]:
         return [block_of(found) async for found in self._store.blocks.find().sort([("created_at", 1), ("_id", 1)])]
 
-    @_prompt
+    @prompt
     async def has_blocks(self) -> bool:
         return await self._store.blocks.find_one({}, {"_id": 1}) is not None
 
-    @_prompt
+    @prompt
     async def is_blocked(self, sha256: bytes) -> bool:
         return await self._store.blocks.find_one({"sha256": sha256}, {"_id": 1}) is not None
 
@@ -435,20 +401,7 @@ class MongoCatalog:
         listed = {"_id": {"$in": [document["_id"] async for document in slugs]}, "account_id": account_id}
         return await self._images(listed, [("created_at", -1), ("_id", -1)])
 
-    @_prompt
-    async def _change(self, email: str, values: Document) -> Account:
-        found = await self._store.accounts.find_one_and_update(
-            {"address": folded(email)},
-            {"$set": values},
-            projection=ACCOUNT_ONLY,
-            return_document=ReturnDocument.AFTER,
-        )
-        self._forget()
-        if found is None:
-            raise _no_account(email)
-        return account_of(found)
-
-    @_prompt
+    @prompt
     async def _commit_upload(self, image: Image, charge: Charge, claim: Claim | None) -> Account:
         return await self._atomic.commit_upload(image, charge, claim)
 
@@ -457,7 +410,7 @@ class MongoCatalog:
         # A short link may be taken by this very upload, where what the driver repeated had been done.
         lost = fault.code in ("storage_unavailable", "slug_taken")
         lost = lost and not isinstance(fault.__cause__, ServerSelectionTimeoutError)
-        account = await _within(LOOKUP_SECONDS, self._account_after)(image, charge) if lost else None
+        account = await within(LOOKUP_SECONDS, self._account_after)(image, charge) if lost else None
         if account is None:
             raise fault
         return account
@@ -467,18 +420,10 @@ class MongoCatalog:
             return None
         return account_of(await self._store.accounts.find_one({"_id": charge.account_id}, ACCOUNT_ONLY))
 
-    @_bulk_read
+    @bulk_read
     async def _next(self, cursor: Any, batch: int) -> list[Document]:
         documents: list[Document] = await cursor.to_list(batch)
         return documents
-
-    def _forget(self, key_hash: bytes | None = None) -> None:
-        """Drop an account, or all, from the cache: it has changed."""
-        self._changes += 1
-        if key_hash is None:
-            self._known.clear()
-        else:
-            self._known.pop(key_hash, None)
 
 
 def _client(url: str) -> AsyncIOMotorClient[Document]:
@@ -500,7 +445,7 @@ def _store(client: AsyncIOMotorClient[Document], replicated: bool) -> Store:
         read_concern=ReadConcern("majority") if replicated else None,
         write_concern=DURABLE,
     )
-    return Store(client, *(database[name] for name in ("accounts", "images", "ledger", "keys", "secrets", "blocks")))
+    return Store(client, *(database[f.name] for f in fields(Store) if f.name != "client"))
 
 
 async def _make_indexes(store: Store) -> None:
@@ -523,19 +468,9 @@ async def _adopt_answers(store: Store) -> None:
             await store.keys.update_one({"_id": kept["_id"], "blob": None}, update)
 
 
-async def _purge(collection: Any, which: Document, limit: int) -> int:
-    ids = [document["_id"] async for document in collection.find(which, {"_id": 1}).limit(limit)]
-    deleted = await collection.delete_many({"_id": {"$in": ids}, **which}) if ids else None
-    return deleted.deleted_count if deleted else 0
-
-
 def _away(error: Exception) -> Fault:
     """Why a catalog cannot be opened, in one line: of the driver's sentence the part before the details."""
     return Fault("storage_unavailable", str(error).partition(" (configured")[0].partition(", full error")[0])
-
-
-def _no_account(email: str) -> Fault:
-    return Fault("not_found", f"There is no account with the address {email}")
 
 
 def _in_progress() -> Fault:

@@ -78,7 +78,8 @@ class Transactions:
         async def work(session: Any) -> Account:
             account = await _charge(self._store, image, charge, None, session)
             await _store_record(self._store, image, session)
-            await self._store.ledger.insert_one(ledger_document(image, account.month), session=session)
+            if charge.counted:
+                await self._store.ledger.insert_one(ledger_document(image, account.month), session=session)
             if claim and not await _keep_answer(self._store, claim, image, account, charge.uploads_limit, session):
                 raise claim_lost()
             return account
@@ -156,8 +157,9 @@ class Steps:
         entry = pending_entry(image, charge, claim, now)
         account = await _charge(self._store, image, charge, entry)
         entry["month"] = account.month
-        row = ledger_document(image, account.month)
-        await self._store.ledger.replace_one({"_id": row["_id"]}, row, upsert=True)
+        if charge.counted:
+            row = ledger_document(image, account.month)
+            await self._store.ledger.replace_one({"_id": row["_id"]}, row, upsert=True)
         try:
             await _store_record(self._store, image)
         except Fault:

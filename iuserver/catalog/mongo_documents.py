@@ -14,18 +14,36 @@ keys      `_id` is "ACCOUNT KEY"; `token` tells one claim from another, `node` i
           gone: then the answer is gone, too.
 secrets   `_id` is the name.
 blocks    `_id` is the block's id.
+sessions, sign_in_links, invites
+          `_id` is the hash of the token.
+audit     `_id` is the row's id, which is in the order of time.
 """
 
 from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from iuserver.records import Account, Block, Charge, Claim, Folder, IdempotentResult, Image, Quota, Stored
+from iuserver.records import (
+    Account,
+    AuditRow,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    IdempotentResult,
+    Image,
+    Invite,
+    Quota,
+    Session,
+    SignInLink,
+    Stored,
+)
 
 Document = dict[str, Any]
+K = TypeVar("K", Session, SignInLink, Invite, AuditRow)
 
 IMAGE_FIELDS = [f.name for f in fields(Image)]
 IMAGE_NOTHING: Document = {f.name: None for f in fields(Image) if f.default is MISSING}
@@ -67,6 +85,8 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("node", 1)], {"sparse": True}),
     ],
     "blocks": [([("sha256", 1)], {"unique": True})],
+    "sessions": [([("account_id", 1), ("seen_at", 1)], {}), ([("seen_at", 1)], {}), ([("created_at", 1)], {})],
+    "sign_in_links": [([("account_id", 1)], {}), ([("expires_at", 1)], {})],
 }
 
 
@@ -81,6 +101,10 @@ class Store:
     keys: Any
     secrets: Any
     blocks: Any
+    sessions: Any
+    sign_in_links: Any
+    invites: Any
+    audit: Any
 
 
 def folded(email: str) -> str:
@@ -141,6 +165,18 @@ def folder_of(account_id: str, document: Document) -> Folder:
     return Folder(account_id, document["slug"], document["name"], document["created_at"])
 
 
+def keyed_document(record: Session | SignInLink | Invite | AuditRow) -> Document:
+    """What its first field names."""
+    values = asdict(record)
+    return {"_id": values.pop(next(iter(values))), **values}
+
+
+def keyed_of(kind: type[K], document: Document) -> K:
+    """The record of a document that `keyed_document` has made."""
+    key, *names = (f.name for f in fields(kind))
+    return kind(**{key: document["_id"]}, **{name: document[name] for name in names})
+
+
 def block_document(block: Block) -> Document:
     values = asdict(block)
     return {"_id": values.pop("id"), **values}
@@ -189,7 +225,7 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
     With `pending`, it is not found either where it has been charged for this upload.
     """
     rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
-    if charge.uploads_limit:
+    if charge.counted and charge.uploads_limit:
         rule["$or"] = [{"month": {"$lt": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
     if charge.storage_limit:
         rule["stored_bytes"] = {"$lte": charge.storage_limit - image.size}
@@ -207,7 +243,7 @@ def charging(image: Image, charge: Charge, entry: Document | None = None) -> lis
     path = folder_path(image.folder)
     values: Document = {
         path: {"$add": [{"$ifNull": [f"${path}", 0]}, 1]},
-        "used": {"$add": [used, 1]},
+        "used": {"$add": [used, int(charge.counted)]},
         "month": month,
         "stored_bytes": {"$add": ["$stored_bytes", image.size]},
     }
@@ -221,6 +257,7 @@ def pending_entry(image: Image, charge: Charge, claim: Claim | None, now: int) -
     """What is pending while a commit takes its steps: enough to go on, or to take it back."""
     entry = {"blob": image.blob, "slug": image.slug, "month": charge.month, "size": image.size, "at": now}
     entry["shelf"] = folder_path(image.folder)
+    entry["uploads"] = int(charge.counted)
     if claim:
         entry |= {"key": claim.key, "token": claim.token, "fingerprint": claim.fingerprint}
         entry |= {"limit": charge.uploads_limit}
@@ -234,7 +271,7 @@ def taking_back(entry: Document) -> list[Document]:
     return [
         {
             "$set": {
-                "used": {"$cond": [in_its_month, {"$subtract": ["$used", 1]}, "$used"]},
+                "used": {"$cond": [in_its_month, {"$subtract": ["$used", entry.get("uploads", 1)]}, "$used"]},
                 "stored_bytes": {"$subtract": ["$stored_bytes", entry["size"]]},
                 entry["shelf"]: {"$subtract": [f"${entry['shelf']}", 1]},
                 "pending": others,

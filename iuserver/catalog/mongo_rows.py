@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError
 from iuserver.catalog.mongo_documents import (
     ROOT,
     Document,
+    K,
     Store,
     account_document,
     account_of,
@@ -20,8 +21,10 @@ from iuserver.catalog.mongo_documents import (
     image_document,
     image_of,
     key_id,
+    keyed_document,
+    keyed_of,
 )
-from iuserver.records import ROW_KEYS, Account, Block, Image, Row
+from iuserver.records import ROW_KEYS, Account, AuditRow, Block, Image, Invite, Row, Session, SignInLink
 
 KEY_FIELDS = ("account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer", "blob")
 
@@ -73,6 +76,13 @@ def _without_id(document: Document) -> Row:
     return {name: value for name, value in document.items() if name != "_id"}
 
 
+def _keyed(collection: str, kind: type[K]) -> Kind:
+    """A kind whose documents are those of `keyed_document`."""
+    return Kind(
+        collection, {}, lambda document: asdict(keyed_of(kind, document)), lambda row: keyed_document(kind(**row))
+    )
+
+
 KINDS = {
     "secrets": Kind(
         "secrets",
@@ -96,6 +106,10 @@ KINDS = {
     ),
     "idempotency_keys": Kind("keys", {"fingerprint": {"$exists": True}}, _key_row, _key_document),
     "blocks": Kind("blocks", {}, lambda document: asdict(block_of(document)), lambda row: block_document(Block(**row))),
+    "sessions": _keyed("sessions", Session),
+    "sign_in_links": _keyed("sign_in_links", SignInLink),
+    "invites": _keyed("invites", Invite),
+    "audit": _keyed("audit", AuditRow),
 }
 
 

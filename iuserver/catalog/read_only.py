@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn, cast
 
 from iuserver import policy
-from iuserver.ports import Catalog
+from iuserver.ports import WholeCatalog
 
 READING = frozenset(
     {
@@ -28,19 +28,32 @@ READING = frozenset(
         "blocks",
         "has_blocks",
         "is_blocked",
+        "account",
+        "account_by_email",
+        "session",
+        "sessions_of",
+        "last_seen",
+        "link",
+        "ownerless",
+        "invite",
+        "invites",
+        "audit_page",
+        "accounts_page",
+        "newest_images",
+        "all_stored_bytes",
         "close",
     }
 )
 """The methods that change nothing; any other one is refused, also one that is not known here."""
 
 
-def read_only(catalog: Catalog) -> Catalog:
+def read_only(catalog: WholeCatalog) -> WholeCatalog:
     """The same catalog; what would change it raises Fault("read_only")."""
-    return cast(Catalog, _ReadOnly(catalog))
+    return cast(WholeCatalog, _ReadOnly(catalog))
 
 
 class _ReadOnly:
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: WholeCatalog) -> None:
         self._catalog = catalog
 
     def __getattr__(self, name: str) -> Any:

@@ -160,6 +160,55 @@ MIGRATIONS = [
     );
     CREATE INDEX idempotency_keys_by_blob ON idempotency_keys (blob);
     """,
+    # Signing in. Invites and the audit log name accounts by address, as they outlive them.
+    """
+    ALTER TABLE accounts ADD COLUMN password_hash TEXT;
+    ALTER TABLE accounts ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE accounts ADD COLUMN key_used_on INTEGER;
+
+    CREATE TABLE sessions (
+        hash       BLOB PRIMARY KEY,
+        account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+        epoch      INTEGER NOT NULL,
+        browser    TEXT NOT NULL,
+        network    TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        seen_at    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_account ON sessions (account_id, seen_at);
+    CREATE INDEX sessions_by_time ON sessions (seen_at);
+    CREATE INDEX sessions_by_age ON sessions (created_at);
+
+    CREATE TABLE sign_in_links (
+        hash       BLOB PRIMARY KEY,
+        account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+        epoch      INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sign_in_links_by_account ON sign_in_links (account_id);
+    CREATE INDEX sign_in_links_by_time ON sign_in_links (expires_at);
+
+    CREATE TABLE invites (
+        hash       BLOB PRIMARY KEY,
+        plan       TEXT NOT NULL,
+        note       TEXT NOT NULL,
+        made_by    TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE audit (
+        id      TEXT PRIMARY KEY,
+        at      INTEGER NOT NULL,
+        actor   TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        detail  TEXT NOT NULL,
+        network TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 ]
 
 

@@ -1,4 +1,4 @@
-"""The SQLite catalog: one writer that groups commits, and separate connections for reading.
+"""The SQLite catalog: accounts, images and the ledger; what has a port of its own is in the files beside.
 
 WAL with synchronous=FULL: a reported commit is on the disk. The writer commits all waiting steps in one transaction,
 leaving out those that are refused. Point reads take microseconds and stay on the event loop; bulk reads have a thread
@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import astuple, fields
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from iuserver.catalog import sqlite_rows
-from iuserver.catalog.schema import migrate
+from iuserver.catalog.sqlite_audit import SqliteAudit
+from iuserver.catalog.sqlite_base import ACCOUNT_COLUMNS, account_of, no_account, unavailable
+from iuserver.catalog.sqlite_credentials import SqliteCredentials
+from iuserver.catalog.sqlite_invites import SqliteInvites
+from iuserver.catalog.sqlite_overview import SqliteOverview
+from iuserver.catalog.sqlite_sessions import SqliteSessions
 from iuserver.errors import Fault
 from iuserver.policy import DAY, buried, charged, claim_lost, viewed
 from iuserver.ports import MAX_GRANTS
@@ -35,15 +39,7 @@ from iuserver.records import (
     Row,
     Stored,
 )
-from iuserver.threads import Executor, GroupCommit, Job, WorkerThreads, perform_each
 
-Step = Callable[[sqlite3.Connection], Any]
-
-MAX_GROUP = 64
-BUSY_SECONDS = 5.0
-
-ACCOUNT_FIELDS = [f.name for f in fields(Account)]
-ACCOUNT_COLUMNS = ", ".join(ACCOUNT_FIELDS)
 IMAGE_FIELDS = [f.name for f in fields(Image)]
 IMAGE_COLUMNS = ", ".join(IMAGE_FIELDS)
 BLOCK_COLUMNS = ", ".join(f.name for f in fields(Block))
@@ -106,22 +102,8 @@ PURGE_KEYS = """
 PURGE_SLUGS = "DELETE FROM kept_slugs WHERE slug IN (SELECT slug FROM kept_slugs WHERE until <= ? LIMIT ?)"
 
 
-class SqliteCatalog:
-    """The port Catalog in one file. Raises Fault("storage_unavailable") when it cannot be opened or written.
-
-    With `in_place` what writes never leaves the thread that calls it, and is committed with what other threads have.
-    """
-
-    def __init__(self, path: Path, *, in_place: bool = False) -> None:
-        try:
-            writing = _connect(path)
-            migrate(writing)
-            self._reading = _connect(path)
-            self._bulk_connection = _connect(path)
-        except sqlite3.DatabaseError as error:
-            raise _unavailable() from error
-        self._writer = _Writer(writing, in_place)
-        self._bulk_reader: WorkerThreads[Callable[[], Any]] = WorkerThreads("bulk-read", 1, perform_each)
+class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudit, SqliteOverview):
+    """All ports of a catalog in one file; here is the port Catalog."""
 
     async def add_account(self, account: Account) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -134,21 +116,23 @@ class SqliteCatalog:
 
     async def account_by_key(self, key_hash: bytes) -> Account | None:
         rows = self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE key_hash = ?", key_hash)
-        return _account(rows[0]) if rows else None
+        return account_of(rows[0]) if rows else None
 
     async def accounts(self) -> list[Account]:
         return [
-            _account(row) for row in self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, email")
+            account_of(row) for row in self._read(f"SELECT {ACCOUNT_COLUMNS} FROM accounts ORDER BY created_at, email")
         ]
 
     async def set_plan(self, email: str, plan: str) -> Account:
-        return await self._change("plan = ?", email, plan)
+        return await self._change("plan = ?", "email", email, plan)
 
     async def set_key(self, email: str, key_hash: bytes, key_last4: str) -> Account:
-        return await self._change("key_hash = ?, key_last4 = ?", email, key_hash, key_last4)
+        return await self._change(
+            "key_hash = ?, key_last4 = ?, key_used_on = NULL", "email", email, key_hash, key_last4
+        )
 
     async def set_disabled(self, email: str, disabled: bool) -> Account:
-        return await self._change("disabled = ?", email, disabled)
+        return await self._change("disabled = ?, epoch = epoch + 1", "email", email, disabled)
 
     async def claim_key(self, account_id: str, claim: Claim, now: int, lease_until: int) -> IdempotentResult | None:
         def step(connection: sqlite3.Connection) -> IdempotentResult | None:
@@ -187,12 +171,13 @@ class SqliteCatalog:
 
         def step(connection: sqlite3.Connection) -> Account:
             row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
-            account = charged(_account(row) if row else None, charge, image.size)
+            account = charged(account_of(row) if row else None, charge, image.size)
             _check_folder(connection, image)
             if claim:
                 _check_claim(connection, account.id, claim)
             _insert_image(connection, image_row, image)
-            connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
+            if charge.counted:
+                connection.execute(INSERT_LEDGER, (account.month, account.id, image.blob, image.slug))
             connection.execute(UPDATE_COUNTS, (account.month, account.used, account.stored_bytes, account.id))
             if claim:
                 answer = orjson.dumps(Stored(image, Quota(account.used, charge.uploads_limit, account.plan)))
@@ -266,7 +251,7 @@ class SqliteCatalog:
         return image
 
     async def purge_grants(self, now: int, limit: int) -> int:
-        return await self._purge(PURGE_GRANTS, now, limit)
+        return await self._write(PURGE_GRANTS, now, limit)
 
     async def list_images(
         self, account_id: str, folder: str | None, limit: int, offset: int
@@ -283,10 +268,10 @@ class SqliteCatalog:
             found: tuple[list[Image], int] = await self._bulk_reader.run(look)
             return found
         except sqlite3.OperationalError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     async def images_of(self, account_id: str) -> list[Image]:
-        rows = self._read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
+        rows = await self._bulk_read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
         return [Image(*row) for row in rows]
 
     async def add_folder(self, folder: Folder, limit: int) -> None:
@@ -309,11 +294,11 @@ class SqliteCatalog:
         def step(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT id FROM accounts WHERE email = ?", (email,)).fetchone()
             if row is None:
-                raise _no_account(email)
+                raise no_account(email)
             connection.execute("DELETE FROM folders WHERE account_id = ?", row)
             connection.execute("DELETE FROM ledger WHERE account_id = ?", row)
             connection.execute("DELETE FROM idempotency_keys WHERE account_id = ?", row)
-            connection.execute("DELETE FROM accounts WHERE id = ?", row)
+            connection.execute("DELETE FROM accounts WHERE id = ?", row)  # and with it sessions and links
 
         await self._writer.commit(step)
 
@@ -354,10 +339,10 @@ class SqliteCatalog:
         return 0
 
     async def purge_ledger(self, before_month: str, limit: int) -> int:
-        return await self._purge(PURGE_LEDGER, before_month, limit)
+        return await self._write(PURGE_LEDGER, before_month, limit)
 
     async def purge_kept_slugs(self, now: int, limit: int) -> int:
-        return await self._purge(PURGE_SLUGS, now, limit)
+        return await self._write(PURGE_SLUGS, now, limit)
 
     async def size(self, kind: str) -> int:
         rows = await self._bulk_read(sqlite_rows.COUNT[kind])
@@ -399,37 +384,6 @@ class SqliteCatalog:
 
     async def is_blocked(self, sha256: bytes) -> bool:
         return bool(self._read("SELECT 1 FROM blocks WHERE sha256 = ?", sha256))
-
-    async def close(self) -> None:
-        await self._writer.close()
-        await self._bulk_reader.close()
-        self._bulk_connection.close()
-        self._reading.close()
-
-    def _read(self, sql: str, *values: Any) -> list[Any]:
-        try:
-            return self._reading.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def _bulk_read(self, sql: str, *values: Any) -> list[Any]:
-        """Read what may be many rows: off the loop."""
-        try:
-            rows: list[Any] = await self._bulk_reader.run(lambda: self._bulk_connection.execute(sql, values).fetchall())
-            return rows
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def _purge(self, sql: str, *values: Any) -> int:
-        count: int = await self._writer.commit(lambda connection: connection.execute(sql, values).rowcount)
-        return count
-
-    async def _change(self, assignments: str, email: str, *values: Any) -> Account:
-        sql = f"UPDATE accounts SET {assignments} WHERE email = ? RETURNING {ACCOUNT_COLUMNS}"
-        found = await self._writer.commit(lambda connection: connection.execute(sql, (*values, email)).fetchone())
-        if found is None:
-            raise _no_account(email)
-        return _account(found)
 
 
 def _used(row: Any, now: int) -> IdempotentResult | None:
@@ -507,77 +461,3 @@ def _insert_image(connection: sqlite3.Connection, row: list[Any], image: Image) 
         inserted = 0
     if not inserted:
         raise Fault("slug_taken", "This short link is taken")
-
-
-def _no_account(email: str) -> Fault:
-    return Fault("not_found", f"There is no account with the address {email}")
-
-
-class _Writer:
-    """Who writes, one thread at a time, and the transactions made of what waits for it."""
-
-    def __init__(self, connection: sqlite3.Connection, in_place: bool) -> None:
-        self._connection = connection
-        self._steps: Executor[Step] = (
-            GroupCommit(self._commit, MAX_GROUP)
-            if in_place
-            else WorkerThreads("catalog", 1, self._commit, group=MAX_GROUP)
-        )
-
-    async def commit(self, step: Step) -> Any:
-        """Run a step in a transaction; when this returns, it has been committed. Raises what the step raises."""
-        try:
-            return await self._steps.run(step)
-        except sqlite3.OperationalError as error:
-            raise _unavailable() from error
-
-    async def close(self) -> None:
-        """Finish the steps that wait, then close."""
-        await self._steps.close()
-        self._connection.close()
-
-    def _commit(self, group: Sequence[Job[Step]]) -> None:
-        try:
-            while not self._attempt([job for job in group if not job.error]):
-                self._connection.execute("ROLLBACK")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-
-    def _attempt(self, group: list[Job[Step]]) -> bool:
-        """Commit a group as one; False where a step was refused after it had written, and all must be done again.
-
-        Steps check before they write, so that hardly happens; a savepoint around each would cost every upload two
-        statements, and with each a wait for the interpreter.
-        """
-        self._connection.execute("BEGIN IMMEDIATE")
-        for job in group:
-            before = self._connection.total_changes
-            try:
-                job.result = job.work(self._connection)
-            except Exception as error:
-                job.error = error
-                if not self._connection.in_transaction:
-                    raise  # SQLite has given up the transaction by itself, as it does when the disk is full
-                if self._connection.total_changes != before:
-                    return False
-        self._connection.execute("COMMIT")
-        return True
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten, not only unlinked
-    return connection
-
-
-def _account(row: Any) -> Account:
-    values = dict(zip(ACCOUNT_FIELDS, row, strict=True))
-    return Account(**{**values, "disabled": bool(values["disabled"])})
-
-
-def _unavailable() -> Fault:
-    return Fault("storage_unavailable", "The catalog is not available")

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import fields
 from typing import Any
 
-from iuserver.records import ROW_KEYS, Account, Block, Image, Row
+from iuserver.records import ROW_KEYS, Account, AuditRow, Block, Image, Invite, Row, Session, SignInLink
 
 COLUMNS: dict[str, list[str]] = {
     "secrets": ["name", "value"],
@@ -17,6 +17,10 @@ COLUMNS: dict[str, list[str]] = {
     "kept_slugs": ["slug", "until"],
     "idempotency_keys": ["account_id", "key", "claimed_at", "lease_until", "fingerprint", "answer", "blob"],
     "blocks": [f.name for f in fields(Block)],
+    "sessions": [f.name for f in fields(Session)],
+    "sign_in_links": [f.name for f in fields(SignInLink)],
+    "invites": [f.name for f in fields(Invite)],
+    "audit": [f.name for f in fields(AuditRow)],
 }
 FOLDER_COLUMNS = ("slug", "name", "created_at")
 WITHIN = {
@@ -63,7 +67,7 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
     """What a SELECT has found, as a row."""
     row = dict(zip(COLUMNS[kind], found, strict=False))
     if kind == "accounts":
-        row["disabled"] = bool(row["disabled"])
+        row["disabled"], row["admin"] = bool(row["disabled"]), bool(row["admin"])
         row["folders"] = sorted(json.loads(found[-2]), key=lambda folder: folder["slug"])
         row["shelves"] = json.loads(found[-1])
     if kind == "images":

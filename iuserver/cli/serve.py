@@ -14,6 +14,7 @@ import uvloop
 
 from iuserver.backends import StartError
 from iuserver.cli import add_data_options, fail, settings_of
+from iuserver.cli.links import sign_in_url
 from iuserver.cli.logs import configure_logs
 from iuserver.errors import Fault
 from iuserver.server import Server
@@ -31,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="H", help="address to listen on (IPv4, IPv6, unix:PATH)")
     parser.add_argument("--port", metavar="P", help="port to listen on; 0 = any free one")
     parser.add_argument("--log-format", choices=("text", "json"))
-    parser.add_argument("--demo", action="store_true", help="make a demo account, and print a line to try it with")
+    parser.add_argument(
+        "--demo", action="store_true", help="make a demo account, and print a line and a link to try it with"
+    )
     parser.set_defaults(run=run)
 
 
@@ -81,18 +84,31 @@ def _reload(server: Server, options: argparse.Namespace) -> None:
 
 
 async def _introduce(server: Server, settings: Settings) -> None:
-    """On the first start a demo account and a line to paste; later how to get a new key, as keys are shown once."""
+    """On the first start a demo account and a line to paste; later how to get a new key, as keys are shown once. Below
+    that, a link to sign in with once."""
     try:
-        made = await server.accounts.add(DEMO_EMAIL, DEMO_PLAN)
+        made = await server.accounts.add(DEMO_EMAIL, DEMO_PLAN, admin=True)
     except Fault:
         rotate = f"{_program()} user rotate-key {DEMO_EMAIL} --data {settings.server.data}"
         print(f"The demo account is there already. For a new key:\n\n  {rotate}\n", flush=True)
+    else:
+        print(
+            f"Upload a picture with the demo account (its key is shown this once):\n\n"
+            f'  curl -H "Authorization: Bearer {made.key}" -F "file=@photo.jpg" {server.url}/api/upload\n',
+            flush=True,
+        )
+    await _introduce_pages(server, settings)
+
+
+async def _introduce_pages(server: Server, settings: Settings) -> None:
+    account = await server.accounts.named(DEMO_EMAIL)
+    if account.disabled:
         return
-    print(
-        f"Upload a picture with the demo account (its key is shown this once):\n\n"
-        f'  curl -H "Authorization: Bearer {made.key}" -F "file=@photo.jpg" {server.url}/api/upload\n',
-        flush=True,
-    )
+    if not account.admin:  # 0.1.0 made it
+        account = await server.accounts.set_admin(DEMO_EMAIL, True)
+    token = (await server.accounts.make_link(account)).token
+    url = sign_in_url(settings, token, server.url)
+    print(f"Sign in as the demo account, an admin (the link works once, for a day):\n\n  {url}\n", flush=True)
 
 
 def _program() -> str:

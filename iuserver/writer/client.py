@@ -20,7 +20,7 @@ from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.read_only import READING
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import ClientGone, Fault, OutcomeUnknown
-from iuserver.ports import Catalog
+from iuserver.ports import WholeCatalog
 from iuserver.records import Account, Charge, Claim, Image
 from iuserver.writer.wire import LARGEST, READY, packet, parts_of
 
@@ -233,9 +233,9 @@ class WriterBlobs(DiskBlobs):
         return size
 
 
-def writer_catalog(catalog: SqliteCatalog, writer: WriterProcess) -> Catalog:
+def writer_catalog(catalog: SqliteCatalog, writer: WriterProcess) -> WholeCatalog:
     """The same catalog; what changes it is done by the writer process."""
-    return cast(Catalog, _WriterCatalog(catalog, writer))
+    return cast(WholeCatalog, _WriterCatalog(catalog, writer))
 
 
 class _WriterCatalog:

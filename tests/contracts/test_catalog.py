@@ -19,7 +19,7 @@ from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
 from iuserver.ports import MAX_GRANTS, Catalog
 from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image
-from iuserver.writer.client import WriterProcess, writer_catalog
+from tests.contracts.conftest import Opening, Work
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
 IMAGE = Image(
@@ -45,59 +45,6 @@ CHARGE = Charge("a1", ACCOUNT.key_hash, 1_795_000_000, "2026-11", uploads_limit=
 CLAIM = Claim("key", "first", b"fingerprint")
 OTHER_CLAIM = Claim("key", "second", b"other fingerprint")
 THIRD_CLAIM = Claim("key", "third", b"fingerprint")
-
-Work = Callable[[Catalog], Awaitable[Any]]
-
-
-Opening = Callable[[], Awaitable[Catalog]]
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("sqlite, kept", marks=pytest.mark.slow), "mongo", "mongo without transactions"]
-)
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
-    """Opens a catalog over the test's own store, each time a new one."""
-    url = None if request.param.startswith("sqlite") else request.getfixturevalue("mongo_database")
-
-    async def opened() -> Catalog:
-        if request.param == "sqlite, kept":
-            return await kept(tmp_path / "catalog.db")
-        if url is None:
-            return SqliteCatalog(tmp_path / "catalog.db")
-        return await MongoCatalog.open(url, "node", transactions=request.param == "mongo")
-
-    return opened
-
-
-async def kept(path: Path) -> Catalog:
-    """A catalog with a writer process of its own, which goes with it."""
-    local, writer = SqliteCatalog(path), WriterProcess(path, None, sync=True)
-    await writer.start()
-    catalog: Any = writer_catalog(local, writer)
-
-    async def close() -> None:
-        await writer.close()
-        await local.close()
-
-    catalog.close = close
-    return catalog  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def on_catalog(opening: Opening) -> Callable[[Work], Any]:
-    """Runs work on a catalog that is opened for it and closed afterwards, so that what was stored must persist."""
-
-    def run(work: Work) -> Any:
-        async def opened_for_it() -> Any:
-            catalog = await opening()
-            try:
-                return await work(catalog)
-            finally:
-                await catalog.close()
-
-        return asyncio.run(opened_for_it())
-
-    return run
 
 
 def image(number: int, **changes: Any) -> Image:
@@ -165,6 +112,18 @@ def test_a_commit_stores_record_charge_and_ledger_row(on_catalog: Callable[[Work
 
     on_catalog(store)
     on_catalog(look)
+
+
+def test_an_upload_that_does_not_count_is_charged_its_bytes_alone(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(0), replace(CHARGE, uploads_limit=1))
+        account = await catalog.commit_upload(image(1), replace(CHARGE, uploads_limit=1, counted=False))
+        assert (account.used, account.stored_bytes) == (1, 2000)
+        assert await catalog.ledger("a1", "2026-11") == 1
+        assert [counts for counts in await catalog.counts("2026-11", "", 9) if counts.drifted] == []
+
+    on_catalog(work)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from iuserver.catalog import mongo
+from iuserver.catalog import mongo_base
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.mongo_documents import Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image, Session
 from tests.conftest import LogGuard
 from tests.contracts.test_catalog import (
     ACCOUNT,
@@ -421,6 +421,23 @@ def test_a_commit_has_a_fresh_lease_before_it_stores_anything(with_steps: Any) -
     with_steps(work)
 
 
+def test_an_account_that_0_1_0_made_can_sign_in(mongo_database: str) -> None:
+    """Its document lacks what came later."""
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(mongo_database)
+        await catalog.add_account(ACCOUNT)
+        later = dict.fromkeys(("password_hash", "admin", "epoch", "key_used_on"), 1)
+        await catalog._store.accounts.update_one({"_id": "a1"}, {"$unset": later})
+        assert await catalog.account("a1") == ACCOUNT
+        assert await catalog.set_password("a1", "$argon2id$") == replace(ACCOUNT, epoch=1, password_hash="$argon2id$")
+        await catalog.add_session(Session(b"s" * 32, "a1", 1, "", "", 1, 1), 9)
+        assert (await catalog.session(b"s" * 32) or ())[1:] == (await catalog.account("a1"),)
+        await catalog.close()
+
+    asyncio.run(work())
+
+
 def test_what_0_1_0_has_kept_is_adopted_or_forgotten(mongo_database: str) -> None:
     """Documents as 0.1.0 wrote them: without a blob; of a password it had made a fast hash."""
     locked, plain, gone, buried = (image(number) for number in range(4))
@@ -568,7 +585,7 @@ def test_while_the_server_is_away_every_method_says_so_soon_and_works_when_it_is
             since = time.monotonic()
             told = await asyncio.gather(*map(refusal, everything(catalog)))
             assert set(told) == {"storage_unavailable"}
-            assert time.monotonic() - since < mongo.ANSWER_SECONDS + 2
+            assert time.monotonic() - since < mongo_base.ANSWER_SECONDS + 2
             await asyncio.to_thread(server.start)
             since = time.monotonic()
             assert await catalog.image(IMAGE.slug) == IMAGE

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,9 +29,9 @@ ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, str(ROOT / "run.py")]
 
 
-def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **_backends(arguments, environ), **environ}
-    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=60, env=environment, input=stdin)
 
 
 def _backends(arguments: tuple[str, ...], environ: dict[str, str]) -> dict[str, str]:
@@ -91,6 +92,37 @@ def test_accounts_are_managed_while_the_server_runs(tmp_path: Path) -> None:
     assert not any(rotated["api_key"].encode() in file.read_bytes() for file in tmp_path.glob("catalog*"))
 
 
+def test_accounts_get_roles_passwords_and_links(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    made = told("user", "add", "a@example.org", "--admin", *data)
+    assert made["role"] == "admin"
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/login/[\w-]{43}", made["sign_in_url"])
+    done = command("user", "add", "b@example.org", "--password-stdin", *data, stdin="correct horse\n")
+    assert json.loads(done.stdout)["role"] == "user"
+    done = command("user", "passwd", "b@example.org", "--password-stdin", *data, stdin="battery staple\n")
+    assert json.loads(done.stdout) == {"email": "b@example.org"}
+    link = told("user", "link", "b@example.org", *data, IUSERVER_SERVER_PUBLIC_URL="https://img.example.org/x")
+    assert link.keys() == {"email", "sign_in_url", "expires_at"}
+    assert link["sign_in_url"].startswith("https://img.example.org/x/login/")
+    assert abs(link["expires_at"] - time.time() - 86400) < DEADLINE
+    told("user", "role", "b@example.org", "admin", *data)
+    told("user", "role", "a@example.org", "user", *data)
+    listed = [json.loads(line) for line in command("user", "list", *data).stdout.splitlines()]
+    assert {line["email"]: line["role"] for line in listed} == {"a@example.org": "user", "b@example.org": "admin"}
+    assert "argon2" not in str(listed)
+    secrets = [made["sign_in_url"].rpartition("/")[2], link["sign_in_url"].rpartition("/")[2], "battery staple"]
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("catalog*"))
+    assert not any(secret.encode() in kept for secret in secrets)
+
+
+@pytest.mark.parametrize("password", ["", "too short", "x" * 257])
+def test_a_password_that_cannot_be_is_told_in_one_line(tmp_path: Path, password: str) -> None:
+    data = ("--password-stdin", "--data", str(tmp_path))
+    done = command("user", "add", "a@example.org", *data, stdin=password)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "iuserver: A password must have 10 to 256 characters\n"
+
+
 def test_what_cannot_be_done_is_told_in_one_line(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path))
     told("user", "add", "a@example.org", *data)
@@ -100,6 +132,10 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path: Path) -> None:
         ("user", "add", "b@example.org", "--plan", "gold"),
         ("user", "plan", "nobody@example.org", "pro"),
         ("user", "disable", "nobody@example.org"),
+        ("user", "role", "a@example.org", "owner"),
+        ("user", "role", "nobody@example.org", "admin"),
+        ("user", "link", "nobody@example.org"),
+        ("user", "passwd", "a@example.org"),
     ):
         done = command(*arguments, *data)
         assert (done.returncode, done.stdout) == (1, "")
@@ -115,6 +151,14 @@ def test_what_cannot_be_done_is_told_in_one_line(tmp_path: Path) -> None:
         (("--host", "203.0.113.7"), {}, "server.port"),
         (("--host", "no.such.host.invalid"), {}, "server.host"),
         ((), {"IUSERVER_SERVER_DATA": "/proc/nowhere"}, "server.data"),
+        (
+            (),
+            {
+                "IUSERVER_SERVER_FILES_URL": "https://Img.example.org",
+                "IUSERVER_SERVER_PUBLIC_URL": "https://img.example.org:443/x",
+            },
+            "server.files_url",
+        ),
     ],
 )
 def test_a_server_that_cannot_start_says_why_in_one_line(
@@ -147,14 +191,17 @@ def test_a_broken_catalog_is_told(tmp_path: Path) -> None:
 
 def test_the_demo_account_is_made_once_and_its_line_works(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(pictures.phone_jpeg())
-    with serving(tmp_path / "data", "--demo") as (process, _):
+    with serving(tmp_path / "data", "--demo") as (process, url):
         assert process.stdout
         line = eventually(lambda: re.search(r"curl .*", process.stdout.readline()))[0]
         pasted = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=True)
         assert json.loads(pasted.stdout)["ok"] is True
+        link = eventually(lambda: re.search(r"http://\S+/login/([\w-]{43})$", process.stdout.readline()))
+        assert link[0].startswith(url)
     with serving(tmp_path / "data", "--demo") as (process, _):
         assert process.stdout
         again = eventually(lambda: re.search(r"\S.* user rotate-key .*", process.stdout.readline()))[0]
+        assert eventually(lambda: re.search(r"/login/([\w-]{43})$", process.stdout.readline()))[1] != link[1]
     assert "iu_live_" not in again
     environ = {**os.environ, **environ_of(tmp_path / "data")}
     rotated = subprocess.run(again, shell=True, capture_output=True, timeout=60, check=True, env=environ)

@@ -16,8 +16,23 @@ import pytest
 from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
+from iuserver.policy import audit_id
 from iuserver.ports import Copyable
-from iuserver.records import ROW_KEYS, Account, Block, Charge, Claim, Folder, Grant, Image, Row
+from iuserver.records import (
+    ROW_KEYS,
+    Account,
+    AuditRow,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    Image,
+    Invite,
+    Row,
+    Session,
+    SignInLink,
+)
 from iuserver.settings import Settings
 from tests import pictures
 from tests.running import running
@@ -59,7 +74,21 @@ async def fill(catalog: Copyable, count: int) -> None:
     for number, size in ((1, 5), (2, None)):
         await catalog.add_block(Block(f"b{number}", bytes([number]) * 32, size, "x.jpg", number))
     await catalog.set_disabled(ACCOUNTS[2].email, True)
+    await _sign_in(catalog)
     await catalog.claim_key("a1", Claim("claimed", "t"), 1000, 2000)
+
+
+async def _sign_in(catalog: Copyable) -> None:
+    """A password, an admin, sessions, a link, invites, and rows of the audit log."""
+    await catalog.set_password("a1", "$argon2id$")
+    await catalog.set_admin(ACCOUNTS[1].email, True)
+    await catalog.note_key_uses([ACCOUNTS[0].key_hash], 86400)
+    for number in range(10):
+        hash, at = bytes([number, 0x80 + number]) * 16, 1000 + number
+        await catalog.add_session(Session(hash, f"a{1 + number % 3}", 1, "Firefox", "192.0.2.0/24", 900, at), 9)
+        await catalog.add_invite(Invite(hash, "pro", "é", ACCOUNTS[1].email, at, 9999))
+        await catalog.add_audit(AuditRow(audit_id(at, "x"), at, "operator", "plan_set", "é", "pro", "-"))
+    await catalog.add_link(SignInLink(b"l" * 32, "a1", 1, 900, 9999))
 
 
 SEEN = 6
@@ -120,6 +149,10 @@ def test_all_that_is_there_is_copied_there_and_back(tmp_path: Path, mongo_databa
         "kept_slugs": 70,
         "idempotency_keys": 100,
         "blocks": 2,
+        "sessions": 10,
+        "sign_in_links": 1,
+        "invites": 10,
+        "audit": 10,
     }
     assert copied(mongo_database, back) == counts
     everything = on_catalog(first, rows)

@@ -60,7 +60,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    settings = {"limits": {"api_per_minute": 0, "mcp_per_minute": 0}, "imaging": {"workers": 1}}
+    settings = {"limits": {"api_per_minute": 0, "mcp_per_minute": 0, "web_per_minute": 0}, "imaging": {"workers": 1}}
     with running(tmp_path_factory.mktemp("data"), **settings) as server:
         yield Target(server)
 
@@ -178,6 +178,10 @@ ROWS: dict[str, tuple[int, Make]] = {
     "Accept": (HEAD, header("Accept", "text/", "/u/{ticket}")),
     "Cookie": (HEAD, seen("Cookie", "a=;")),
     "Cookie, quotes": (HEAD, seen("Cookie", '\\"', begin='unlock_page_x="')),
+    "Cookie, sessions": (HEAD, seen("Cookie", "session=a;", "/dashboard")),
+    "Cookie, one session": (HEAD, seen("Cookie", "a", "/dashboard", "session=")),
+    "Origin of a form": (HEAD, header("Origin", "[:", "/login", "POST", "http://")),
+    "User-Agent of a form": (HEAD, header("User-Agent", "Edg ", "/login", "POST")),
     "Range": (HEAD, seen("Range", "0", "/f/{open}.jpg", "bytes=")),
     "If-None-Match": (HEAD, seen("If-None-Match", 'W/"', "/f/{open}.jpg")),
     "If-Range": (HEAD, seen("If-Range", '"', "/f/{open}.jpg")),
@@ -200,6 +204,8 @@ ROWS: dict[str, tuple[int, Make]] = {
     "query": (HEAD, path("a&", "/api/images?")),
     "query, escapes": (HEAD, path("%CC%81%CC%96", "/api/images?folder=")),
     "limit": (HEAD, path("9", "/api/images?limit=")),
+    "next": (HEAD, path("%CC%81/", "/login?next=/")),
+    "where to come back to": (HEAD, path("a/", "/dashboard/")),
     "grant": (HEAD, lambda target, length: request("GET", f"/f/{target.slug}.jpg?grant={of('a', length)}", {})),
     "a header's name": (HEAD, raw_head("a-")),
     "many headers": (HEAD, raw_head("a:\r\n")),
@@ -210,6 +216,10 @@ ROWS: dict[str, tuple[int, Make]] = {
     "folder, blanks": (BODY, sent("/api/folders", "application/json", '{"name":"', " ", '"}')),
     "folder, form": (BODY, sent("/api/folders", FORM, "name=", MARKS)),
     "form, fields": (BODY, sent("/api/folders", FORM, "", "a&")),
+    "e-mail address": (BODY, sent("/login", FORM, "password=x&email=", MARKS)),
+    "e-mail address, signs": (BODY, sent("/login", FORM, "password=x&email=", "a@")),
+    "password of a sign-in": (BODY, sent("/login", FORM, "email=a@example.org&password=", MARKS)),
+    "next of a form": (BODY, sent("/login", FORM, "next=", "/..")),
     "form, escapes": (BODY, sent("/i/{slug}", FORM, "password=", "%CC%81")),
     "form, multipart": (BODY, sent("/i/{slug}", "multipart/form-data; boundary=b", "", "--b\r\n\r\n\r\n")),
     "form, a part's head": (

@@ -20,8 +20,8 @@ from iuserver import janitor as janitors
 from iuserver.blobs.disk import DiskBlobs
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.janitor import Janitor, Report
-from iuserver.policy import DAY, month_of
-from iuserver.records import Account, Charge, Image
+from iuserver.policy import DAY, audit_id, month_of
+from iuserver.records import Account, AuditRow, Charge, Image, Invite, Session, SignInLink
 from iuserver.server import janitor_of, opened_janitor, opened_library
 from iuserver.settings import Settings
 from tests import pictures
@@ -147,6 +147,9 @@ def by_sql(statement: str) -> Callable[[Path, Clock], None]:
     return lambda data, clock: sql(data, statement)
 
 
+OF_NOBODY = "INSERT INTO sign_in_links VALUES (x'00', 'nobody', 0, 1, 9999999999)"
+
+
 DAMAGE: list[tuple[Callable[[Path, Clock], None], str, tuple[int, int, int, int], tuple[int, int, int, int]]] = [
     (delete_a_blob, "image slug1: blob .* is missing", (3, 2, 0, 1), (2, 2, 0, 0)),
     (delete_a_record, "account .*: stored bytes 303, by the records 202", (2, 3, 1, 1), (2, 3, 1, 0)),
@@ -156,6 +159,7 @@ DAMAGE: list[tuple[Callable[[Path, Clock], None], str, tuple[int, int, int, int]
     (by_sql("DELETE FROM ledger WHERE slug = 'slug1'"), "uploads 3, by the ledger 2", (3, 3, 0, 1), (3, 3, 0, 0)),
     (by_sql("UPDATE accounts SET used = 7"), "uploads 7, by the ledger 3", (3, 3, 0, 1), (3, 3, 0, 0)),
     (by_sql("UPDATE accounts SET stored_bytes = 7"), "stored bytes 7, by the", (3, 3, 0, 1), (3, 3, 0, 0)),
+    (by_sql(OF_NOBODY), "1 sessions or sign-in links belong to no account", (3, 3, 0, 1), (3, 3, 0, 0)),
     (by_sql("UPDATE accounts SET month = '2001-01'"), "uploads 0, by the ledger 3", (3, 3, 0, 1), (3, 3, 0, 0)),
 ]
 
@@ -178,6 +182,32 @@ def test_damage_is_found_mended_and_gone(
     assert fsck(data, clock) == (lines, counted)  # to look changes nothing
     assert fsck(data, clock, repair=True)[1] == repaired
     assert fsck(data, clock) == ([], repaired)
+
+
+def test_what_signs_in_goes_when_its_time_is_over_and_the_audit_log_after_a_year(data: Path, clock: Clock) -> None:
+    async def sign_in(janitor: Janitor) -> None:
+        catalog, now = janitor.catalog, int(clock())
+        (account,) = await catalog.accounts()
+        for number, (made, seen) in enumerate([(89, 0), (91, 0), (31, 29), (31, 31)]):
+            at = (now - made * DAY, now - seen * DAY)
+            await catalog.add_session(Session(bytes([number]) * 32, account.id, 0, "", "", *at), 9)
+        for number, until in enumerate([now - 1, now + 1]):
+            await catalog.add_link(SignInLink(bytes([number]) * 32, account.id, 0, 0, until))
+            await catalog.add_invite(Invite(bytes([number]) * 32, "free", "", "", 0, until))
+        for days in (364, 366):
+            at = now - days * DAY
+            await catalog.add_audit(AuditRow(audit_id(at, "x"), at, "operator", "plan_set", "", "", "-"))
+
+    with_janitor(data, clock, sign_in)
+    assert sweep(data, clock) == {"sessions": 2, "links": 1, "invites": 1, "audit": 1}
+    assert sweep(data, clock) == {}
+    left = with_janitor(data, clock, lambda janitor: janitor.catalog.audit_page(None, 9))
+    assert len(left) == 1
+
+
+def test_sessions_of_nobody_are_ended_by_a_sweep(data: Path, clock: Clock) -> None:
+    by_sql(OF_NOBODY)(data, clock)
+    assert sweep(data, clock) == {"sessions": 1}
 
 
 def test_a_record_without_bytes_gives_them_back_but_stays_counted(data: Path, clock: Clock) -> None:

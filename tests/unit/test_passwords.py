@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable
 
 from iuserver.errors import Fault
-from iuserver.passwords import Passwords
+from iuserver.passwords import NOBODYS, Passwords
 
 
 async def outcome(work: Awaitable[object]) -> object:
@@ -40,6 +40,19 @@ async def outcome_of_a_new_lane(encoded: str) -> object:
         return await outcome(lane.verify(encoded, "right", "a"))
     finally:
         await lane.close()
+
+
+def test_nobodys_hash_costs_what_others_do_and_fits_no_password() -> None:
+    async def work() -> None:
+        lane = Passwords(1, 1)
+        try:
+            assert (await lane.hash("x", "a")).rsplit("$", 2)[0] == NOBODYS.rsplit("$", 2)[0]
+            assert len(await lane.hash("x", "a")) == len(NOBODYS)
+            assert [await lane.verify(NOBODYS, password, "a") for password in ("", "x")] == [False, False]
+        finally:
+            await lane.close()
+
+    asyncio.run(work())
 
 
 def test_callers_take_turns() -> None:

@@ -34,6 +34,14 @@ WRONG_PLACES = [
     "s3://bucket?region=",
     "s3://bucket#part",
 ]
+WRONG_ORIGINS = [
+    "files.example.org",
+    "ftp://files.example.org",
+    "https://files.example.org/",
+    "https://files.example.org/f",
+    "https://me@files.example.org",
+    "https://",
+]
 
 
 def test_without_a_file_the_defaults_hold() -> None:
@@ -71,6 +79,11 @@ def test_a_file_overrides_defaults_and_the_environment_overrides_both(tmp_path: 
         ("server = 1", "server"),
         ("[plans.gold]\nstorage_mb = 1", "plans.gold"),
         ("[plans.free]\nstorage_mb = -1", "plans.free.storage_mb"),
+        ('[accounts]\nsign_up = "yes"', "accounts.sign_up"),
+        ("[accounts]\nsession_days = 0", "accounts.session_days"),
+        ("[accounts]\nsession_days = 366", "accounts.session_days"),
+        ('[accounts]\nupgrade_contact = "me"', "accounts.upgrade_contact"),
+        *((f'[server]\nfiles_url = "{url}"', "server.files_url") for url in WRONG_ORIGINS),
         ('[blobs]\nsync = "yes"', "blobs.sync"),
         ('[catalog]\nurl = "oracle:"', "catalog.url"),
         *((f'[blobs]\nurl = "{url}"', "blobs.url") for url in WRONG_PLACES),
@@ -93,6 +106,11 @@ def test_a_wrong_file_is_told_by_the_settings_name(tmp_path: Path, toml: str, na
 def test_a_wrong_variable_is_told_by_name(tmp_path: Path, variable: str, value: str) -> None:
     told = wrong(tmp_path, **{variable: value})
     assert variable.removeprefix("IUSERVER_").lower().replace("_", ".", 1) in told or variable in told
+
+
+@pytest.mark.parametrize("url", ["", "https://files.example.org", "http://[::1]:8081", "http://127.0.0.1:8081"])
+def test_files_may_have_an_origin_of_their_own(url: str) -> None:
+    assert load(None, {"IUSERVER_SERVER_FILES_URL": url}).server.files_url == url
 
 
 def test_a_catalogs_url_is_judged_by_its_scheme_and_never_shown(tmp_path: Path) -> None:

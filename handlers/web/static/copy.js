@@ -1,13 +1,18 @@
-// Copying with one click, where the browser can. Without it there are fields to select.
+// Copying with one click, where the browser can. Without it there are texts to select.
 "use strict";
 
 const said = document.querySelector("[role=status]");
 
+function select(source) {
+  if (source.select) source.select();
+  else getSelection().selectAllChildren(source);
+}
+
 async function copy(button) {
-  const field = document.getElementById(button.dataset.copies);
-  field.select();
+  const source = document.getElementById(button.dataset.copies);
+  select(source);
   try {
-    await navigator.clipboard.writeText(field.value);
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
   } catch {
     document.execCommand("copy"); // where the page came without TLS there is no clipboard
   }
