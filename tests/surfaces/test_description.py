@@ -57,7 +57,7 @@ def test_below_a_path_everything_is_named_with_it(tmp_path: Path) -> None:
 
 def test_who_knows_the_address_alone_finds_the_documentation(server: RunningServer) -> None:
     answer = server.get("/api")
-    assert answer.headers["Link"] == LINKS
+    assert answer.headers["Link"] == LINKS == server.get("/").headers["Link"]
     for address in answer.json().values():
         assert server.get(address).status_code == 200
 
