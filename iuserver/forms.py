@@ -57,6 +57,13 @@ EXTENSIONS = {
     "avif": {"avif"},
 }
 """The file name endings that tell the truth about a type; the type's own comes first."""
+MIMES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "avif": "image/avif",
+}
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
@@ -79,6 +86,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
 
 Schema = dict[str, Any]
 
+FOLDER_SLUG: Schema = {"type": "string", "maxLength": 2 * MAX_FOLDER_NAME, "pattern": f"^{_FOLDER_SLUG.pattern}$"}
 UPLOAD_FIELDS: dict[str, Schema] = {
     "expiration": {
         "type": "string",
@@ -98,11 +106,12 @@ UPLOAD_FIELDS: dict[str, Schema] = {
         "description": "What viewers must know. Tell it to the user; it cannot be read back.",
     },
     "folder": {
-        "type": "string",
+        **FOLDER_SLUG,
         "description": "The slug of one of the account's folders; leave it out for the root.",
     },
     "expires_at": {
         "type": "string",
+        "pattern": rf"^([0-9]{{1,12}}|{_RFC3339.pattern})$",
         "description": "A time of one's own in place of expiration: RFC 3339, as in 2026-12-31T23:59:59Z, or unix "
         "seconds. Pro and Business plans.",
     },
@@ -114,7 +123,7 @@ UPLOAD_FIELDS: dict[str, Schema] = {
 }
 LIST_FIELDS: dict[str, Schema] = {
     "folder": {
-        "type": "string",
+        **FOLDER_SLUG,
         "description": 'The slug of a folder, or "unsorted" for the root; leave it out for all images.',
     },
     "limit": {
@@ -174,7 +183,13 @@ CHANGE_FIELDS: dict[str, Schema] = {
 OF_EXPIRY = ("expiration", "view_limit", "expires_at")
 BULK_FIELDS: dict[str, Schema] = {
     "action": {"type": "string", "enum": list(ACTIONS), "description": "What is to become of the images."},
-    "slugs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_BULK},
+    "slugs": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": MAX_BULK,
+        "description": "The images that are meant.",
+    },
     "folder": {"type": ["string", "null"], "description": "Where they are moved to; null: the root."},
 }
 FOLDER_FIELDS: dict[str, Schema] = {
@@ -182,7 +197,15 @@ FOLDER_FIELDS: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_FOLDER_NAME,
+        "pattern": r"\S",
         "description": "The folder's name, in visible characters.",
+    },
+}
+
+GRANT_FIELDS: dict[str, Schema] = {
+    "grant": {
+        "type": "string",
+        "description": "What the picture's page got for a click on Reveal; it shows the picture for a minute.",
     },
 }
 
