@@ -7,8 +7,8 @@ from pathlib import Path
 from tornado.web import Application
 
 from handlers.api import schemas
-from handlers.api.folders import FoldersHandler
-from handlers.api.images import ImageHandler, ImagesHandler
+from handlers.api.folders import FolderHandler, FoldersHandler
+from handlers.api.images import BulkHandler, ImageHandler, ImagesHandler
 from handlers.api.openapi import DiscoveryHandler, OpenApiHandler, rendered
 from handlers.api.quota import QuotaHandler
 from handlers.api.upload import UploadHandler
@@ -28,7 +28,7 @@ from handlers.web.ticket import TicketHandler
 from iuserver import forms
 from iuserver.errors import Code
 
-GET, POST, DELETE, LOOK = ("GET",), ("POST",), ("DELETE",), ("GET", "HEAD")
+GET, POST, PATCH, DELETE, LOOK = ("GET",), ("POST",), ("PATCH",), ("DELETE",), ("GET", "HEAD")
 HTML, METRICS, PICTURE = "text/html", "text/plain; version=0.0.4", "image/*"
 MULTIPART, URLENCODED, BYTES = "multipart/form-data", "application/x-www-form-urlencoded", "application/octet-stream"
 
@@ -162,10 +162,34 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 ("bad_field",),
                 id="list_images",
                 summary="List pictures",
-                description="The account's pictures, the newest first. `views` counts the viewers of a `burn` or "
-                "`views` picture, `viewed_at` is when the last of them came. A picture whose last viewer has seen it "
-                "stays in the list until it would have expired, at most 30 days, with size 0 and without its name.",
+                description="`total` counts all that match. `next` is null at the end, else it goes on as `after`: so "
+                "nothing is skipped or repeated when pictures are uploaded or deleted meanwhile. `views` counts the "
+                "viewers of a `burn` or `views` picture, `viewed_at` is when the last of them came. A picture whose "
+                "last viewer has seen it stays in the list until it would have expired, at most 30 days, with size 0 "
+                "and without its name.",
                 example={"limit": 20},
+            ),
+        ),
+    ),
+    Route(
+        "/api/images/bulk",
+        "bulk",
+        BulkHandler,
+        (
+            Operation(
+                POST,
+                BulkHandler.do,
+                "key",
+                forms.BULK_FIELDS,
+                schemas.BULK,
+                ("bad_field", "bad_body", "too_large", "read_only"),
+                id="change_many_images",
+                summary="Delete or move many pictures",
+                description="The body may have 128 KiB. It is not all or nothing: the answer says of each picture what "
+                "became of it. Those that are not there, or another account's, are `not_found`; where a store fails "
+                "half way, the rest are `storage_unavailable`.",
+                required=("action", "slugs"),
+                example={"action": "move", "slugs": ["aB3xQf9K"], "folder": "holiday-photos"},
             ),
         ),
     ),
@@ -183,6 +207,20 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 id="get_image",
                 summary="Look at a picture's data",
                 description="What the list tells, and the snippets to paste. Counts no view.",
+            ),
+            Operation(
+                PATCH,
+                ImageHandler.change,
+                "key",
+                forms.CHANGE_FIELDS,
+                schemas.DETAILED,
+                ("not_found", "bad_field", "bad_body", "plan_required", "overloaded", "read_only"),
+                id="change_image",
+                summary="Change a picture's name, folder, expiry or password",
+                description="At least one of the fields. The expiry of a picture that counts views cannot change any "
+                "more once somebody has looked; of one that its last viewer has seen only the folder can. Who has "
+                "unlocked the picture must do so again when its password changes.",
+                example={"folder": "holiday-photos", "expiration": "1mo"},
             ),
             Operation(
                 DELETE,
@@ -223,6 +261,36 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 required=("name",),
                 bodies=(JSON, URLENCODED),
                 example={"name": "Holiday photos"},
+            ),
+        ),
+    ),
+    Route(
+        "/api/folders/{folder}",
+        "folder",
+        FolderHandler,
+        (
+            Operation(
+                PATCH,
+                FolderHandler.rename,
+                "key",
+                forms.FOLDER_FIELDS,
+                schemas.FOLDER,
+                ("not_found", "bad_field", "bad_body", "name_taken", "read_only"),
+                id="rename_folder",
+                summary="Rename a folder",
+                description="Its slug stays.",
+                required=("name",),
+                example={"name": "Holiday 2026"},
+            ),
+            Operation(
+                DELETE,
+                FolderHandler.remove,
+                "key",
+                answer=schemas.DELETED,
+                faults=("not_found", "in_progress", "read_only"),
+                id="delete_folder",
+                summary="Delete a folder",
+                description="Its pictures move to the root, 250 at a time; the answer comes when all are there.",
             ),
         ),
     ),

@@ -87,6 +87,21 @@ def no_such_image() -> Fault:
     return Fault("not_found", "There is no such image")
 
 
+def no_such_folder() -> Fault:
+    """There is no folder of that slug among the caller's."""
+    return Fault("not_found", "There is no such folder")
+
+
+def not_your_folder() -> Fault:
+    """A field names a folder that the caller does not have."""
+    return Fault("bad_field", "folder is not the slug of a folder of yours")
+
+
+def name_taken(name: str) -> Fault:
+    """The caller has a folder of that name."""
+    return Fault("name_taken", f"There is a folder {name} already")
+
+
 def nothing_here() -> Fault:
     """No route, or none for whoever asks."""
     return Fault("not_found", "There is nothing here")

@@ -8,20 +8,30 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from string import ascii_lowercase, digits
 from typing import Any, cast, get_args
 
-from iuserver.errors import Fault
-from iuserver.records import Expiration
+import orjson
+
+from iuserver.errors import Fault, not_your_folder
+from iuserver.records import Expiration, Image, ListQuery, Position, Show, Sort
 
 EXPIRATIONS = tuple(name for name in get_args(Expiration) if name != "custom")
 MAX_VIEWS = 999
 MAX_PASSWORD = 256
 MAX_FILENAME = 200
 MAX_FOLDER_NAME = 40
+MAX_SEARCH = 200
+MAX_SEARCH_NAME = 400
+MAX_CURSOR = 4096
+MAX_BULK = 1000
+SORTS = get_args(Sort)
+SHOWS = get_args(Show)
+ACTIONS = ("delete", "move")
 LOOKED_AT = 1024
 """Characters at the end of a file name that are looked at: its ending counts, and to normalize a long text takes time
 that grows with the square of its length."""
@@ -34,7 +44,7 @@ MAX_OFFSET = 10**9
 ROOT_FOLDERS = frozenset({"default", "unsorted"})
 RESERVED_FOLDERS = ROOT_FOLDERS | {"root", "all"}
 RESERVED_SLUGS = frozenset(
-    {"api", "mcp", "dashboard", "login", "logout", "static", "upload", "healthz", "readyz", "metrics"}
+    {"api", "bulk", "mcp", "dashboard", "login", "logout", "static", "upload", "healthz", "readyz", "metrics"}
 )
 BASE36 = digits + ascii_lowercase
 EXTENSIONS = {
@@ -55,6 +65,8 @@ MIMES = {
 
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _FOLDER_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LINK = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CURSOR = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"[!-~]{1,255}")
 _WORDS = re.compile(r"[a-z0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
@@ -123,8 +135,58 @@ LIST_FIELDS: dict[str, Schema] = {
         "minimum": 0,
         "maximum": MAX_OFFSET,
         "default": 0,
-        "description": "How many of the newest images to skip: for the next page, those that have been seen.",
+        "description": "How many images to skip. To go on, after is quicker, and skips none where others are deleted.",
     },
+    "q": {
+        "type": "string",
+        "maxLength": MAX_SEARCH,
+        "description": "A part of the file name; upper and lower case are the same.",
+    },
+    "sort": {
+        "type": "string",
+        "enum": list(SORTS),
+        "default": "newest",
+        "description": "What comes first in the list.",
+    },
+    "show": {
+        "type": "string",
+        "enum": list(SHOWS),
+        "default": "all",
+        "description": "expiring: within seven days; password: those with one; gone: seen by all they were meant for.",
+    },
+    "after": {
+        "type": "string",
+        "maxLength": MAX_CURSOR,
+        "description": "The next of an answer: goes on behind it, in the same order.",
+    },
+}
+CHANGE_FIELDS: dict[str, Schema] = {
+    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending tells the true type."},
+    "folder": {"type": ["string", "null"], "description": "The slug of one of the account's folders; null: the root."},
+    "expiration": {
+        "type": "string",
+        "enum": list(EXPIRATIONS),
+        "description": "How long the image lives from now on, as at an upload.",
+    },
+    "view_limit": UPLOAD_FIELDS["view_limit"],
+    "expires_at": UPLOAD_FIELDS["expires_at"],
+    "password": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": MAX_PASSWORD,
+        "description": "What viewers must know from now on; null: nothing.",
+    },
+}
+BULK_FIELDS: dict[str, Schema] = {
+    "action": {"type": "string", "enum": list(ACTIONS), "description": "What is to become of the images."},
+    "slugs": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": MAX_BULK,
+        "description": "The images that are meant.",
+    },
+    "folder": {"type": ["string", "null"], "description": "Where they are moved to; null: the root."},
 }
 FOLDER_FIELDS: dict[str, Schema] = {
     "name": {
@@ -185,22 +247,144 @@ def upload(fields: Mapping[str, str], filename: str) -> UploadForm:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ListForm:
-    """Which of its images a caller wants to see. `folder`: a slug, "" for those in no folder, None for all."""
-
-    folder: str | None
-    limit: int
-    offset: int
-
-
-def listing(fields: Mapping[str, str]) -> ListForm:
+def listing(fields: Mapping[str, str]) -> ListQuery:
     """Check which page of a list is wanted; empty fields count as absent. Raises Fault("bad_field")."""
-    return ListForm(
+    sort = cast(Sort, _choice("sort", fields.get("sort") or SORTS[0], SORTS))
+    query = ListQuery(
         folder=_folder_slug(fields.get("folder", "")),
         limit=_whole("limit", fields.get("limit", ""), DEFAULT_PAGE, 1, MAX_PAGE),
         offset=_whole("offset", fields.get("offset", ""), 0, 0, MAX_OFFSET),
+        sort=sort,
+        show=cast(Show, _choice("show", fields.get("show") or SHOWS[0], SHOWS)),
+        name=_search(fields.get("q", "")),
+        after=_position(fields.get("after", ""), sort),
     )
+    if query.after and query.offset:
+        raise Fault("bad_field", "after and offset exclude each other")
+    return query
+
+
+def _choice(name: str, value: object, choices: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in choices:
+        raise Fault("bad_field", f"{name} must be one of {', '.join(choices)}")
+    return value
+
+
+def _search(text: str) -> str:
+    if len(text) > MAX_SEARCH or not all(map(_may_stand, text)):
+        raise Fault("bad_field", f"q must have at most {MAX_SEARCH} visible characters")
+    return search_name(text)
+
+
+def search_name(name: str) -> str:
+    """A file name, or a part of one, as it is compared: NFKC, without case (Unicode Standard, section 3.13)."""
+    if name.isascii():
+        return name.lower()[:MAX_SEARCH_NAME]
+    composed = unicodedata.normalize("NFKC", name[:LOOKED_AT]).casefold()
+    return unicodedata.normalize("NFKC", composed)[:MAX_SEARCH_NAME]
+
+
+def cursor_behind(image: Image, sort: Sort) -> str:
+    """The cursor of what follows an image in a list. It says where, and gives no right to anything."""
+    key = {"name": search_name(image.filename), "largest": image.size}.get(sort, image.created_at)
+    return urlsafe_b64encode(orjson.dumps([sort, key, image.slug])).rstrip(b"=").decode()
+
+
+def _position(cursor: str, sort: Sort) -> Position | None:
+    """Where a list is to go on. Raises Fault("bad_field") for what `cursor_behind` has not made for such a list."""
+    if not cursor:
+        return None
+    try:
+        told = _cursor_content(cursor)
+    except ValueError:
+        told = None
+    match told:
+        case [str(order), str(key), str(slug)] if order == sort == "name" and len(key) <= MAX_SEARCH_NAME:
+            pass
+        case [str(order), int(key), str(slug)] if order == sort != "name" and 0 <= key < 1 << 53:
+            pass
+        case _:
+            raise Fault("bad_field", "after must be the next of an answer with the same sort")
+    if isinstance(key, bool) or not _LINK.fullmatch(slug):
+        raise Fault("bad_field", "after must be the next of an answer with the same sort")
+    return Position(key, slug)
+
+
+def _cursor_content(cursor: str) -> object:
+    """Raises ValueError."""
+    if len(cursor) > MAX_CURSOR or not _CURSOR.fullmatch(cursor):
+        raise ValueError
+    return orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeForm:
+    """What is to change about an image: `fields` names them, of filename, folder, password and expiration, which is
+    that of an upload now (`expires_at` where it is "custom")."""
+
+    fields: frozenset[str]
+    filename: str
+    folder: str | None
+    password: str | None
+    expiration: Expiration
+    expires_at: int | None
+    view_limit: int | None
+
+
+def changes(values: Mapping[str, object]) -> ChangeForm:
+    """Check what is to change about an image; null is absent, but for two. Raises Fault("bad_field")."""
+    given = texts(values, CHANGE_FIELDS)
+    fields = given.keys() | {name for name in ("folder", "password") if name in values}
+    expires_at = _time(given.get("expires_at", ""))
+    expiration = _expiration(given.get("expiration", ""), expires_at)
+    if "filename" in fields and not any(map(_is_seen, given["filename"][:LOOKED_AT])):
+        raise Fault("bad_field", "filename must have a visible character")
+    if given.get("password") == "":
+        raise Fault("bad_field", f"password must have 1 to {MAX_PASSWORD} characters; null removes it")
+    if fields & {"expiration", "expires_at"}:
+        fields = (fields - {"expires_at"}) | {"expiration"}
+    fields -= {"view_limit"}
+    if not fields:
+        raise Fault("bad_field", f"There is nothing to change: name one of {', '.join(CHANGE_FIELDS)}")
+    return ChangeForm(
+        fields=frozenset(fields),
+        filename=given.get("filename", ""),
+        folder=_folder(given.get("folder", "")),
+        password=_password(given.get("password", "")),
+        expiration=expiration,
+        expires_at=expires_at,
+        view_limit=_view_limit(given.get("view_limit", "")) if expiration == "views" else None,
+    )
+
+
+def _is_seen(c: str) -> bool:
+    return _may_stand(c) and not c.isspace() and c not in _JOINERS + _SELECTORS
+
+
+@dataclass(frozen=True, slots=True)
+class BulkForm:
+    """What is to become of some images, each named once: they are deleted, or moved to a folder (None: the root)."""
+
+    action: str
+    slugs: list[str]
+    folder: str | None
+
+
+def bulk(values: Mapping[str, object]) -> BulkForm:
+    """Check what is to be done with many images. Raises Fault("bad_field")."""
+    action = _choice("action", values.get("action"), ACTIONS)
+    slugs = values.get("slugs")
+    if not isinstance(slugs, list) or not 1 <= len(slugs) <= MAX_BULK or not all(isinstance(s, str) for s in slugs):
+        raise Fault("bad_field", f"slugs must be a list of 1 to {MAX_BULK} texts")
+    if action == "move" and "folder" not in values:
+        raise Fault("bad_field", "folder is missing: the slug of one, or null for the root")
+    folder = _folder(texts(values, {"folder": {}}).get("folder", "")) if action == "move" else None
+    return BulkForm(action, list(dict.fromkeys(slugs)), folder)
+
+
+def is_slug(text: str) -> bool:
+    """Whether an image could have this slug."""
+    return _LINK.fullmatch(text) is not None
 
 
 def _folder_slug(text: str) -> str | None:
@@ -294,7 +478,7 @@ def _folder(text: str) -> str | None:
     if not text or text in ROOT_FOLDERS:
         return None
     if len(text) > 2 * MAX_FOLDER_NAME or not _FOLDER_SLUG.fullmatch(text):
-        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+        raise not_your_folder()
     return text
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from iuserver import forms, policy, signing
 from iuserver.errors import no_such_image
 from iuserver.ports import BlobStore, Catalog
-from iuserver.records import Caller, Folder, Image
+from iuserver.records import Caller, Folder, Image, ImagePage, ListQuery
 
 MAX_FOLDERS = 200
+TAKEN_OUT = 250
+"""Images that are taken out of a folder in one commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,10 @@ class Library:
     secret: bytes
     clock: Callable[[], float]
 
-    async def images(self, caller: Caller, query: forms.ListForm) -> tuple[list[Image], int]:
-        """A page of a caller's images, the newest first, and how many there are in all."""
-        return await self.catalog.list_images(caller.account.id, query.folder, query.limit, query.offset)
+    async def images(self, caller: Caller, query: ListQuery) -> ImagePage:
+        """A page of a caller's images."""
+        soon = int(self.clock()) + policy.SOON_DAYS * policy.DAY
+        return await self.catalog.list_images(caller.account.id, replace(query, soon=soon))
 
     async def get(self, slug: str, caller: Caller) -> Image:
         """One of a caller's images. Raises Fault("not_found"), alike for other accounts' and unknown ones."""
@@ -63,6 +66,25 @@ class Library:
         await self.catalog.add_folder(folder, MAX_FOLDERS)
         return folder
 
+    async def rename_folder(self, caller: Caller, slug: str, name: object) -> tuple[Folder, int]:
+        """Give a folder another name; its slug stays. Returns it with the number of its images.
+
+        Raises Fault: not_found, bad_field, name_taken.
+        """
+        checked = forms.folder_name(name)
+        forms.folder_slug(checked)  # refuses reserved names
+        renamed = await self.catalog.rename_folder(caller.account.id, slug, checked)
+        counts = {folder.slug: count for folder, count in await self.folders(caller)}
+        return renamed, counts.get(slug, 0)
+
+    async def remove_folder(self, caller: Caller, slug: str) -> None:
+        """Delete a folder; its images are in the root then. Raises Fault: not_found, in_progress.
+
+        It is emptied slice by slice: if that is interrupted, some of its images are in the root already.
+        """
+        while not await self.catalog.remove_folder(caller.account.id, slug, TAKEN_OUT):
+            pass
+
     async def delete_all_of(self, account_id: str) -> int:
         """Delete every image of an account; returns how many there were."""
         images = await self.catalog.images_of(account_id)
@@ -78,7 +100,7 @@ class Library:
         until = int(self.clock()) + policy.SLUG_DAYS * policy.DAY
         if await self.catalog.delete_image(image.slug, image.blob, until) is None:
             raise no_such_image()
-        await self.blobs.delete(image.blob)
+        await self.delete_bytes(image.blob)
         return image
 
     async def bury(self, image: Image) -> bool:
@@ -88,5 +110,9 @@ class Library:
         """
         if await self.catalog.bury_image(image.slug, image.blob, int(self.clock())) is None:
             return False
-        await self.blobs.delete(image.blob)
+        await self.delete_bytes(image.blob)
         return True
+
+    async def delete_bytes(self, blob: str) -> None:
+        """Delete the bytes of an image whose record does not need them any more."""
+        await self.blobs.delete(blob)

@@ -27,6 +27,8 @@ TOMBSTONE_DAYS = 30
 """For so long, at most, an owner sees that an image has been seen by all it was meant for."""
 GRANT_SECONDS = 60
 UNLOCK_SECONDS = 3600
+SOON_DAYS = 7
+"""What expires within so long is listed as expiring."""
 LEASE_SECONDS = 120
 """For so long an idempotency key is held without being renewed."""
 
@@ -261,4 +263,6 @@ def buried(image: Image, now: int) -> Image | None:
         expires_at=until if image.expires_at is None else min(until, image.expires_at),
         let_go_at=None,
         buried_at=now,
+        removed_bytes=None,
+        removed_kinds=None,
     )

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, runtime_checkable
 
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    IdempotentResult,
+    Image,
+    ImagePage,
+    ListQuery,
+    Row,
+)
 
 MAX_GRANTS = 1000
 """So many grants of one image are kept: more than it can have viewers (forms.MAX_VIEWS)."""
@@ -107,13 +120,32 @@ class Catalog(Protocol):
     async def purge_grants(self, now: int, limit: int) -> int:
         """Delete up to `limit` lapsed grants; returns how many there were."""
 
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        """A page of an account's records, tombstones included, the newest first, and how many there are in all.
+    async def change_image(self, before: Image, after: Image) -> bool:
+        """Replace a record by one of another name, folder, expiry or password; False if it is not as it was `before`.
 
-        `folder` is a slug, "" for those in no folder, None for all. Two of the same second come in the order of slugs,
-        backwards. The time does not grow with the number of records, or hardly.
+        Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        """Delete those of an account's images that are there and not expired, each as `delete_image` does.
+
+        Returns the slug and the blob of each that is deleted. SQLite and MongoDB's transactions take them as one.
+        """
+
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        """Put those of an account's images that are there and not expired into a folder (None: into none).
+
+        Returns the slugs of those that are in it now. Raises Fault("bad_field") where there is no such folder.
+        """
+
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        """A page of an account's records, tombstones included.
+
+        Those that are sorted alike come in the order of slugs, backwards where the order is. The time of a page by the
+        order alone, or of the newest and oldest in a folder, hardly grows with the number of records; any other page
+        reads one index of the account's.
         """
 
     async def images_of(self, account_id: str) -> list[Image]:
@@ -124,6 +156,15 @@ class Catalog(Protocol):
 
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
         """An account's folders, oldest first, each with the number of its images."""
+
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        """Give a folder another name; its slug stays. Raises Fault: not_found, name_taken."""
+
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        """Take up to `limit` images out of a folder, and delete it if none is left; whether it has been.
+
+        Raises Fault("not_found").
+        """
 
     async def remove_account(self, email: str) -> None:
         """Delete an account that has no images any more, with its folders and ledger. Raises Fault("not_found")."""

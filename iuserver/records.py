@@ -11,6 +11,9 @@ Source = Literal["api", "mcp", "web"]
 Via = Literal["key", "ticket"]
 Surface = Literal["api", "mcp"]
 """By which interface a call comes; each has a rate of its own."""
+Sort = Literal["newest", "oldest", "name", "largest"]
+Show = Literal["all", "expiring", "password", "gone"]
+"""Which images a list has: all, those that expire soon, have a password, or have been seen by their last viewer."""
 
 MB = 1024 * 1024
 
@@ -99,6 +102,9 @@ class Image:
 
     `views` counts the viewers of a `burn` or `views` image, the latest at `viewed_at`. After the last one allowed, its
     bytes are deleted at `let_go_at`. From `buried_at` on the record is a tombstone: nothing of the picture is left.
+
+    `removed_bytes` and `removed_kinds` (words between spaces) tell what the upload had in it and the image has not;
+    None where that is not known.
     """
 
     slug: str
@@ -121,6 +127,8 @@ class Image:
     viewed_at: int | None = None
     let_go_at: int | None = None
     buried_at: int | None = None
+    removed_bytes: int | None = None
+    removed_kinds: str | None = None
 
     @property
     def max_views(self) -> int | None:
@@ -136,6 +144,46 @@ class Image:
     def gated(self) -> bool:
         """Whether a viewer must do or lose something before the bytes are theirs."""
         return self.password_hash is not None or self.expiration in ("burn", "views")
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody can see it any more, as its last viewer has: its bytes are deleted, or are about to be."""
+        return self.let_go_at is not None or self.buried_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a list: what the image before it is sorted by, a time, a size or a search name, and its slug."""
+
+    key: int | str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which of its images an account wants to see, and from where on.
+
+    `folder` is a slug, "" for those in no folder, None for all. `name` is a part of the search name. `soon` is until
+    when an image must expire to be listed as expiring.
+    """
+
+    folder: str | None = None
+    limit: int = 50
+    offset: int = 0
+    sort: Sort = "newest"
+    show: Show = "all"
+    name: str = ""
+    after: Position | None = None
+    soon: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """A page of a list: its images, how many there are in all, and whether others follow."""
+
+    images: list[Image]
+    total: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +326,8 @@ ROW_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written."""
+    """What a worker found out about a picture and stored: type, size as browsers show it, bytes written, and what was
+    left out: how many bytes, and of which kinds."""
 
     mime: str
     ext: str
@@ -287,3 +336,5 @@ class Facts:
     frames: int
     orientation: int
     size: int
+    removed_bytes: int
+    removed_kinds: list[str]

@@ -39,6 +39,7 @@ from iuserver.backends import (
     upload_store,
     writer_of,
 )
+from iuserver.editing import Editing
 from iuserver.errors import Fault
 from iuserver.imaging.plan import Limits, Rules
 from iuserver.imaging.pool import Pool
@@ -262,10 +263,12 @@ class Server:
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
         uploads = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        library = Library(catalog, blobs, secret, self._clock)
         return Services(
             accounts=accounts_of(catalog, settings, self._clock),
             uploads=uploads,
-            library=Library(catalog, blobs, secret, self._clock),
+            library=library,
+            editing=Editing(library, uploads.hash_password),
             tickets=Tickets(catalog, uploads, secret, self._clock),
             viewing=Viewing(catalog, blobs, secret, viewers.verify, attempts, self._clock),
             metrics=uploads.metrics,

@@ -287,6 +287,8 @@ class UploadSession:
             folder=form.folder,
             upload_source=self._source,
             created_at=now,
+            removed_bytes=facts.removed_bytes,
+            removed_kinds=" ".join(facts.removed_kinds),
         )
 
     async def _password_hash(self, password: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from handlers import callers
 from handlers.http.cross_origin import CrossOrigin
 from handlers.http.faults import quota_headers
+from iuserver.errors import Fault
 from iuserver.policy import check_rate, quota_of
 from iuserver.records import Allowance, Quota, Surface
 
@@ -30,6 +33,16 @@ class ApiHandler(CrossOrigin):
         """Count a call of the caller's. Raises Fault("rate_limited")."""
         self._allowance = callers.count_call(self, self.caller, self.surface)
         check_rate(self._allowance)
+
+    def json_object(self) -> dict[str, Any]:
+        """The body, a JSON object. Raises Fault("bad_body")."""
+        try:
+            body = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            body = None
+        if not isinstance(body, dict):
+            raise Fault("bad_body", "The body must be a JSON object")
+        return body
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_rate_limit()

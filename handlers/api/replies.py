@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from iuserver.forms import ListForm
+from iuserver.errors import Fault
+from iuserver.forms import cursor_behind
 from iuserver.policy import month_end
-from iuserver.records import Caller, Folder, Image, Quota
+from iuserver.records import Caller, Folder, Image, ImagePage, ListQuery, Quota
 
 _MARKDOWN = re.compile(r"([\\\[\]`*<>&])")
 
@@ -64,16 +65,25 @@ def ticket(id_: str, until: int, token: str, base_url: str) -> dict[str, Any]:
     }
 
 
-def page(
-    images: list[Image], total: int, query: ListForm, base_url: str, delete_token: Callable[[Image], str]
-) -> dict[str, Any]:
-    """A page of the caller's images, and how many there are."""
+def page(of: ImagePage, query: ListQuery, base_url: str, delete_token: Callable[[Image], str]) -> dict[str, Any]:
+    """A page of the caller's images, how many there are, and the cursor of the next page."""
     return {
-        "images": [listed(image, base_url, delete_token(image)) for image in images],
-        "total": total,
+        "images": [listed(image, base_url, delete_token(image)) for image in of.images],
+        "total": of.total,
         "limit": query.limit,
         "offset": query.offset,
+        "next": cursor_behind(of.images[-1], query.sort) if of.more and of.images else None,
     }
+
+
+def bulk(action: str, outcomes: dict[str, Fault | None]) -> dict[str, Any]:
+    """What became of each of many images."""
+    results = [
+        {"slug": slug, "ok": False, "error": fault.message, "code": fault.code} if fault else {"slug": slug, "ok": True}
+        for slug, fault in outcomes.items()
+    ]
+    done = sum(fault is None for fault in outcomes.values())
+    return {"ok": True, "action": action, "done": done, "results": results}
 
 
 def detailed(image: Image, base_url: str, delete_token: str) -> dict[str, Any]:
@@ -106,7 +116,15 @@ def _described(image: Image, base_url: str, delete_token: str) -> dict[str, Any]
         "direct_url": f"{base_url}/f/{image.slug}.{image.ext}",
         "upload_source": image.upload_source,
         "delete_url": f"{base_url}/d/{image.slug}/{delete_token}",
+        "removed": removed(image),
     }
+
+
+def removed(image: Image) -> dict[str, Any] | None:
+    """What the upload had in it and the image has not; None where that is not known."""
+    if image.removed_bytes is None:
+        return None
+    return {"bytes": image.removed_bytes, "kinds": (image.removed_kinds or "").split()}
 
 
 def _picture(name: str, url: str) -> dict[str, str]:

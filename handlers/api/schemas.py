@@ -52,6 +52,12 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "direct_url": {**TEXT, "description": "The picture's bytes, for <img> and downloads."},
     "upload_source": TEXT,
     "delete_url": {**TEXT, "description": "Deletes the image without a key, after asking. Keep it private."},
+    "removed": or_null(
+        {
+            **thing({"bytes": BYTES, "kinds": {"type": "array", "items": TEXT}}),
+            "description": "What was in the picture and was left out of it. Null where that is not known.",
+        }
+    ),
 }
 LISTED_MEMBERS: dict[str, Schema] = {
     **IMAGE_MEMBERS,
@@ -77,8 +83,21 @@ IMAGES = thing(
         "total": NUMBER,
         "limit": NUMBER,
         "offset": NUMBER,
+        "next": or_null({**TEXT, "description": "Pass it as after to go on. Null at the end."}),
     },
     title="ImagePage",
+)
+BULK = thing(
+    {
+        "ok": FLAG,
+        "action": TEXT,
+        "done": NUMBER,
+        "results": {
+            "type": "array",
+            "items": thing({"slug": TEXT, "ok": FLAG, "error": TEXT, "code": TEXT}, "error", "code", title="Outcome"),
+        },
+    },
+    title="Outcomes",
 )
 DELETED = thing({"ok": FLAG, "slug": TEXT}, title="Deleted")
 FOLDERS = thing({"folders": {"type": "array", "items": thing(FOLDER_MEMBERS, title="Folder")}}, title="FolderList")

@@ -30,6 +30,12 @@ PARTS: dict[str, Schema] = {
         "description": "The ending of the image's type: jpg, png, gif, webp or avif.",
         "examples": ["jpg"],
     },
+    "folder": {
+        "type": "string",
+        "pattern": "[a-z0-9-]{1,80}",
+        "description": "The folder's slug.",
+        "examples": ["holiday-photos"],
+    },
     "signature": {"type": "string", "pattern": "[0-9a-f]{32}", "description": "The signature of a deletion link."},
     "ticket": {
         "type": "string",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from handlers.http.addresses import parsed
 from iuserver.accounts import Accounts
+from iuserver.editing import Editing
 from iuserver.library import Library
 from iuserver.metrics import Metrics
 from iuserver.ports import Presigns
@@ -78,6 +79,7 @@ class Services:
     accounts: Accounts
     uploads: Uploads
     library: Library
+    editing: Editing
     tickets: Tickets
     viewing: Viewing
     metrics: Metrics

@@ -28,6 +28,8 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
+from iuserver.catalog import mongo_lists
+from iuserver.catalog.mongo_changes import Changes
 from iuserver.catalog.mongo_commits import DURABLE, Steps, Transactions
 from iuserver.catalog.mongo_documents import (
     ACCOUNT_ONLY,
@@ -52,10 +54,24 @@ from iuserver.catalog.mongo_documents import (
 from iuserver.catalog.mongo_repair import Repair
 from iuserver.catalog.mongo_rows import Rows
 from iuserver.catalog.mongo_views import Views
-from iuserver.errors import Fault
+from iuserver.errors import Fault, name_taken
+from iuserver.forms import search_name
 from iuserver.policy import DAY
 from iuserver.ports import MAX_GRANTS
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image, Row
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    IdempotentResult,
+    Image,
+    ImagePage,
+    ListQuery,
+    Row,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +94,8 @@ POOL = 50
 KEY_SECONDS = 0.5
 """For so long an account is known by its key without asking: a key replaced elsewhere must be dead within a second."""
 KEYS = 10_000
+BATCH = 1000
+"""Records that are migrated at a time."""
 
 
 def _within(seconds: float, method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -117,6 +135,7 @@ class MongoCatalog:
     def __init__(self, store: Store, transactions: bool, node: str, clock: Callable[[], float]) -> None:
         self._store = store
         self._atomic = Transactions(store) if transactions else Steps(store, clock)
+        self._editing = Changes(store, self._atomic)
         self._repair = Repair(store, clock)
         self._rows = Rows(store)
         self._views = Views(store)
@@ -146,6 +165,7 @@ class MongoCatalog:
             store = _store(client, offered)
             await _make_indexes(store)
             await _adopt_answers(store)
+            await _add_search_names(store)
         except (ConnectionFailure, OperationFailure) as error:
             client.close()
             raise _away(error) from error
@@ -281,13 +301,31 @@ class MongoCatalog:
         return await self._views.purge_grants(now, limit)
 
     @_prompt
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        account = await self._store.accounts.find_one({"_id": account_id}, {"shelves": 1})
-        total = folder_count(account.get("shelves", {}), folder) if account else 0
-        limit = max(0, min(limit, total - offset))
-        return (await self._page(account_id, folder, limit, offset, total) if limit else []), total
+    async def change_image(self, before: Image, after: Image) -> bool:
+        return await self._editing.change_image(before, after)
+
+    @_prompt
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        deleted = await self._atomic.delete_images(account_id, slugs, now, keep_slug_until)
+        self._forget()
+        return deleted
+
+    @_prompt
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        return await self._editing.move_images(account_id, slugs, folder, now)
+
+    @_prompt
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        which = mongo_lists.filter_of(account_id, query)
+        if mongo_lists.is_filtered(query):
+            total = await self._store.images.count_documents(which)
+        else:
+            account = await self._store.accounts.find_one({"_id": account_id}, {"shelves": 1})
+            total = folder_count(account.get("shelves", {}), query.folder) if account else 0
+        images = await self._page(account_id, which, query, total)
+        return ImagePage(images[: query.limit], total, len(images) > query.limit)
 
     @_bulk_read
     async def images_of(self, account_id: str) -> list[Image]:
@@ -305,7 +343,7 @@ class MongoCatalog:
         if not pushed.matched_count:
             same = {"_id": folder.account_id, "$or": [{"folders.slug": folder.slug}, {"folders.name": folder.name}]}
             if await self._store.accounts.find_one(same, {"_id": 1}):
-                raise Fault("name_taken", f"There is a folder {folder.name} already")
+                raise name_taken(folder.name)
             raise Fault("folder_limit", f"An account may have {limit} folders")
 
     @_prompt
@@ -314,6 +352,14 @@ class MongoCatalog:
         folders = [folder_of(account_id, document) for document in account["folders"]] if account else []
         folders.sort(key=lambda folder: (folder.created_at, folder.name))
         return [(folder, folder_count(account.get("shelves", {}), folder.slug)) for folder in folders]
+
+    @_prompt
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        return await self._editing.rename_folder(account_id, slug, name)
+
+    @_prompt
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        return await self._editing.remove_folder(account_id, slug, limit)
 
     @_bulk_read
     async def remove_account(self, email: str) -> None:
@@ -426,14 +472,22 @@ class MongoCatalog:
         cursor = self._store.images.find(which, RECORD_ONLY).sort(order).limit(limit)
         return [image_of(document) async for document in cursor]
 
-    async def _page(self, account_id: str, folder: str | None, limit: int, offset: int, total: int) -> list[Image]:
-        """An offset is counted off along the index, from the nearer end; only then records are read."""
-        which = {"account_id": account_id} | ({} if folder is None else {"folder": folder or None})
-        order, skip = (-1, offset) if offset <= total // 2 else (1, total - offset - limit)
-        newest = [("created_at", order), ("_id", order)]
-        slugs = self._store.images.find(which, {"_id": 1}).sort(newest).skip(skip).limit(limit)
+    async def _page(self, account_id: str, which: Document, query: ListQuery, total: int) -> list[Image]:
+        """A page and the image behind it. An offset is counted off along the index, from the nearer end; only then
+        records are read."""
+        limit = query.limit + 1 if query.after else max(0, min(query.limit + 1, total - query.offset))
+        if not limit:
+            return []
+        order, skip = mongo_lists.order_of(query), query.offset
+        if query.offset > total // 2:
+            order, skip = mongo_lists.order_of(query, -1), total - query.offset - limit
+        slugs = self._store.images.find(mongo_lists.behind(which, query), {"_id": 1})
+        slugs = slugs.sort(order).skip(skip).limit(limit)
+        if mongo_lists.is_indexed(query):
+            index, low, high = mongo_lists.bounds(account_id, query)
+            slugs = slugs.hint(index).min(low).max(high)
         listed = {"_id": {"$in": [document["_id"] async for document in slugs]}, "account_id": account_id}
-        return await self._images(listed, [("created_at", -1), ("_id", -1)])
+        return await self._images(listed, mongo_lists.order_of(query))
 
     @_prompt
     async def _change(self, email: str, values: Document) -> Account:
@@ -521,6 +575,17 @@ async def _adopt_answers(store: Store) -> None:
             there = await store.images.find_one({"_id": image.slug, "blob": image.blob, "buried_at": None}, {"_id": 1})
             update = {"$set": {"blob": image.blob}} if there and image.password_hash is None else FORGETTING
             await store.keys.update_one({"_id": kept["_id"], "blob": None}, update)
+
+
+async def _add_search_names(store: Store) -> None:
+    """Migrate records stored by 0.1.0: add what their names are searched and sorted by."""
+    lacking = {"account_id": {"$exists": True}, "search_name": None}
+    while found := await store.images.find(lacking, {"filename": 1}).limit(BATCH).to_list(None):
+        with pymongo.timeout(BULK_READ_SECONDS):
+            names = [({"_id": record["_id"]}, search_name(record["filename"])) for record in found]
+            await store.images.bulk_write(
+                [pymongo.UpdateOne(which, {"$set": {"search_name": name}}) for which, name in names], ordered=False
+            )
 
 
 async def _purge(collection: Any, which: Document, limit: int) -> int:

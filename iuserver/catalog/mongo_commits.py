@@ -1,4 +1,5 @@
-"""MongoDB: commits of uploads, deletions and burials, in transactions or, on a single server, in recoverable steps.
+"""MongoDB: commits of uploads, deletions, burials and moves, in transactions or, on a single server, in recoverable
+steps.
 
 docs/catalog.md, "On MongoDB", lists the steps.
 """
@@ -9,11 +10,12 @@ import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from pymongo import ReturnDocument
+from pymongo import ReplaceOne, ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -31,27 +33,37 @@ from iuserver.catalog.mongo_documents import (
     chargeable,
     charging,
     claimed,
+    folder_path,
     giving_back,
+    has_folder,
     idempotent_result,
     image_document,
     image_of,
     key_id,
     ledger_document,
+    named,
     pending_entry,
     taking_back,
     with_answer,
 )
-from iuserver.errors import Fault
+from iuserver.errors import Fault, not_your_folder
 from iuserver.policy import LEASE_SECONDS, buried, charged, claim_lost
 from iuserver.records import Account, Charge, Claim, IdempotentResult, Image
 
 T = TypeVar("T")
+
+Moves = Counter[str | None]
+"""By how many images the number of each folder changes (None: of the root)."""
+Moving = Callable[[Any], Awaitable[tuple[T, Moves]]]
+"""What moves images, in a session if there is one: its result, and what it has moved."""
 
 DURABLE = WriteConcern("majority", j=True)
 """What is acknowledged survives the loss of a server, and of power."""
 TRIES = 12
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.25
+DELETIONS = 16
+"""Deletions in steps of one account that are under way at the same time."""
 """Transactions that collided are tried again after a random pause, which doubles up to this; the deadline stands."""
 
 
@@ -112,6 +124,42 @@ class Transactions:
             return image
 
         return await self._transaction(work)
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        async def work(session: Any) -> list[tuple[str, str]]:
+            cursor = self._store.images.find(named(account_id, slugs, now), RECORD_ONLY, session=session)
+            found = [document async for document in cursor]
+            if not found:
+                return []
+            kept = {"kept_until": keep_slug_until}
+            replacing = [ReplaceOne({"_id": record["_id"], "blob": record["blob"]}, kept) for record in found]
+            await self._store.images.bulk_write(replacing, session=session)
+            back: Counter[str] = Counter()
+            for record in found:
+                back.update(giving_back(record))
+            await self._store.accounts.update_one({"_id": account_id}, {"$inc": dict(back)}, session=session)
+            blobs = {"blob": {"$in": [record["blob"] for record in found]}}
+            await self._store.keys.update_many(blobs, FORGETTING, session=session)
+            return [(record["_id"], record["blob"]) for record in found]
+
+        async with self._locks.of(account_id):
+            return await self._transaction(work)
+
+    async def moving(self, account_id: str, folder: str | None, work: Moving[T]) -> T:
+        """Move images into a folder, and count them there. Raises Fault("bad_field") if there is no such folder."""
+
+        async def whole(session: Any) -> T:
+            if not await self._store.accounts.find_one(has_folder(account_id, folder), {"_id": 1}, session=session):
+                raise not_your_folder()
+            result, moves = await work(session)
+            if update := _counting(moves):
+                await self._store.accounts.update_one({"_id": account_id}, update, session=session)
+            return result
+
+        async with self._locks.of(account_id):
+            return await self._transaction(whole)
 
     async def _transaction(self, work: Callable[[Any], Awaitable[T]]) -> T:
         for attempt in itertools.count(1):
@@ -195,6 +243,33 @@ class Steps:
         happened = put or await buried_by(self._store, burial) is not None
         await finish_burial(self._store, image.account_id, burial, happened)
         return image if put else None
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        cursor = self._store.images.find(named(account_id, slugs, now), {"blob": 1})
+        left = iter([(document["_id"], document["blob"]) async for document in cursor])
+
+        async def delete_some(left: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+            return [which for which in left if await self.delete_image(*which, keep_slug_until)]
+
+        parts = await asyncio.gather(*(delete_some(left) for _ in range(DELETIONS)))
+        return [which for part in parts for which in part]
+
+    async def moving(self, account_id: str, folder: str | None, work: Moving[T]) -> T:
+        """Move images into a folder, and count them there. Raises Fault("bad_field") if there is no such folder.
+
+        While the account has the entry, nobody compares its counts with its records. An upload into the folder that is
+        counted meanwhile does no harm.
+        """
+        entry = {"id": secrets.token_hex(8), "at": int(self._clock())}
+        pushed = await self._store.accounts.update_one(has_folder(account_id, folder), {"$push": {"moving": entry}})
+        if not pushed.matched_count:
+            raise not_your_folder()
+        result, moves = await work(None)
+        update = {"$pull": {"moving": {"id": entry["id"]}}, **_counting(moves)}
+        await self._store.accounts.update_one({"_id": account_id, "moving.id": entry["id"]}, update)
+        return result
 
     async def finish_left(self, account_id: str, claim: Claim) -> IdempotentResult | None:
         """Finish the commit that died with this idempotency key before the key stood for it, if there is one.
@@ -329,6 +404,12 @@ async def _store_record(store: Store, image: Image, session: Any = None) -> None
         if session is None and await record_of(store, image.slug, image.blob):
             return  # it is this upload's: stored by a write whose answer was lost, and that the driver repeated
         raise Fault("slug_taken", "This short link is taken") from None
+
+
+def _counting(moves: Moves) -> Document:
+    """The update of the numbers of an account's images by folder; nothing where none changes."""
+    changes = {folder_path(folder): number for folder, number in moves.items() if number}
+    return {"$inc": changes} if changes else {}
 
 
 async def _due(store: Store, slug: str, blob: str, now: int, session: Any = None) -> Image | None:

@@ -2,9 +2,11 @@
 
 accounts  `_id` is the account's id; its folders stand inside it, so that one conditional update checks and adds one.
           `shelves` has the number of its images by folder. `pending` has an entry for each commit that is under way,
-          or was when a process died; `burying` one for each burial; `settled` one for each deletion whose bytes have
-          been given back but whose record is still there. With transactions these three stay empty.
-images    `_id` is the slug. A record has its `viewers` and `grants` in it, `claim`, a random word that is new with
+          or was when a process died; `burying` one for each burial; `moving` one for each move of images between
+          folders; `settled` one for each deletion whose bytes have been given back but whose record is still there.
+          With transactions these four stay empty.
+images    `_id` is the slug. A record has `search_name`, what its name is searched and sorted by. It has its
+          `viewers` and `grants` in it, `claim`, a random word that is new with
           each claim of a view, and as a tombstone that was made in steps `burial`, what of it is in `burying`.
           Beside records there are those of deleted images, which nothing but the slug finds:
           {kept_until} keeps a slug from being used again, {going, going_at, going_until} is a deletion under way.
@@ -23,6 +25,7 @@ from typing import Any
 
 import orjson
 
+from iuserver.forms import search_name
 from iuserver.records import Account, Block, Charge, Claim, Folder, IdempotentResult, Image, Quota, Stored
 
 Document = dict[str, Any]
@@ -45,6 +48,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("key_hash", 1)], {"unique": True}),
         ([("pending.at", 1)], {"sparse": True}),
         ([("burying.at", 1)], {"sparse": True}),
+        ([("moving.at", 1)], {"sparse": True}),
         ([("settled.slug", 1)], {"sparse": True}),
     ],
     # Records alone are in them, but for the last three. None but `_id` is unique: the slug can be the key of shards.
@@ -52,6 +56,8 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("blob", 1)], {"sparse": True}),
         ([("account_id", 1), ("created_at", 1), ("_id", 1)], OF_RECORDS),
         ([("account_id", 1), ("folder", 1), ("created_at", 1), ("_id", 1), ("size", 1)], OF_RECORDS),
+        ([("account_id", 1), ("search_name", 1), ("_id", 1)], OF_RECORDS),
+        ([("account_id", 1), ("size", 1), ("_id", 1)], OF_RECORDS),
         ([("expires_at", 1)], {"sparse": True}),
         ([("let_go_at", 1)], {"sparse": True}),
         ([("grants.lapses_at", 1)], {"sparse": True}),
@@ -102,7 +108,7 @@ def account_of(document: Document) -> Account:
 def image_document(image: Image) -> Document:
     """A record, without what it does not have: sparse indexes pass over it then."""
     values = {name: value for name, value in asdict(image).items() if value is not None}
-    return {"_id": values.pop("slug"), **values}
+    return {"_id": values.pop("slug"), **values, "search_name": search_name(image.filename)}
 
 
 def image_of(document: Document) -> Image:
@@ -126,6 +132,24 @@ def folder_path(folder: str | None) -> str:
 def folder_count(folder_counts: dict[str, int], folder: str | None) -> int:
     """How many images there are in a folder ("" for none), or in all (None)."""
     return sum(folder_counts.values()) if folder is None else folder_counts.get(folder or ROOT, 0)
+
+
+def same_record(image: Image) -> Document:
+    """The filter that finds a record as long as nobody has changed, viewed or buried it."""
+    names = ("blob", "filename", "folder", "expiration", "expires_at", "view_limit", "password_hash")
+    views = ("viewed_at", "let_go_at", "buried_at")
+    return {"_id": image.slug, **{name: getattr(image, name) for name in (*names, *views)}}
+
+
+def named(account_id: str, slugs: list[str], now: int) -> Document:
+    """The filter of those of an account's records that have one of these slugs and have not expired."""
+    lives = {"$or": [{"expires_at": None}, {"expires_at": {"$gt": now}}]}
+    return {"_id": {"$in": slugs}, "account_id": account_id, **lives}
+
+
+def has_folder(account_id: str, folder: str | None) -> Document:
+    """The filter that finds the account only if it has this folder (None: in any case)."""
+    return {"_id": account_id} | ({} if folder is None else {"folders.slug": folder})
 
 
 def ledger_document(image: Image, month: str) -> Document:

@@ -18,7 +18,7 @@ from iuserver.catalog.mongo_commits import (
 from iuserver.catalog.mongo_documents import ACCOUNT_ONLY, ROOT, Document, Store, account_of, image_of
 from iuserver.records import AccountCounts
 
-UNSETTLED = {**ACCOUNT_ONLY, "pending": 1, "burying": 1, "settled": 1, "shelves": 1}
+UNSETTLED = {**ACCOUNT_ONLY, "pending": 1, "burying": 1, "moving": 1, "settled": 1, "shelves": 1}
 """A projection: the account, what is under way, and the numbers of its images."""
 
 
@@ -70,9 +70,9 @@ class Repair:
         self._clock = clock
 
     async def unsettled(self, before: int) -> int:
-        """How many commits, deletions and burials `settle` would find."""
+        """How many commits, deletions, burials and moves `settle` would find."""
         deletions = await self._store.images.count_documents({"going_at": {"$lt": before}})
-        return int(deletions) + await self._entries("pending", before) + await self._entries("burying", before)
+        return int(deletions) + sum([await self._entries(name, before) for name in ("pending", "burying", "moving")])
 
     async def _entries(self, name: str, before: int) -> int:
         """How many entries of a kind accounts have from before a time."""
@@ -86,6 +86,7 @@ class Repair:
         apart = _Apart()
         await apart.do(self._settle_commits(before, limit))
         await apart.do(self._settle_burials(before, limit))
+        await apart.do(self._forget_moves(before, limit))
         await apart.do(self._settle_deletions(before, limit))
         await apart.do(self._forget_settled(limit))
         return apart.done()
@@ -120,6 +121,16 @@ class Repair:
         stone = await buried_by(self._store, burial)
         await finish_burial(self._store, account["_id"], burial, stone is not None)
         return 1
+
+    async def _forget_moves(self, before: int, limit: int) -> int:
+        """Whatever of a move has happened, counts and records are compared again from now on."""
+        old = {"at": {"$lt": before}}
+        accounts = self._store.accounts.find({"moving.at": {"$lt": before}}, {"moving": 1}).limit(limit)
+        count = 0
+        async for account in accounts:
+            await self._store.accounts.update_one({"_id": account["_id"]}, {"$pull": {"moving": old}})
+            count += sum(entry["at"] < before for entry in account["moving"])
+        return count
 
     async def _settle_deletions(self, before: int, limit: int) -> int:
         apart = _Apart()
@@ -173,7 +184,7 @@ class Repair:
         if not page or _under_way(page[0]) or await self._going(true):
             return
         unchanged = {name: page[0].get(name) for name in ("_id", "stored_bytes", "used", "month", "shelves")}
-        unchanged |= {f"{name}.at": {"$exists": False} for name in ("pending", "burying")}
+        unchanged |= {f"{name}.at": {"$exists": False} for name in ("pending", "burying", "moving")}
         unchanged["settled.blob"] = {"$exists": False}
         repaired = true[account_id].document() | {"month": max(page[0]["month"], month)}
         await self._store.accounts.update_one(unchanged, {"$set": repaired})
@@ -211,4 +222,4 @@ class Repair:
 
 
 def _under_way(account: Document) -> bool:
-    return any(account.get(name) for name in ("pending", "burying", "settled"))
+    return any(account.get(name) for name in ("pending", "burying", "moving", "settled"))

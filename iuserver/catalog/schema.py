@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from iuserver.forms import search_name
+
 MIGRATIONS = [
     """
     CREATE TABLE accounts (
@@ -160,6 +162,25 @@ MIGRATIONS = [
     );
     CREATE INDEX idempotency_keys_by_blob ON idempotency_keys (blob);
     """,
+    # What was left out of a picture. Lists by name and by size, searches (images_by_name has all that a list is
+    # filtered and sorted by), and moves from folder to folder.
+    """
+    ALTER TABLE images ADD COLUMN removed_bytes INTEGER;
+    ALTER TABLE images ADD COLUMN removed_kinds TEXT;
+    ALTER TABLE images ADD COLUMN search_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE images ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+    UPDATE images SET search_name = search_name(filename), locked = password_hash IS NOT NULL;
+    CREATE INDEX images_by_size ON images (account_id, size);
+    CREATE INDEX images_by_name ON images
+        (account_id, search_name, slug, folder, created_at, size, locked, expires_at, let_go_at, buried_at);
+
+    CREATE TRIGGER image_moved AFTER UPDATE OF folder ON images WHEN new.folder IS NOT old.folder BEGIN
+        UPDATE image_counts SET images = images - 1
+            WHERE account_id = old.account_id AND folder = coalesce(old.folder, '');
+        INSERT INTO image_counts VALUES (new.account_id, coalesce(new.folder, ''), 1)
+            ON CONFLICT DO UPDATE SET images = images + 1;
+    END;
+    """,
 ]
 
 
@@ -168,6 +189,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises sqlite3.DatabaseError for a database that a newer iuserver has written.
     """
+    connection.create_function("search_name", 1, search_name)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise sqlite3.DatabaseError(f"its schema version {version} is newer than this program's {len(MIGRATIONS)}")

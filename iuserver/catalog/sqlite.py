@@ -16,9 +16,10 @@ from typing import Any
 
 import orjson
 
-from iuserver.catalog import sqlite_rows
+from iuserver.catalog import sqlite_lists, sqlite_rows
 from iuserver.catalog.schema import migrate
-from iuserver.errors import Fault
+from iuserver.errors import Fault, name_taken, no_such_folder, not_your_folder
+from iuserver.forms import search_name
 from iuserver.policy import DAY, buried, charged, claim_lost, viewed
 from iuserver.ports import MAX_GRANTS
 from iuserver.records import (
@@ -31,6 +32,8 @@ from iuserver.records import (
     Grant,
     IdempotentResult,
     Image,
+    ImagePage,
+    ListQuery,
     Quota,
     Row,
     Stored,
@@ -51,12 +54,13 @@ SELECT_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 UPDATE_COUNTS = "UPDATE accounts SET month = ?, used = ?, stored_bytes = ? WHERE id = ?"
 INSERT_ACCOUNT = f"INSERT INTO accounts ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * len(fields(Account)))})"
 INSERT_IMAGE = f"""
-    INSERT INTO images ({IMAGE_COLUMNS}) SELECT {", ".join("?" * len(IMAGE_FIELDS))}
+    INSERT INTO images ({IMAGE_COLUMNS}, search_name, locked) SELECT {", ".join("?" * len(IMAGE_FIELDS))}, ?, ?
     WHERE NOT EXISTS (SELECT 1 FROM kept_slugs WHERE slug = ? AND until > ?)
 """
-INSERT_FOLDER = "INSERT INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
-SELECT_FOLDERS = """
-    SELECT account_id, slug, name, created_at, coalesce((
+FOLDER_COLUMNS = "account_id, slug, name, created_at"
+INSERT_FOLDER = f"INSERT INTO folders ({FOLDER_COLUMNS}) VALUES (?, ?, ?, ?)"
+SELECT_FOLDERS = f"""
+    SELECT {FOLDER_COLUMNS}, coalesce((
         SELECT images FROM image_counts AS counts
         WHERE counts.account_id = folders.account_id AND counts.folder = folders.slug
     ), 0)
@@ -82,7 +86,24 @@ PURGE_GRANTS = """
     DELETE FROM grants WHERE (slug, hash) IN (SELECT slug, hash FROM grants WHERE lapses_at <= ? LIMIT ?)
 """
 SELECT_TO_BURY = f"SELECT {IMAGE_COLUMNS} FROM images WHERE let_go_at <= ? ORDER BY let_go_at LIMIT ?"
-BURY = "UPDATE images SET filename = ?, size = 0, password_hash = NULL, expires_at = ?, let_go_at = NULL, buried_at = ?"
+BURY = """
+    UPDATE images SET filename = ?, search_name = ?, size = 0, password_hash = NULL, locked = 0, expires_at = ?,
+        let_go_at = NULL, buried_at = ?, removed_bytes = NULL, removed_kinds = NULL
+    WHERE slug = ?
+"""
+CHANGE_IMAGE = """
+    UPDATE images SET filename = ?, search_name = ?, folder = ?, expiration = ?, expires_at = ?, view_limit = ?,
+        password_hash = ?, locked = ?
+    WHERE slug = ?
+"""
+NAMED = """
+    account_id = :account AND slug IN (SELECT value FROM json_each(:slugs))
+    AND (expires_at IS NULL OR expires_at > :now)
+"""
+TAKE_OUT = """
+    UPDATE images SET folder = NULL WHERE slug IN
+        (SELECT slug FROM images WHERE account_id = ? AND folder = ? ORDER BY created_at LIMIT ?)
+"""
 GIVE_BACK = "UPDATE accounts SET stored_bytes = stored_bytes - ? WHERE id = ?"
 INSERT_LEDGER = "INSERT INTO ledger (month, account_id, blob, slug) VALUES (?, ?, ?, ?)"
 TRUE_BYTES = "(SELECT coalesce(sum(size), 0) FROM images WHERE images.account_id = accounts.id)"
@@ -188,7 +209,7 @@ class SqliteCatalog:
         def step(connection: sqlite3.Connection) -> Account:
             row = connection.execute(SELECT_ACCOUNT, (charge.account_id,)).fetchone()
             account = charged(_account(row) if row else None, charge, image.size)
-            _check_folder(connection, image)
+            _check_folder(connection, image.account_id, image.folder)
             if claim:
                 _check_claim(connection, account.id, claim)
             _insert_image(connection, image_row, image)
@@ -255,7 +276,8 @@ class SqliteCatalog:
             stone = buried(image, now) if image else None
             if image is None or stone is None:
                 return None
-            connection.execute(f"{BURY} WHERE slug = ?", (stone.filename, stone.expires_at, stone.buried_at, slug))
+            name = (stone.filename, search_name(stone.filename))
+            connection.execute(BURY, (*name, stone.expires_at, stone.buried_at, slug))
             connection.execute(GIVE_BACK, (image.size, image.account_id))
             connection.execute("DELETE FROM viewers WHERE slug = ?", (slug,))
             connection.execute("DELETE FROM grants WHERE slug = ?", (slug,))
@@ -268,19 +290,60 @@ class SqliteCatalog:
     async def purge_grants(self, now: int, limit: int) -> int:
         return await self._purge(PURGE_GRANTS, now, limit)
 
-    async def list_images(
-        self, account_id: str, folder: str | None, limit: int, offset: int
-    ) -> tuple[list[Image], int]:
-        def look() -> tuple[list[Image], int]:
+    async def change_image(self, before: Image, after: Image) -> bool:
+        name = (after.filename, search_name(after.filename))
+        expiry = (after.expiration, after.expires_at, after.view_limit)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if _image_of_blob(connection, before.slug, before.blob) != before:
+                return False
+            if after.folder != before.folder:
+                _check_folder(connection, after.account_id, after.folder)
+            locked = (after.password_hash, after.password_hash is not None)
+            connection.execute(CHANGE_IMAGE, (*name, after.folder, *expiry, *locked, before.slug))
+            return True
+
+        changed: bool = await self._writer.commit(step)
+        return changed
+
+    async def delete_images(
+        self, account_id: str, slugs: list[str], now: int, keep_slug_until: int
+    ) -> list[tuple[str, str]]:
+        named = {"account": account_id, "slugs": json.dumps(slugs), "now": now}
+
+        def step(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            rows = connection.execute(f"DELETE FROM images WHERE {NAMED} RETURNING slug, blob, size", named).fetchall()
+            connection.execute(GIVE_BACK, (sum(size for _, _, size in rows), account_id))
+            kept = [(slug, keep_slug_until) for slug, _, _ in rows]
+            connection.executemany("INSERT OR REPLACE INTO kept_slugs VALUES (?, ?)", kept)
+            connection.executemany(FORGET_ANSWER, [(blob,) for _, blob, _ in rows])
+            return [(slug, blob) for slug, blob, _ in rows]
+
+        deleted: list[tuple[str, str]] = await self._writer.commit(step)
+        return deleted
+
+    async def move_images(self, account_id: str, slugs: list[str], folder: str | None, now: int) -> set[str]:
+        named = {"account": account_id, "slugs": json.dumps(slugs), "now": now, "folder": folder}
+
+        def step(connection: sqlite3.Connection) -> set[str]:
+            _check_folder(connection, account_id, folder)
+            connection.execute(f"UPDATE images SET folder = :folder WHERE {NAMED} AND folder IS NOT :folder", named)
+            return {slug for (slug,) in connection.execute(f"SELECT slug FROM images WHERE {NAMED}", named)}
+
+        moved: set[str] = await self._writer.commit(step)
+        return moved
+
+    async def list_images(self, account_id: str, query: ListQuery) -> ImagePage:
+        def look() -> ImagePage:
             connection = self._bulk_connection
             connection.execute("BEGIN")  # so that the total and the page are of the same moment
             try:
-                return _list_images(connection, account_id, folder, limit, offset)
+                return sqlite_lists.read_page(connection, account_id, query)
             finally:
                 connection.execute("ROLLBACK")
 
         try:
-            found: tuple[list[Image], int] = await self._bulk_reader.run(look)
+            found: ImagePage = await self._bulk_reader.run(look)
             return found
         except sqlite3.OperationalError as error:
             raise _unavailable() from error
@@ -294,7 +357,7 @@ class SqliteCatalog:
             sql = "SELECT count(*), total(name = ? OR slug = ?) FROM folders WHERE account_id = ?"
             count, same = connection.execute(sql, (folder.name, folder.slug, folder.account_id)).fetchone()
             if same:
-                raise Fault("name_taken", f"There is a folder {folder.name} already")
+                raise name_taken(folder.name)
             if count >= limit:
                 raise Fault("folder_limit", f"An account may have {limit} folders")
             connection.execute(INSERT_FOLDER, astuple(folder))
@@ -304,6 +367,35 @@ class SqliteCatalog:
     async def folders(self, account_id: str) -> list[tuple[Folder, int]]:
         rows = self._read(SELECT_FOLDERS, account_id)
         return [(Folder(*row[:-1]), row[-1]) for row in rows]
+
+    async def rename_folder(self, account_id: str, slug: str, name: str) -> Folder:
+        def step(connection: sqlite3.Connection) -> Folder:
+            sql = "SELECT slug FROM folders WHERE account_id = ? AND name = ?"
+            if connection.execute(sql, (account_id, name)).fetchone() not in (None, (slug,)):
+                raise name_taken(name)
+            sql = f"UPDATE folders SET name = ? WHERE account_id = ? AND slug = ? RETURNING {FOLDER_COLUMNS}"
+            row = connection.execute(sql, (name, account_id, slug)).fetchone()
+            if row is None:
+                raise no_such_folder()
+            return Folder(*row)
+
+        renamed: Folder = await self._writer.commit(step)
+        return renamed
+
+    async def remove_folder(self, account_id: str, slug: str, limit: int) -> bool:
+        which = (account_id, slug)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if not connection.execute("SELECT 1 FROM folders WHERE account_id = ? AND slug = ?", which).fetchone():
+                raise no_such_folder()
+            if connection.execute(TAKE_OUT, (*which, limit)).rowcount == limit:
+                return False  # there may be more
+            connection.execute("DELETE FROM folders WHERE account_id = ? AND slug = ?", which)
+            connection.execute("DELETE FROM image_counts WHERE account_id = ? AND folder = ?", which)
+            return True
+
+        removed: bool = await self._writer.commit(step)
+        return removed
 
     async def remove_account(self, email: str) -> None:
         def step(connection: sqlite3.Connection) -> None:
@@ -454,37 +546,12 @@ def _image_of_blob(connection: sqlite3.Connection, slug: str, blob: str) -> Imag
     return Image(*row) if row else None
 
 
-def _list_images(
-    connection: sqlite3.Connection, account_id: str, folder: str | None, limit: int, offset: int
-) -> tuple[list[Image], int]:
-    """A page and the total. An offset is counted off along the index, from the nearer end; only then rows are read."""
-    which, values = _folder_filter(account_id, folder)
-    sql = f"SELECT coalesce(sum(images), 0) FROM image_counts WHERE {which['counts']}"
-    (total,) = connection.execute(sql, values).fetchone()
-    limit = max(0, min(limit, total - offset))
-    order, skip = ("DESC", offset) if offset <= total // 2 else ("ASC", total - offset - limit)
-    page = f"""
-        SELECT slug FROM images WHERE {which["images"]}
-        ORDER BY created_at {order}, slug {order} LIMIT {limit} OFFSET {skip}
-    """
-    sql = f"SELECT {IMAGE_COLUMNS} FROM images WHERE slug IN ({page}) ORDER BY created_at DESC, slug DESC"
-    return [Image(*row) for row in connection.execute(sql, values)], total
-
-
-def _folder_filter(account_id: str, folder: str | None) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The conditions for a folder's rows in each table, and their values."""
+def _check_folder(connection: sqlite3.Connection, account_id: str, folder: str | None) -> None:
     if folder is None:
-        return dict.fromkeys(("counts", "images"), "account_id = ?"), (account_id,)
-    images = "account_id = ? AND folder IS nullif(?, '')"
-    return {"counts": "account_id = ? AND folder = ?", "images": images}, (account_id, folder)
-
-
-def _check_folder(connection: sqlite3.Connection, image: Image) -> None:
-    if image.folder is None:
         return
     sql = "SELECT 1 FROM folders WHERE account_id = ? AND slug = ?"
-    if not connection.execute(sql, (image.account_id, image.folder)).fetchone():
-        raise Fault("bad_field", "folder is not the slug of a folder of yours")
+    if not connection.execute(sql, (account_id, folder)).fetchone():
+        raise not_your_folder()
 
 
 def _claimed(account_id: str, claim: Claim) -> tuple[str, str, str]:
@@ -502,7 +569,9 @@ def _check_claim(connection: sqlite3.Connection, account_id: str, claim: Claim) 
 def _insert_image(connection: sqlite3.Connection, row: list[Any], image: Image) -> None:
     """Insert a record, unless its slug is in use or kept for a deleted image."""
     try:
-        inserted = connection.execute(INSERT_IMAGE, [*row, image.slug, image.created_at]).rowcount
+        derived = [search_name(image.filename), image.password_hash is not None]
+        values = [*row, *derived, image.slug, image.created_at]
+        inserted = connection.execute(INSERT_IMAGE, values).rowcount
     except sqlite3.IntegrityError:
         inserted = 0
     if not inserted:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from iuserver.forms import search_name
 from iuserver.records import ROW_KEYS, Account, Block, Image, Row
 
 COLUMNS: dict[str, list[str]] = {
@@ -33,6 +35,13 @@ WITHIN = {
     ],
 }
 """What else is selected, behind the columns: what other tables have that belongs to the row."""
+DERIVED: dict[str, dict[str, Callable[[Row], Any]]] = {
+    "images": {
+        "search_name": lambda row: search_name(row["filename"]),
+        "locked": lambda row: row["password_hash"] is not None,
+    }
+}
+"""What is inserted, behind the columns, and no part of a row."""
 INSERT_FOLDER = "INSERT OR IGNORE INTO folders (account_id, slug, name, created_at) VALUES (?, ?, ?, ?)"
 INSERT_VIEWER = "INSERT OR IGNORE INTO viewers (slug, viewer) VALUES (?, ?)"
 INSERT_GRANT = "INSERT OR IGNORE INTO grants (slug, hash, lapses_at) VALUES (?, ?, ?)"
@@ -45,9 +54,10 @@ LAST = {
     kind: f"{SELECT[kind]} ORDER BY {', '.join(f'{key} DESC' for key in ROW_KEYS[kind])} LIMIT 1" for kind in SELECT
 }
 COUNT = {kind: f"SELECT count(*) FROM {kind} WHERE {WHICH[kind]}" for kind in COLUMNS}
+INSERTED = {kind: [*columns, *DERIVED.get(kind, {})] for kind, columns in COLUMNS.items()}
 INSERT = {
     kind: f"INSERT OR IGNORE INTO {kind} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    for kind, columns in COLUMNS.items()
+    for kind, columns in INSERTED.items()
 }
 
 
@@ -75,7 +85,9 @@ def row_of(kind: str, found: tuple[Any, ...]) -> Row:
 
 def insert(connection: sqlite3.Connection, kind: str, rows: list[Row]) -> None:
     """Store rows. The numbers of an account's images are not: they are counted as those are stored."""
-    connection.executemany(INSERT[kind], [[row[name] for name in COLUMNS[kind]] for row in rows])
+    derived = DERIVED.get(kind, {}).values()
+    values = [[*(row[name] for name in COLUMNS[kind]), *(derive(row) for derive in derived)] for row in rows]
+    connection.executemany(INSERT[kind], values)
     for row in rows if kind == "accounts" else []:
         folders = [[row["id"], *(folder[name] for name in FOLDER_COLUMNS)] for folder in row["folders"]]
         connection.executemany(INSERT_FOLDER, folders)

@@ -7,7 +7,7 @@ import stat
 from typing import Any
 
 from iuserver.errors import Code, Fault
-from iuserver.imaging.plan import Limits
+from iuserver.imaging.plan import REMOVED, Limits
 from iuserver.records import Facts
 
 TYPES = {
@@ -26,6 +26,7 @@ FAULTS: dict[str, Code] = {
     "storage_unavailable": "storage_unavailable",
 }
 FACTS = set(Facts.__slots__)
+MOST_BYTES = 1 << 40
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -72,6 +73,9 @@ def _facts_of(value: Any, target: str | None, limits: Limits) -> Facts:
     counts = type(facts.frames) is type(facts.orientation) is int
     _check(counts and 0 < facts.frames <= limits.max_frames and 0 < facts.orientation <= 8, "an impossible count")
     _check(target is None or facts.size == _size_of(target), "another size than the file has")
+    _check(type(facts.removed_bytes) is int and 0 <= facts.removed_bytes < MOST_BYTES, "an impossible difference")
+    kinds = facts.removed_kinds
+    _check(isinstance(kinds, list) and kinds == [kind for kind in REMOVED if kind in kinds], "no kinds of what it was")
     return facts
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from iuserver.imaging import avif_items, avif_tracks
+from iuserver.imaging import avif_items, avif_tracks, left_out
 from iuserver.imaging.boxes import MAX_BODY, Packing, Reader, box, top_boxes
 from iuserver.imaging.plan import Limits, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -39,6 +39,7 @@ class _Walk:
     movie: avif_tracks.Movie | None = None
     kinds: set[bytes] = field(default_factory=set)
     mdats: list[Range] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def recognises(head: bytes) -> bool:
@@ -51,14 +52,18 @@ def recognises(head: bytes) -> bool:
 
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk an AVIF to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
-    seen = _Walk()
+    seen, stop = _Walk(), 0
     for kind, body in top_boxes(source, _BOXES):
+        stop = body[1]
         if kind not in _BOXES:
+            named = left_out.of_box(kind, source.at(body[0], min(body[1] - body[0], left_out.LOOKED_AT)))
+            seen.removed |= {named} if named else set()
             continue
         if kind in seen.kinds and kind != b"mdat":
             broken("it has two boxes where there may be one")
         seen.kinds.add(kind)
         _BOXES[kind](source, seen, limits, body)
+    seen.removed |= {"trailer"} if stop < source.size else set()
     return _plan(source, seen)
 
 
@@ -84,6 +89,7 @@ def _ftyp(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
 
 def _meta(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
     seen.items = avif_items.read(_body(source, body), source, limits)
+    seen.removed |= seen.items.removed if seen.items else set()
 
 
 def _moov(source: Source, seen: _Walk, limits: Limits, body: Range) -> None:
@@ -118,6 +124,7 @@ def _plan(source: Source, seen: _Walk) -> Plan:
         frames,
         1,
         joined([(0, len(head)) if same else head, *packing.ranges]),
+        removed=frozenset(seen.removed),
     )
 
 

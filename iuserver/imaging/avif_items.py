@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from iuserver.imaging import avif_meta
+from iuserver.imaging import avif_meta, left_out
 from iuserver.imaging.avif_meta import Location, Meta, Reference
 from iuserver.imaging.avif_properties import KINDS, shown
 from iuserver.imaging.boxes import Packing, Place, Reader, box, check_apart, full_box, handler, uints
@@ -22,6 +22,7 @@ from iuserver.imaging.plan import Limits, Range, broken
 from iuserver.imaging.source import Source
 
 MAX_GRID, MAX_TONE_MAP = 12, 142
+MAX_EXIF = 1 << 20
 
 # What an item of a kind may be made of. None can be made of its own kind, so that nothing runs in a circle.
 INPUTS: dict[bytes, tuple[bytes, ...]] = {
@@ -36,11 +37,15 @@ WITHOUT_BYTES = (b"iden",)
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The items that are kept: the main picture's size as a viewer shows it, the items' bytes, and their meta box."""
+    """The items that are kept: the main picture's size as a viewer shows it, the items' bytes, and their meta box.
+
+    `removed` are the kinds of the others.
+    """
 
     width: int
     height: int
     has_tone_map: bool
+    removed: frozenset[str]
     ranges: tuple[Range, ...]
     _before: bytes
     _after: bytes
@@ -77,7 +82,20 @@ def read(body: Reader, source: Source, limits: Limits) -> Items | None:
     _check_pixels(meta, kept, limits)
     for item in kept:
         _check(meta, source, item)
-    return _items(meta, kept, _kept_references(meta, pictures, alphas, kept))
+    removed = _removed(meta, source, set(kept))
+    return _items(meta, kept, _kept_references(meta, pictures, alphas, kept), removed)
+
+
+def _removed(meta: Meta, source: Source, kept: set[int]) -> frozenset[str]:
+    """The kinds of the items that are not kept."""
+    thumbnails = {origin for kind, origin, _ in meta.references if kind == b"thmb"}
+    found: set[str] = set()
+    for item in meta.kinds.keys() - kept:
+        if meta.kinds[item] == b"Exif":
+            found |= {"exif"} if "exif" in found else left_out.of_item_exif(_content(meta, source, item, MAX_EXIF))
+        else:
+            found.add("xmp" if item in meta.xmp else "thumbnail" if item in thumbnails else "other")
+    return frozenset(found)
 
 
 # Which items the main picture needs.
@@ -243,7 +261,7 @@ _CHECKS: dict[bytes, Callable[[Meta, Source, int], None]] = {
 # The new meta box.
 
 
-def _items(meta: Meta, kept: list[int], references: list[Reference]) -> Items:
+def _items(meta: Meta, kept: list[int], references: list[Reference], removed: frozenset[str]) -> Items:
     wide = max(kept) > 0xFFFF
     locations = [(item, meta.locations[item]) for item in kept if meta.kinds[item] not in WITHOUT_BYTES]
     in_idat = [extent for _, location in locations if location.method for extent in location.extents]
@@ -262,6 +280,7 @@ def _items(meta: Meta, kept: list[int], references: list[Reference]) -> Items:
     return Items(
         *size,
         any(meta.kinds[item] == b"tmap" for item in kept),
+        removed,
         tuple(in_file),
         handler(b"pict") + pitm,
         b"".join(after),

@@ -13,6 +13,7 @@ from iuserver.imaging.boxes import Reader, part
 from iuserver.imaging.plan import Range, broken
 
 MAX_ITEMS = 2048
+XMP = b"application/rdf+xml"
 MAX_EXTENTS = 16384
 MAX_REFERENCES = 16384
 MAX_ASSOCIATIONS = 64
@@ -37,6 +38,7 @@ class Meta:
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
+    xmp: set[int] = field(default_factory=set)
     locations: dict[int, Location] = field(default_factory=dict)
     references: list[Reference] = field(default_factory=list)
     inputs: dict[int, list[int]] = field(default_factory=dict)
@@ -95,7 +97,7 @@ def _infos(meta: Meta, body: Reader) -> None:
 
 
 def _info(meta: Meta, entry: Reader) -> None:
-    """What comes after an item's kind, its name above all, is not read."""
+    """Of what comes after an item's kind, its name above all, nothing is used but whether XMP is spoken of."""
     version, flags = entry.full(2, 3)
     item, protection = entry.uint(4 if version == 3 else 2), entry.uint(2)
     if item in meta.kinds:
@@ -105,6 +107,8 @@ def _info(meta: Meta, entry: Reader) -> None:
     meta.kinds[item] = entry.take(4)
     if flags & 1:
         meta.hidden.add(item)
+    if meta.kinds[item] == b"mime" and XMP in entry.rest():
+        meta.xmp.add(item)
 
 
 def _locations(meta: Meta, body: Reader) -> None:

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import cast
 
 ORIENTATION, EXIF_IFD = 0x0112, 0x8769
+FIRST_IFD = 4  # where the offset of the first directory stands
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, WIDTH, HEIGHT = 0x011A, 0x011B, 0x0128, 0xA002, 0xA003
 SHORT, LONG, RATIONAL = 3, 4, 5
 DENSITY = {
@@ -97,10 +98,28 @@ def read_orientation(tiff: bytes) -> Orientation:
     return Orientation(shown, _structure(entries))
 
 
+def tags(tiff: bytes, pointer: int) -> Iterator[tuple[int, int]]:
+    """Each tag of the directory whose offset stands at `pointer`, and where its value stands, or its offset."""
+    order = _order(tiff)
+    for tag, _, _, value in _raw_entries(tiff, order, pointer) if order else ():
+        yield tag, value
+
+
+def has_thumbnail(tiff: bytes) -> bool:
+    """Whether a second directory follows the first: that of a thumbnail."""
+    order = _order(tiff)
+    if not order:
+        return False
+    (ifd,) = struct.unpack_from(order + "I", tiff, FIRST_IFD)
+    (count,) = struct.unpack_from(order + "H", tiff, ifd) if ifd + 2 <= len(tiff) else (0,)
+    link = tiff[ifd + 2 + 12 * count :][:4]
+    return 0 < int.from_bytes(link, "little" if order == "<" else "big") < len(tiff) if count else False
+
+
 def _orientation(tiff: bytes) -> tuple[int, list[_Entry]]:
     """The orientation that browsers show, and the entries to be kept: none where no decoder turns."""
     order = _order(tiff)
-    entries = _read(tiff, order, 4) if order else []
+    entries = _read(tiff, order, FIRST_IFD) if order else []
     tags = [tag for entry in entries for tag in (entry if isinstance(entry, list) else [entry])]
     if all(tag.value <= 1 for tag in tags):
         return 1, []
@@ -196,7 +215,7 @@ def _single(number: float) -> float:
 def _density_tags(tiff: bytes) -> _Density:
     """The first tags of DENSITY of the right type and count, in IFD0 or the Exif IFD: those are what Chromium heeds."""
     order, found = _order(tiff), cast("_Density", {})
-    pointers = [4] if order else []
+    pointers = [FIRST_IFD] if order else []
     for pointer in pointers:  # that of the Exif IFD is added meanwhile
         for tag, kind, count, value in _raw_entries(tiff, str(order), pointer):
             if kind in DENSITY.get(tag, ()) and count == 1 and tag not in found:

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging import icc
+from iuserver.imaging import icc, left_out
 from iuserver.imaging.lzw import count_pixels
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -63,6 +63,7 @@ class _Walk:
     loop: int | None = None
     profile: bool = False
     pieces: list[Piece | None] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
@@ -77,6 +78,7 @@ def walk(source: Source, limits: Limits) -> Plan:
             position = _image(source, seen, limits, position)
         else:
             seen.pieces.append((position, position + 1) if introducer == TRAILER else TRAILER)
+            seen.removed |= {"trailer"} if position + (introducer == TRAILER) < source.size else set()
             return _plan(seen)
     seen.pieces.append(TRAILER)
     return _plan(seen)
@@ -163,7 +165,10 @@ def _extension(source: Source, seen: _Walk, start: int) -> int | None:
         broken("it has too many extensions")
     stop = _end_of_blocks(source, start + 2)
     if stop is not None:
-        _EXTENSIONS.get(source.at(start + 1, 1), _remove)(source, seen, (start, stop))
+        before, kind = len(seen.pieces), source.at(start + 1, 1)
+        _EXTENSIONS.get(kind, _remove)(source, seen, (start, stop))
+        if len(seen.pieces) == before and kind != CONTROL:
+            seen.removed.add(left_out.of_gif_extension(source.at(start + 1, min(stop - start - 1, left_out.LOOKED_AT))))
     return stop
 
 
@@ -238,4 +243,5 @@ _APPLICATIONS = {b"\x0bNETSCAPE2.0": _loop, b"\x0bANIMEXTS1.0": _loop, b"\x0bICC
 def _plan(seen: _Walk) -> Plan:
     if not seen.pixels:
         broken("it has no picture in it")
-    return Plan("image/gif", "gif", *seen.canvas, seen.frames, 1, joined(seen.pieces))
+    removed = frozenset(seen.removed)
+    return Plan("image/gif", "gif", *seen.canvas, seen.frames, 1, joined(seen.pieces), removed=removed)

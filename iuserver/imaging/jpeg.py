@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from iuserver.errors import Fault
-from iuserver.imaging import icc
+from iuserver.imaging import icc, left_out
 from iuserver.imaging.exif import read_layout
 from iuserver.imaging.jpeg_doubt import CUT_SHORT, Coded, doubt_of, ends_at
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
@@ -40,6 +40,8 @@ APP = frozenset(range(0xE0, 0xF0))
 WITHOUT_LENGTH = frozenset({0x01, *range(RST0, SOI)})
 SKIPPED = frozenset({*APP, COM, DNL})
 """Segments that decoders skip; a length that is too small to be one they take for 2."""
+NAMED = frozenset({COM, *APP}) - {APP2, APP14}
+"""Segments that go, or are written anew, and say what is in them."""
 BETWEEN_SCANS = frozenset({*SOF, DHT, DAC, SOI, EOI, SOS, DQT, DRI, *SKIPPED})
 
 # 60 MB of metadata are a thousand segments; a file made of nothing but empty ones would only take time.
@@ -61,8 +63,9 @@ NO_RESTART_NOR_RESERVED = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, slots=True)
 class _Exif:
-    """The EXIF block that counts, the first: whether it is the first APP1, and the TIFF structure in it."""
+    """The EXIF block that counts, the first: where it starts, whether it is the first APP1, and its TIFF structure."""
 
+    start: int
     first_app1: bool
     regular: bool
     tiff: bytes
@@ -89,6 +92,7 @@ class _Walk:
     jfif: Piece | None = None
     adobe: Piece | None = None
     icc: list[tuple[int, int, Range]] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
@@ -116,6 +120,7 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
         if marker == EOI:
             seen.eoi = (start, start + 2)
             seen.ended = ends_at(source, start + 2)
+            seen.removed |= {"trailer"} if source.size > start + 2 else set()
             return
         if marker in WITHOUT_LENGTH:
             position = start + 2
@@ -126,6 +131,8 @@ def _walk(source: Source, limits: Limits, seen: _Walk) -> None:
                 return
             seen.whole = seen.whole or seen.coded.before_it_is_redrawn()
         _SEGMENTS.get(marker, _remove)(source, seen, (start, stop))
+        if marker in NAMED:
+            _note_removed(source, seen, marker, (start, stop))
         if marker in SOF and seen.frame:
             limits.check_frame(*seen.frame)
         if marker == SOS:
@@ -242,6 +249,18 @@ def _keep_if(right: bool, what: str, seen: _Walk, segment: Range) -> None:
     seen.coded.pieces.append(segment)
 
 
+def _note_removed(source: Source, seen: _Walk, marker: int, segment: Range) -> None:
+    """Note what kind of thing goes with a segment. Of the EXIF block that counts that is told when it is written."""
+    head = source.at(segment[0] + 4, min(segment[1] - segment[0] - 4, left_out.LOOKED_AT))
+    if marker == APP0 and head.startswith(JFIF):
+        seen.removed |= {"thumbnail"} if any(head[12:14]) else set()
+    elif marker == APP1 and head.startswith(EXIF):
+        if "exif" not in seen.removed and not (seen.exif and seen.exif.start == segment[0]):
+            seen.removed |= left_out.of_exif(_body(source, segment)[TIFF:])
+    elif kind := left_out.of_jpeg_segment(marker, head):
+        seen.removed.add(kind)
+
+
 def _app0(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
     if seen.coded.scans or len(body) < 14 or not body.startswith(JFIF):
@@ -255,7 +274,7 @@ def _app1(source: Source, seen: _Walk, segment: Range) -> None:
     if seen.coded.scans:
         return
     if not seen.exif and body.startswith(EXIF) and len(body) > TIFF:
-        seen.exif = _Exif(not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
+        seen.exif = _Exif(segment[0], not seen.app1, body[TIFF - 1] == 0, body[TIFF:])
     seen.app1 += 1
 
 
@@ -263,6 +282,8 @@ def _app2(source: Source, seen: _Walk, segment: Range) -> None:
     body = _body(source, segment)
     if not seen.coded.scans and body.startswith(ICC) and len(body) > len(ICC) + 2:
         seen.icc.append((body[len(ICC)], body[len(ICC) + 1], segment))
+    else:
+        seen.removed |= {"other"} if body else set()
 
 
 def _app14(source: Source, seen: _Walk, segment: Range) -> None:
@@ -295,13 +316,17 @@ def _plan(source: Source, limits: Limits, seen: _Walk) -> Plan:
     layout = read_layout(seen.exif.tiff if seen.exif else b"", seen.frame)
     limits.check_frame(*layout.sides)
     exif = _exif_segments(seen.exif, layout.tiff)
-    metadata = [(0, 2), seen.jfif, exif, *_icc_profile(source, seen.icc), seen.adobe]
+    profile = _icc_profile(source, seen.icc)
+    seen.removed |= left_out.of_exif(seen.exif.tiff, layout.tiff) if seen.exif else set()
+    seen.removed |= {"other"} if len(profile) < len(seen.icc) else set()
+    metadata = [(0, 2), seen.jfif, exif, *profile, seen.adobe]
     colours = [(0, 2), seen.jfif, seen.adobe]
     coded = seen.whole or seen.coded
     sound = seen.ended and not seen.odd and not seen.whole
     doubt = None if sound else doubt_of(source, coded, metadata, colours, seen.ended)
     pieces = joined([*metadata, *_needed(source, coded), seen.eoi])
-    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides)
+    removed = frozenset(seen.removed)
+    return Plan("image/jpeg", "jpg", *seen.frame, 1, layout.orientation, pieces, doubt, layout.sides, removed)
 
 
 def _needed(source: Source, coded: Coded) -> Iterator[Range]:

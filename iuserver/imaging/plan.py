@@ -16,6 +16,20 @@ Piece = Range | bytes
 """A range of the input, or bytes that stand in its place."""
 
 
+REMOVED = (
+    "gps",
+    "camera",
+    "exif",
+    "xmp",
+    "iptc",
+    "comment",
+    "thumbnail",
+    "c2pa",
+    "text",
+    "trailer",
+    "other",
+)
+"""The kinds of what is left out of a picture. EXIF that tells of a place or a camera is of those kinds as well."""
 COPIES = 16
 """As many pixels are copied in the time in which one is decoded."""
 
@@ -84,6 +98,7 @@ class Plan:
     """A picture's stored size, the EXIF orientation (1-8) that browsers show, and its clean file piece by piece.
 
     `laid_out` are the sides before it is turned that browsers give it, where these are others than the stored size.
+    `removed` has the kinds of REMOVED that are left out, `left_out` is by how many bytes that makes the file smaller.
     """
 
     mime: str
@@ -95,6 +110,8 @@ class Plan:
     pieces: tuple[Piece, ...]
     doubt: Doubt | None = None
     laid_out: tuple[int, int] | None = None
+    removed: frozenset[str] = frozenset()
+    left_out: int = 0
 
     @property
     def size(self) -> int:

@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging import icc
+from iuserver.imaging import icc, left_out
 from iuserver.imaging.exif import Orientation, read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, Range, broken, joined
 from iuserver.imaging.source import Source
@@ -132,11 +132,13 @@ class _Walk:
     stream: list[Range] = field(default_factory=list)
     sides: tuple[int, int] = (0, 0)
     pieces: list[Piece | None] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk a PNG to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
     seen = _Walk(pieces=[(0, len(MAGIC))])
+    stop = len(MAGIC)
     for number, chunk in enumerate(_chunks(source)):
         if number == MAX_CHUNKS:
             broken("it has far too many chunks")
@@ -144,11 +146,16 @@ def walk(source: Source, limits: Limits) -> Plan:
             broken("it does not begin with its header")
         if not chunk.intact and chunk.kind in NEEDED:
             broken(f"a part that the picture needs ({chunk.kind.decode()}) is damaged, its checksum is wrong")
+        before, stop = len(seen.pieces), chunk.stop
         _CHUNKS.get(chunk.kind, _ancillary)(source, seen, limits, chunk)
+        if len(seen.pieces) == before and chunk.kind != b"eXIf":
+            head = source.at(chunk.data, min(chunk.length, left_out.LOOKED_AT))
+            seen.removed.add(left_out.of_chunk(chunk.kind, head))
         seen.ended_data |= chunk.kind != b"IDAT" and b"IDAT" in seen.kinds
         if chunk.counts:
             seen.kinds.add(chunk.kind)
     _end(source, seen)
+    seen.removed |= {"trailer"} if stop < source.size else set()
     return _plan(source, seen)
 
 
@@ -208,12 +215,18 @@ def _iend(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
 
 
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
+    if "exif" in seen.removed and (seen.orientation or not chunk.intact):
+        return  # one that goes has been looked at
+    tiff = source.at(chunk.data, min(chunk.length, MAX_EXIF))
     if seen.orientation is None and chunk.intact:
-        seen.orientation = read_orientation(source.at(chunk.data, min(chunk.length, MAX_EXIF)))
+        seen.orientation = read_orientation(tiff)
+        seen.removed |= left_out.of_exif(tiff, seen.orientation.tiff)
         if seen.orientation.tiff:
             seen.pieces.append(_same(source, chunk.start, _chunk_bytes(b"eXIf", seen.orientation.tiff)))
         if b"IDAT" not in seen.kinds:
             seen.turned = seen.orientation.shown
+    else:
+        seen.removed |= left_out.of_exif(tiff)
 
 
 # The colour profile. Chromium ignores an iCCP with a wrong CRC and takes the next one, Firefox does not mind; Firefox
@@ -443,7 +456,8 @@ def _bytes_of_rows(seen: _Walk) -> int:
 
 def _plan(source: Source, seen: _Walk) -> Plan:
     frames = _frames(source, seen)
-    return Plan("image/png", "png", *seen.size, max(1, frames), seen.turned, joined(seen.pieces))
+    pieces, removed = joined(seen.pieces), frozenset(seen.removed)
+    return Plan("image/png", "png", *seen.size, max(1, frames), seen.turned, pieces, removed=removed)
 
 
 def _frames(source: Source, seen: _Walk) -> int:

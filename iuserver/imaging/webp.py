@@ -21,7 +21,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from iuserver.imaging import icc
+from iuserver.imaging import icc, left_out
 from iuserver.imaging.exif import read_orientation
 from iuserver.imaging.plan import Limits, Piece, Plan, broken, joined
 from iuserver.imaging.source import Source
@@ -78,6 +78,7 @@ class _Walk:
     profile: list[Piece] | None = None
     animation: Piece | None = None
     pictures: list[Piece] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
 
 
 _Handler = Callable[[Source, _Walk, Limits, _Chunk], None]
@@ -90,14 +91,26 @@ def recognises(head: bytes) -> bool:
 
 def walk(source: Source, limits: Limits) -> Plan:
     """Walk a WebP to its end and plan its clean file. Raises Fault: broken_image, too_many_pixels, too_many_frames."""
-    seen = _Walk()
-    chunks = _chunks(source, seen, RIFF_HEADER, _riff_end(source))
+    seen, end = _Walk(), _riff_end(source)
+    chunks = _chunks(source, seen, RIFF_HEADER, end)
     handlers = _begin(source, seen, limits, next(chunks, None))
     for chunk in chunks:
         handle = handlers.get(chunk.kind)
         if handle:
             handle(source, seen, limits, chunk)
+        else:
+            _note_removed(source, seen, chunk)
+    seen.removed |= {"trailer"} if end < source.size else set()
     return _plan(source, seen)
+
+
+def _note_removed(source: Source, seen: _Walk, chunk: _Chunk) -> None:
+    """Note what kind of thing goes with a chunk."""
+    if chunk.kind != b"EXIF":
+        head = source.at(chunk.data, min(chunk.length, left_out.LOOKED_AT))
+        seen.removed.add(left_out.of_chunk(chunk.kind, head))
+    elif "exif" not in seen.removed:
+        seen.removed |= left_out.of_exif(_tiff(source, chunk))
 
 
 def _riff_end(source: Source) -> int:
@@ -195,8 +208,16 @@ def _profile(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None
 def _exif(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
     if seen.exif is None and seen.flags & EXIF_FLAG:
         seen.exif = chunk
-        body = source.at(chunk.data, min(chunk.length, MAX_EXIF))
-        seen.orientation = read_orientation(body.removeprefix(b"Exif\0\0")).tiff
+        tiff = _tiff(source, chunk)
+        seen.orientation = read_orientation(tiff).tiff
+        seen.removed |= left_out.of_exif(tiff, seen.orientation)
+    else:
+        _note_removed(source, seen, chunk)
+
+
+def _tiff(source: Source, chunk: _Chunk) -> bytes:
+    """The TIFF structure in an EXIF chunk; some writers put before it what a JPEG has there."""
+    return source.at(chunk.data, min(chunk.length, MAX_EXIF)).removeprefix(b"Exif\0\0")
 
 
 def _misplaced(source: Source, seen: _Walk, limits: Limits, chunk: _Chunk) -> None:
@@ -238,6 +259,8 @@ def _frame(source: Source, seen: _Walk, chunk: _Chunk) -> _Frame:
     for part in _chunks(source, seen, chunk.data + ANMF_LENGTH, chunk.data + chunk.length):
         if part.kind == b"ALPH" or part.kind in _BITSTREAMS:
             _picture_chunk(source, frame, part)
+        else:
+            _note_removed(source, seen, part)
     return frame
 
 
@@ -304,7 +327,8 @@ def _plan(source: Source, seen: _Walk) -> Plan:
     pieces = [*_header(source, seen), *(seen.profile or []), seen.animation, *seen.pictures, _exif_chunk(source, seen)]
     size = RIFF_HEADER - 8 + _size(pieces)
     riff = _same(source, 0, b"RIFF" + size.to_bytes(4, "little") + b"WEBP")
-    return Plan("image/webp", "webp", *seen.size, seen.frames, 1, joined([riff, *pieces]))
+    removed = frozenset(seen.removed)
+    return Plan("image/webp", "webp", *seen.size, seen.frames, 1, joined([riff, *pieces]), removed=removed)
 
 
 def _header(source: Source, seen: _Walk) -> list[Piece]:

@@ -17,6 +17,7 @@ import sys
 import time
 import tokenize  # noqa: F401  traceback needs it, and from Python 3.13 on looks for it when no file can be read any more
 import traceback
+from dataclasses import replace
 from typing import Any
 
 os.environ["VIPS_CONCURRENCY"] = "1"
@@ -29,7 +30,7 @@ from iuserver.errors import Fault
 from iuserver.imaging import sandbox
 from iuserver.imaging.answers import TRACEBACK
 from iuserver.imaging.decoding import settle
-from iuserver.imaging.plan import Limits, Plan, Rules, write
+from iuserver.imaging.plan import REMOVED, Limits, Plan, Rules, write
 from iuserver.imaging.source import opened
 from iuserver.imaging.walkers import HEAD, walker_for
 from iuserver.imaging.wire import Reader, message, receive_buffer
@@ -123,6 +124,7 @@ def _remove(path: str) -> None:
 def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
     """Write the clean form of a picture to the new file `target` and tell what it is. Raises Fault."""
     plan = clean(origin, target, rules.limits)
+    removed = plan.left_out, [kind for kind in REMOVED if kind in plan.removed]
     if (
         rules.bake
         and plan.orientation != 1
@@ -131,7 +133,7 @@ def store(origin: bytes | str, target: str, rules: Rules) -> Facts:
     ):
         plan = _bake(plan, target, rules.limits)
     width, height = plan.shown
-    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size)
+    return Facts(plan.mime, plan.ext, width, height, plan.frames, plan.orientation, plan.size, *removed)
 
 
 def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
@@ -140,12 +142,19 @@ def clean(origin: bytes | str, target: str, limits: Limits) -> Plan:
         plan = walker_for(source.at(0, HEAD))(source, limits)
         if plan.doubt:
             plan = settle(source, plan, plan.doubt, scratch=target)
+        plan = _with_difference(plan, source.size)
         if isinstance(origin, str) and plan.prefix is not None:
             _take_over(origin, plan.prefix, target)
         else:
             write(source, plan.pieces, target)
     _check_header(plan, target, limits)
     return plan
+
+
+def _with_difference(plan: Plan, size: int) -> Plan:
+    """The plan, and how much smaller than the input's `size` it makes the file: without a kind by what is no thing."""
+    left_out = max(0, size - plan.size)
+    return replace(plan, left_out=left_out, removed=plan.removed or frozenset({"other"} if left_out else ()))
 
 
 def _bake(plan: Plan, target: str, limits: Limits) -> Plan:

@@ -17,8 +17,23 @@ from iuserver import policy
 from iuserver.catalog.mongo import MongoCatalog
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.errors import Fault
+from iuserver.forms import search_name
 from iuserver.ports import MAX_GRANTS, Catalog
-from iuserver.records import Account, AccountCounts, Block, Charge, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.records import (
+    Account,
+    AccountCounts,
+    Block,
+    Charge,
+    Claim,
+    Folder,
+    Grant,
+    IdempotentResult,
+    Image,
+    ImagePage,
+    ListQuery,
+    Position,
+    Sort,
+)
 from iuserver.writer.client import WriterProcess, writer_catalog
 
 ACCOUNT = Account("a1", "one@example.org", "free", b"h" * 32, "abcd", 100)
@@ -465,8 +480,9 @@ def test_an_accounts_images_are_listed_page_by_page_the_newest_first(on_catalog:
             await catalog.commit_upload(image(number, created_at=200 + number // 2, folder=folder), CHARGE)
 
         async def numbers(folder: str | None, limit: int, offset: int) -> tuple[list[int], int]:
-            images, total = await catalog.list_images("a1", folder, limit, offset)
-            return [int(found.slug[4:]) for found in images], total
+            page = await catalog.list_images("a1", ListQuery(folder, limit, offset))
+            assert page.more == (offset + len(page.images) < page.total and offset < page.total)
+            return [int(found.slug[4:]) for found in page.images], page.total
 
         assert await numbers(None, 100, 0) == ([8, 7, 6, 5, 4, 3, 2, 1, 0], 9)
         for limit, offset in product((1, 2, 3, 10), range(12)):
@@ -478,7 +494,254 @@ def test_an_accounts_images_are_listed_page_by_page_the_newest_first(on_catalog:
         assert await numbers("cats", 100, 0) == ([3, 0], 2)
         assert await numbers(None, 2, 2) == ([5, 4], 8)
         assert [count for _, count in await catalog.folders("a1")] == [2, 3]
-        assert await catalog.list_images("a3", None, 10, 0) == ([], 0)
+        assert await catalog.list_images("a3", ListQuery()) == ImagePage([], 0, more=False)
+
+    on_catalog(work)
+
+
+KEYS: dict[Sort, Callable[[Image], int | str]] = {
+    "newest": lambda found: found.created_at,
+    "oldest": lambda found: found.created_at,
+    "name": lambda found: search_name(found.filename),
+    "largest": lambda found: found.size,
+}
+
+
+async def fill(catalog: Catalog) -> list[Image]:
+    """A dozen images of one account, some alike in what lists are sorted by, and one of another account."""
+    other = replace(ACCOUNT, id="a2", email="two@example.org", key_hash=b"i" * 32)
+    await catalog.add_account(ACCOUNT)
+    await catalog.add_account(other)
+    await catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9)
+    names = ["image.jpg", "IMAGE.jpg", "Ärger.jpg", "ärger%_.jpg", "straße.jpg", "Zoë\u0308.jpg", "日本語.jpg"]
+    images = []
+    for number in range(12):
+        changes = {
+            "filename": names[number % len(names)],
+            "size": 1000 * (number % 3),
+            "created_at": 200 + number // 3,
+            "folder": "cats" if number % 2 else None,
+            "password_hash": None if number % 4 else "$argon2id$",
+            "expiration": "burn" if number == 7 else "1d",
+            "view_limit": None,
+            "expires_at": None if number == 5 else 5000 + number,
+        }
+        images.append(image(number, **changes))
+        await catalog.commit_upload(images[-1], replace(CHARGE, uploads_limit=0))
+    theirs = replace(CHARGE, account_id="a2", key_hash=b"i" * 32)
+    await catalog.commit_upload(image(99, account_id="a2", filename="image.jpg"), theirs)
+    images[7] = await catalog.claim_view(images[7].slug, images[7].blob, viewer(1), None, 1000)  # type: ignore[call-overload]
+    return images
+
+
+async def all_pages(catalog: Catalog, query: ListQuery) -> tuple[list[str], int]:
+    """The slugs of a list, page by page behind the last one seen, and the total, which each page tells."""
+    slugs: list[str] = []
+    while True:
+        page = await catalog.list_images("a1", query)
+        assert len(page.images) <= query.limit
+        slugs += [found.slug for found in page.images]
+        if not page.more:
+            return slugs, page.total
+        last = page.images[-1]
+        query = replace(query, after=Position(KEYS[query.sort](last), last.slug))
+
+
+def test_lists_are_sorted_filtered_and_gone_through_by_position(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        images = await fill(catalog)
+        filters: list[tuple[dict[str, Any], Callable[[Image], bool]]] = [
+            ({}, lambda found: True),
+            ({"folder": "cats"}, lambda found: found.folder == "cats"),
+            ({"folder": ""}, lambda found: found.folder is None),
+            ({"show": "password"}, lambda found: found.password_hash is not None),
+            ({"show": "gone"}, lambda found: found.gone),
+            ({"show": "expiring", "soon": 5006}, lambda found: (found.expires_at or 9999) <= 5006 and not found.gone),
+            ({"show": "expiring", "soon": 6000}, lambda found: found.expires_at is not None and not found.gone),
+            ({"name": "rger"}, lambda found: "rger" in found.filename),
+            ({"name": search_name("ÄRGER%_")}, lambda found: "%_" in found.filename),
+            ({"name": search_name("STRASSE")}, lambda found: "straße" in found.filename),
+            ({"name": "image", "folder": "cats", "show": "expiring", "soon": 6000}, _expiring_image_of_cats),
+            ({"name": ".*"}, lambda found: False),
+            ({"name": "x' OR '1'='1"}, lambda found: False),
+        ]
+        for (changes, belongs), (sort, key), limit in product(filters, KEYS.items(), (1, 5, 12)):
+            backwards = sort in ("newest", "largest")
+            wanted = sorted(filter(belongs, images), key=lambda found: (key(found), found.slug), reverse=backwards)
+            query = ListQuery(limit=limit, sort=sort, **changes)
+            assert await all_pages(catalog, query) == ([found.slug for found in wanted], len(wanted)), query
+
+    on_catalog(work)
+
+
+def _expiring_image_of_cats(found: Image) -> bool:
+    in_cats = found.folder == "cats" and search_name(found.filename) == "image.jpg"
+    return in_cats and found.expires_at is not None and not found.gone
+
+
+def test_any_list_can_be_counted_off_from_its_beginning(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await fill(catalog)
+        for sort, changes, offset in product(KEYS, ({}, {"folder": "cats"}, {"name": "e"}), range(14)):
+            query = ListQuery(limit=12, sort=sort, **changes)  # type: ignore[arg-type]
+            whole = await catalog.list_images("a1", query)
+            page = await catalog.list_images("a1", replace(query, limit=2, offset=offset))
+            assert page.images == whole.images[offset : offset + 2]
+            assert page.more == (offset + 2 < whole.total)
+
+    on_catalog(work)
+
+
+def test_a_position_stays_good_when_its_image_is_deleted(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await fill(catalog)
+        first = await catalog.list_images("a1", ListQuery(limit=3))
+        for found in first.images:
+            await catalog.delete_image(found.slug, found.blob, 0)
+        after = Position(first.images[-1].created_at, first.images[-1].slug)
+        rest = await catalog.list_images("a1", ListQuery(limit=12, after=after))
+        assert rest == await catalog.list_images("a1", ListQuery(limit=12))
+
+    on_catalog(work)
+
+
+def test_an_image_is_changed_unless_it_has_changed_meanwhile(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        before = (await fill(catalog))[0]
+        changes = {"filename": "Neu.jpg", "folder": "cats", "expiration": "custom", "expires_at": 7000}
+        after = replace(before, **changes, view_limit=None, password_hash="other")
+        assert await catalog.change_image(before, after)
+        assert await catalog.image(before.slug) == after
+        assert not await catalog.change_image(before, replace(before, filename="late.jpg"))
+        assert await catalog.image(before.slug) == after
+        assert await catalog.change_image(after, after)
+        assert [count for _, count in await catalog.folders("a1")] == [7]
+        named = await catalog.list_images("a1", ListQuery(name="neu"))
+        assert named.images == [after]
+        open_to_all = replace(after, folder=None, expires_at=None, password_hash=None)
+        assert await catalog.change_image(after, open_to_all)
+        assert await catalog.image(before.slug) == open_to_all
+        assert before.slug not in (await all_pages(catalog, ListQuery(show="password")))[0]
+        assert [count for _, count in await catalog.folders("a1")] == [6]
+        assert await refusal(catalog.change_image(open_to_all, replace(open_to_all, folder="dogs"))) == "bad_field"
+        assert await catalog.image(before.slug) == open_to_all
+        (counts, _) = await catalog.counts("2026-11", "", 9)
+        assert not counts.drifted
+
+    on_catalog(work)
+
+
+def test_a_view_comes_before_a_change_that_did_not_know_of_it(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(IMAGE, CHARGE)
+        await catalog.claim_view(IMAGE.slug, IMAGE.blob, viewer(1), None, 1000)
+        assert not await catalog.change_image(IMAGE, replace(IMAGE, expires_at=9000))
+        seen = await catalog.image(IMAGE.slug)
+        assert seen
+        assert await catalog.change_image(seen, replace(seen, filename="other.jpg"))
+
+    on_catalog(work)
+
+
+def test_many_images_are_deleted_as_one_would_be(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        images = await fill(catalog)
+        asked = ["slug0001", "slug0004", "slug0099", "unknown", "slug0000", "slug0001"]
+        deleted = await catalog.delete_images("a1", asked, 5000, 6000)
+        assert sorted(deleted) == [(f"slug000{number}", images[number].blob) for number in (1, 4)]  # 0 has expired
+        assert await catalog.delete_images("a1", ["slug0001"], 5000, 6000) == []
+        assert await catalog.image("slug0001") is None
+        assert await catalog.image("slug0099")
+        assert (await catalog.list_images("a1", ListQuery())).total == 10
+        (counts, _) = await catalog.counts("2026-11", "", 9)
+        assert not counts.drifted
+        assert counts.stored_bytes == sum(found.size for found in images) - images[1].size - images[4].size
+        unlimited = replace(CHARGE, uploads_limit=0)
+        assert await refusal(catalog.commit_upload(image(1, created_at=5999), unlimited)) == "slug_taken"
+
+    on_catalog(work)
+
+
+def test_an_answer_goes_with_its_image_when_many_are_deleted(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.claim_key("a1", CLAIM, 1000, 1100)
+        await catalog.commit_upload(IMAGE, CHARGE, CLAIM)
+        assert await catalog.delete_images("a1", [IMAGE.slug], 1000, 2000) == [(IMAGE.slug, IMAGE.blob)]
+        assert await catalog.used_key("a1", CLAIM.key, 1000) == IdempotentResult(b"", None)
+
+    on_catalog(work)
+
+
+def test_many_images_are_moved_and_counted_where_they_are(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await fill(catalog)
+        asked = ["slug0001", "slug0004", "slug0099", "unknown", "slug0006"]
+        assert await catalog.move_images("a1", asked, "cats", 5000) == {"slug0001", "slug0004", "slug0006"}
+        assert [count for _, count in await catalog.folders("a1")] == [8]
+        assert await catalog.move_images("a1", asked, None, 5004) == {"slug0006"}  # the others have expired
+        moved = await catalog.image("slug0006")
+        assert moved
+        assert moved.folder is None
+        assert await refusal(catalog.move_images("a1", asked, "dogs", 5000)) == "bad_field"
+        (counts, _) = await catalog.counts("2026-11", "", 9)
+        assert not counts.drifted
+        assert (await catalog.list_images("a1", ListQuery(folder="cats"))).total == 7
+
+    on_catalog(work)
+
+
+def test_a_folder_is_renamed_unless_another_has_that_name(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await fill(catalog)
+        await catalog.add_folder(Folder("a1", "dogs", "Dogs", 2), 9)
+        assert await catalog.rename_folder("a1", "cats", "Lions") == Folder("a1", "cats", "Lions", 1)
+        assert await catalog.rename_folder("a1", "cats", "Lions") == Folder("a1", "cats", "Lions", 1)
+        assert await refusal(catalog.rename_folder("a1", "cats", "Dogs")) == "name_taken"
+        assert await refusal(catalog.rename_folder("a1", "cows", "Cows")) == "not_found"
+        assert await refusal(catalog.rename_folder("a2", "cats", "Mine")) == "not_found"
+        assert [(folder.slug, folder.name) for folder, _ in await catalog.folders("a1")] == [
+            ("cats", "Lions"),
+            ("dogs", "Dogs"),
+        ]
+
+    on_catalog(work)
+
+
+def test_a_folder_goes_when_it_is_empty_and_its_images_stay(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await fill(catalog)
+        assert await refusal(catalog.remove_folder("a2", "cats", 4)) == "not_found"
+        while not await catalog.remove_folder("a1", "cats", 4):
+            assert len(await catalog.folders("a1")) == 1
+        assert await catalog.folders("a1") == []
+        assert await refusal(catalog.remove_folder("a1", "cats", 4)) == "not_found"
+        assert (await catalog.list_images("a1", ListQuery(folder=""))).total == 12
+        assert (await catalog.list_images("a1", ListQuery(folder="cats"))).total == 0
+        unlimited = replace(CHARGE, uploads_limit=0)
+        assert await refusal(catalog.commit_upload(image(20, folder="cats"), unlimited)) == "bad_field"
+        await catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9)
+        assert [count for _, count in await catalog.folders("a1")] == [0]
+        (counts, _) = await catalog.counts("2026-11", "", 9)
+        assert not counts.drifted
+
+    on_catalog(work)
+
+
+def test_what_was_removed_is_kept_until_the_image_is_buried(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        record = replace(IMAGE, expiration="burn", view_limit=None, removed_bytes=900, removed_kinds="gps exif")
+        await catalog.commit_upload(record, CHARGE)
+        assert await catalog.image(record.slug) == record
+        await catalog.claim_view(record.slug, record.blob, viewer(1), None, 1000)
+        await catalog.bury_image(record.slug, record.blob, 1000)
+        stone = await catalog.image(record.slug)
+        assert stone
+        assert (stone.removed_bytes, stone.removed_kinds) == (None, None)
+        assert (await catalog.list_images("a1", ListQuery(name="image.jpg", show="gone"))).images == [stone]
+        assert (await catalog.list_images("a1", ListQuery(name="ü"))).total == 0
 
     on_catalog(work)
 

@@ -7,16 +7,18 @@ import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pymongo.monitoring
 import pytest
 
-from iuserver.catalog import mongo
+from iuserver.catalog import mongo, mongo_lists
 from iuserver.catalog.mongo import MongoCatalog
-from iuserver.catalog.mongo_documents import Store, answer, image_document
+from iuserver.catalog.mongo_documents import INDEXES, Store, answer, image_document
 from iuserver.errors import Fault
-from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image
+from iuserver.records import Block, Claim, Folder, Grant, IdempotentResult, Image, ImagePage, ListQuery, Position
 from tests.conftest import LogGuard
 from tests.contracts.test_catalog import (
     ACCOUNT,
@@ -77,7 +79,7 @@ def die_after(catalog: MongoCatalog, writes: int) -> None:
         for field in dataclasses.fields(Store)
         if field.name != "client"
     }
-    catalog._atomic._store = replace(store, **dying)
+    catalog._atomic._store = catalog._editing._store = replace(store, **dying)
 
 
 async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
@@ -87,9 +89,9 @@ async def in_step(catalog: MongoCatalog) -> tuple[int, int]:
     assert not counts.drifted
     images = await catalog.images_page("", 10_000)
     assert counts.stored_bytes == sum(image.size for image in images)
-    assert (await catalog.list_images("a1", None, 1, 0))[1] == len(images)
+    assert (await catalog.list_images("a1", ListQuery(limit=1))).total == len(images)
     document = await catalog._store.accounts.find_one({})
-    assert not any(document.get(name) for name in ("pending", "burying", "settled"))
+    assert not any(document.get(name) for name in ("pending", "burying", "moving", "settled"))
     return counts.used, counts.stored_bytes
 
 
@@ -260,10 +262,139 @@ def test_numbers_of_images_by_folder_that_are_off_are_told_and_mended(with_steps
         assert (counts.drifted, counts.misplaced, counts.used) == (True, 3, 3)
         await other.repair_counts("a1", "2026-11")
         assert await in_step(one) == (3, 3000)
-        assert (await one.list_images("a1", "2026", 9, 0))[1] == 3
-        assert await one.list_images("a1", "", 9, 0) == ([], 0)
+        assert (await one.list_images("a1", ListQuery("2026"))).total == 3
+        assert await one.list_images("a1", ListQuery("")) == ImagePage([], 0, more=False)
 
     with_steps(work)
+
+
+@pytest.mark.parametrize("writes", range(3))
+def test_a_move_that_dies_between_two_steps_is_mended(with_steps: Any, writes: int) -> None:
+    """The entry, the records, the numbers: until the entry goes nobody compares them."""
+
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.add_folder(Folder("a1", "2026", "2026", 1), 9)
+        for number in range(3):
+            await other.commit_upload(image(number), CHARGE)
+        die_after(dying, writes)
+        with pytest.raises(Died):
+            await dying.move_images("a1", ["slug0000", "slug0001"], "2026", 0)
+        (counts,) = await other.counts("2026-11", "", 9)
+        assert not counts.drifted, "what is under way is no difference"
+        await other.repair_counts("a1", "2026-11")
+        assert await other.settle(0, 9) == 0, "it is not old yet"
+        assert await other.unsettled(FAR) == await other.settle(FAR, 9) == min(writes, 1)
+        (counts,) = await other.counts("2026-11", "", 9)
+        assert counts.misplaced == (4 if writes == 2 else 0)
+        await other.repair_counts("a1", "2026-11")
+        assert await in_step(other) == (3, 3000)
+        assert (await other.list_images("a1", ListQuery("2026"))).total == (2 if writes == 2 else 0)
+
+    with_steps(work)
+
+
+def test_a_folder_stays_while_an_upload_into_it_is_under_way(with_steps: Any) -> None:
+    async def work(dying: MongoCatalog, other: MongoCatalog) -> None:
+        await other.add_folder(Folder("a1", "2026", "2026", 1), 9)
+        await other.commit_upload(image(1, folder="2026"), CHARGE)
+        die_after(dying, 2)
+        with pytest.raises(Died):
+            await dying.commit_upload(image(2, folder="2026"), CHARGE)
+        assert await other.remove_folder("a1", "2026", 1) is False
+        assert await refusal(other.remove_folder("a1", "2026", 1)) == "in_progress"
+        await other.settle(FAR, 9)
+        assert await other.remove_folder("a1", "2026", 1)
+        assert await in_step(other) == (1, 1000)
+
+    with_steps(work)
+
+
+def test_what_many_do_to_the_same_images_at_once_is_in_step(with_steps: Any) -> None:
+    async def work(one: MongoCatalog, other: MongoCatalog) -> None:
+        slugs = [image(number).slug for number in range(20)]
+        for name in ("cats", "dogs"):
+            await one.add_folder(Folder("a1", name, name, 1), 9)
+        for number in range(20):
+            await one.commit_upload(image(number, expires_at=None), FOREVER)
+        await asyncio.gather(
+            one.move_images("a1", slugs, "cats", 1),
+            other.move_images("a1", slugs[5:], "dogs", 1),
+            one.change_image(image(3, expires_at=None), image(3, expires_at=None, folder="dogs")),
+            one.move_images("a1", slugs, None, 1),
+        )
+        assert await in_step(one) == (20, 20_000)
+        deletions = (one.delete_images("a1", slugs[:10], 1, 300), other.delete_images("a1", slugs[8:12], 1, 300))
+        deleted = [which for part in await asyncio.gather(*deletions) for which in part]
+        assert sorted(deleted) == [(image(number).slug, image(number).blob) for number in range(12)]
+        assert await in_step(one) == (20, 8000)
+
+    with_steps(work)
+
+
+class Commands(pymongo.monitoring.CommandListener):
+    """What a driver asks the server for."""
+
+    def __init__(self) -> None:
+        self.finds: list[Any] = []
+
+    def started(self, event: Any) -> None:
+        if event.command_name == "find" and event.command["find"] == "images":
+            self.finds.append(event.command)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+def test_a_page_of_a_list_reads_the_part_of_an_index_that_it_shows(
+    mongo_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is told which: from the place behind which the page begins, of this account and folder alone."""
+    commands = Commands()
+    client = partial(mongo.AsyncIOMotorClient, event_listeners=[commands])
+    monkeypatch.setattr(mongo, "AsyncIOMotorClient", client)
+
+    async def work() -> None:
+        catalog = await MongoCatalog.open(mongo_database)
+        await catalog.add_account(ACCOUNT)
+        keys = {"newest": 200, "oldest": 200, "name": "ü.jpg", "largest": 1000}
+        for sort, key in keys.items():
+            for folder in (None, "", "cats") if sort in ("newest", "oldest") else (None,):
+                query = ListQuery(folder, sort=sort, after=Position(key, "slug0200"))  # type: ignore[arg-type]
+                await catalog.list_images("a1", query)
+                check(commands.finds[-2], query)
+        await catalog.close()
+
+    def check(find: Any, query: ListQuery) -> None:
+        index = [*find["hint"].items()]
+        assert index in [keys for keys, _ in INDEXES["images"]]
+        order = [name for name, _ in mongo_lists.order_of(query)]
+        assert [*find["sort"]] == order
+        assert [name for name, _ in index][-len(order) :] == order or index[-1][0] == "size"
+        whose = {"account_id": "a1"} | ({} if query.folder is None else {"folder": query.folder or None})
+        for bound in (find["min"], find["max"]):
+            assert {name: bound[name] for name in whose} == whose
+            assert [*bound] == [name for name, _ in index]
+        ascending = [*find["sort"].values()] == [1, 1]
+        assert find["min" if ascending else "max"]["_id"] == "slug0200"
+
+    asyncio.run(work())
+
+
+def test_records_of_an_older_server_are_found_by_their_names(mongo_database: str) -> None:
+    async def work() -> None:
+        catalog = await MongoCatalog.open(mongo_database)
+        await catalog.add_account(ACCOUNT)
+        await catalog.commit_upload(image(1, filename="Älter.jpg"), CHARGE)
+        await catalog._store.images.update_many({}, {"$unset": {"search_name": 1}})
+        await catalog.close()
+        catalog = await MongoCatalog.open(mongo_database)
+        assert (await catalog.list_images("a1", ListQuery(name="älter"))).total == 1
+        await catalog.close()
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("transactions", [True, False], ids=["transactions", "steps"])
@@ -529,7 +660,12 @@ def everything(catalog: MongoCatalog) -> list[Awaitable[Any]]:
         catalog.to_bury(1, 9),
         catalog.bury_image(IMAGE.slug, IMAGE.blob, 1000),
         catalog.purge_grants(1, 9),
-        catalog.list_images("a1", None, 9, 0),
+        catalog.list_images("a1", ListQuery()),
+        catalog.change_image(IMAGE, replace(IMAGE, folder="cats", filename="x.jpg")),
+        catalog.delete_images("a1", [IMAGE.slug], 1, 2),
+        catalog.move_images("a1", [IMAGE.slug], None, 1),
+        catalog.rename_folder("a1", "cats", "Dogs"),
+        catalog.remove_folder("a1", "cats", 9),
         catalog.images_of("a1"),
         catalog.add_folder(Folder("a1", "cats", "Cats", 1), 9),
         catalog.folders("a1"),

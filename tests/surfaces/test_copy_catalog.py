@@ -17,7 +17,7 @@ from iuserver.backends import open_catalog_at
 from iuserver.catalog import schema
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.ports import Copyable
-from iuserver.records import ROW_KEYS, Account, Block, Charge, Claim, Folder, Grant, Image, Row
+from iuserver.records import ROW_KEYS, Account, Block, Charge, Claim, Folder, Grant, Image, ListQuery, Row
 from iuserver.settings import Settings
 from tests import pictures
 from tests.running import running
@@ -154,7 +154,7 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
         assert [folder.slug for folder, _ in await catalog.folders("a1")] == ["cats", "dogs"]
         account = await catalog.commit_upload(replace(picture(90), slug="new"), CHARGES[0])
         assert account.used == counts[0].used + 1
-        assert await catalog.list_images("a2", "cats", 9, 0) == lists
+        assert await catalog.list_images("a2", ListQuery("cats")) == lists
         assert await catalog.image("seen2") == stone
         assert stone.buried_at == 1063
         assert await catalog.has_grant("seen5", bytes([3]) * 32, 1062)
@@ -167,7 +167,7 @@ def test_a_copy_behaves_as_its_original(tmp_path: Path, mongo_database: str) -> 
     source = f"sqlite:{tmp_path}/first.db"
     on_catalog(source, lambda catalog: fill(catalog, 30))
     counts = on_catalog(source, lambda catalog: catalog.counts("2026-11", "", 9))
-    lists = on_catalog(source, lambda catalog: catalog.list_images("a2", "cats", 9, 0))
+    lists = on_catalog(source, lambda catalog: catalog.list_images("a2", ListQuery("cats")))
     stone = on_catalog(source, lambda catalog: catalog.image("seen2"))
     copied(source, mongo_database)
     on_catalog(mongo_database, look)

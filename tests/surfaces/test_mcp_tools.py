@@ -47,7 +47,7 @@ def agent(server: RunningServer, request: pytest.FixtureRequest) -> Agent:
 
 def test_an_agents_whole_story(server: RunningServer, agent: Agent) -> None:
     assert agent.done("get_quota")["used"] == 0
-    assert agent.done("list_images") == {"images": [], "total": 0, "limit": 50, "offset": 0}
+    assert agent.done("list_images") == {"images": [], "total": 0, "limit": 50, "offset": 0, "next": None}
     folder = agent.done("create_folder", name="Holiday Pictures")
     assert (folder["ok"], folder["slug"], folder["count"]) == (True, "holiday-pictures", 0)
 
@@ -91,7 +91,9 @@ def test_what_rest_has_stored_an_agent_sees_and_the_other_way_round(server: Runn
     assert known == server.get(f"/api/images/{stored['slug']}", key).json()
     assert known["expiration"] == "custom"
     Agent(server, key).upload(pictures.png(), "b.png", "image/png")
-    for query in ({}, {"limit": 1}, {"limit": 1, "offset": 1}, {"folder": "unsorted"}):
+    cursor = Agent(server, key).done("list_images", limit=1, sort="name")["next"]
+    searches = ({"q": "B.PNG"}, {"sort": "largest", "show": "expiring"}, {"sort": "name", "after": cursor})
+    for query in ({}, {"limit": 1}, {"limit": 1, "offset": 1}, {"folder": "unsorted"}, *searches):
         listed = Agent(server, key).done("list_images", **query)
         assert (
             listed
@@ -482,7 +484,13 @@ def test_rest_and_mcp_agree_on_pictures(server: RunningServer, number: int, mime
         agree(Agent(server, None, version), rest, response)
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}, {"folder": "A B"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"offset": -1}, {"folder": "A B"}),
+        *({"sort": "size"}, {"show": "some"}, {"q": "x" * 201}, {"after": "W10"}),
+    ],
+)
 def test_rest_and_mcp_agree_on_lists(server: RunningServer, query: dict[str, Any]) -> None:
     key = server.new_key()
     rest = requests.get(f"{server.url}/api/images", params=query, headers=bearer(key), timeout=DEADLINE)

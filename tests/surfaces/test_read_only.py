@@ -57,6 +57,10 @@ def test_what_is_there_is_shown_and_every_change_is_refused(
         repeated(reading.url, key, "one"),
         requests.delete(f"{reading.url}/api/images/{image['slug']}", **options),
         requests.post(f"{reading.url}/api/folders", json={"name": "Cats"}, **options),
+        requests.patch(f"{reading.url}/api/folders/cats", json={"name": "Dogs"}, **options),
+        requests.delete(f"{reading.url}/api/folders/cats", **options),
+        requests.patch(f"{reading.url}/api/images/{image['slug']}", json={"folder": None}, **options),
+        requests.post(f"{reading.url}/api/images/bulk", json={"action": "delete", "slugs": [image["slug"]]}, **options),
     ):
         assert (refused.status_code, refused.json()["code"]) == (503, "read_only")
         assert int(refused.headers["Retry-After"]) > 0

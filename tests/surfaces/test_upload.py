@@ -52,6 +52,9 @@ def test_the_answer_is_the_documented_one(server: RunningServer) -> None:
     assert now + 7 * DAY - 60 < answer.pop("expires_at") <= now + 7 * DAY
     assert answer.pop("size") == len(server.get(direct).content)
     assert answer.pop("delete_url").startswith(f"{url}/d/{slug}/")
+    removed = answer.pop("removed")
+    assert removed["kinds"] == ["gps", "camera", "exif", "xmp", "iptc", "comment", "thumbnail", "trailer", "other"]
+    assert 0 < removed["bytes"] == len(pictures.phone_jpeg()) - len(server.get(direct).content)
     assert answer == {
         "ok": True,
         "slug": slug,

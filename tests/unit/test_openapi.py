@@ -206,7 +206,11 @@ def answer(method: str, path: str, status: int, body: bytes, **headers: str) -> 
     return made
 
 
-LOST = {**schemas.FOLDER, "properties": {"ok": schemas.FLAG, "slug": schemas.TEXT, "name": schemas.TEXT}}
+LOST = {
+    **schemas.FOLDER,
+    "title": "Lost",
+    "properties": {"ok": schemas.FLAG, "slug": schemas.TEXT, "name": schemas.TEXT},
+}
 REFUSED = b'{"error": "The name exists", "code": "name_taken"}'
 FOLDER = b'{"ok": true, "slug": "a", "name": "A", "count": 0, "created_at": 1}'
 PLANTED = {
