@@ -331,17 +331,15 @@ def sample(schema: Schema, name: str = "") -> Any:
 
 def _shared(paths: Json) -> Json:
     """Take the refusals out of the operations, and put a reference there: the same one is met by many."""
+    names: dict[bytes, str] = {}
     shared: Json = {}
     for methods in paths.values():
         for operation in (value for value in methods.values() if isinstance(value, dict)):
             for status, response in operation["responses"].items():
-                if int(status) < 400 or "$ref" in response:
-                    continue
-                name = next((name for name, known in shared.items() if known == response), "")
-                if not name:
-                    name = f"Refused{status}_{sum(other.startswith(f'Refused{status}') for other in shared) + 1}"
+                if int(status) >= 400:
+                    name = names.setdefault(orjson.dumps(response), f"Refused{status}_{len(names)}")
                     shared[name] = response
-                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+                    operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
     return shared
 
 
