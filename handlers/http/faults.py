@@ -54,7 +54,7 @@ MEANING: dict[Code, str] = {
     "quota_exceeded": "the month's uploads are used up",
     "headers_too_large": "a request's first line and headers have more than 16 KiB in all; the connection ends",
     "overloaded": "the upload queue is full, no slot became free in time, or no worker can be started",
-    "too_large": "the file is over the plan's size, or the body of another request over 64 KiB",
+    "too_large": "the file is over the plan's size, or the body of another request over 64 KiB (`bulk`: 128 KiB)",
     "unsupported_type": "the bytes are no picture of a supported format, or the body has a `Content-Encoding`",
     "broken_image": "the picture is truncated or contradicts itself",
     "too_many_pixels": "its sides, its pixels, or those of all frames together",
@@ -76,7 +76,8 @@ MEANING: dict[Code, str] = {
     "slug_taken": "the short link exists",
     "name_taken": "the name exists",
     "idempotency_conflict": "the `Idempotency-Key` was used for another upload, or for an image that is gone",
-    "in_progress": "another upload with this `Idempotency-Key` runs; a repeat gets its answer",
+    "in_progress": "another upload with this `Idempotency-Key` runs, a repeat gets its answer; or one into a folder "
+    "that is to be deleted",
     "ticket_used": "the upload ticket has been used",
     "timeout": "the body came too slowly",
     "storage_unavailable": "the catalog or the image store is away or full",
