@@ -9,10 +9,9 @@ import orjson
 from handlers import callers
 from handlers.callers import Asker
 from handlers.http.cross_origin import CrossOrigin
-from handlers.http.faults import quota_headers
 from iuserver.errors import Fault
 from iuserver.policy import check_rate, quota_of
-from iuserver.records import Allowance, Quota, Surface
+from iuserver.records import Allowance, Surface
 
 
 class ApiHandler(CrossOrigin):
@@ -54,11 +53,6 @@ class ApiHandler(CrossOrigin):
         if status == 200 and self.is_known and self.surface == "api" and "X-Quota-Used" not in self._headers:
             self.set_quota(quota_of(self.caller.account, self.caller.plan, self.services.clock()))
         super().send_json(body, status)
-
-    def set_quota(self, quota: Quota) -> None:
-        """The three headers that tell of the month."""
-        for name, value in quota_headers(quota).items():
-            self.set_header(name, value)
 
     def set_rate_limit(self) -> None:
         """The fields of draft-ietf-httpapi-ratelimit-headers-10."""

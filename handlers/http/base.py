@@ -194,6 +194,11 @@ class Handler(RequestHandler):
             self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.set_header("Cache-Control", self.caching)
 
+    def set_quota(self, quota: Quota) -> None:
+        """The three headers that tell of the month."""
+        for name, value in faults.quota_headers(quota).items():
+            self.set_header(name, value)
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""
         error = kwargs.get("exc_info", (None, None, None))[1]

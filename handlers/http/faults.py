@@ -53,7 +53,8 @@ MEANING: dict[Code, str] = {
     "wrong passwords, in a minute",
     "quota_exceeded": "the month's uploads are used up",
     "headers_too_large": "a request's first line and headers have more than 16 KiB in all; the connection ends",
-    "overloaded": "the upload queue is full, no slot became free in time, or no worker can be started",
+    "overloaded": "the upload queue is full, no slot became free in time, or no worker can be started; "
+    "too many thumbnails are being made",
     "too_large": "the file is over the plan's size, or the body of another request over 64 KiB (`bulk`: 128 KiB)",
     "unsupported_type": "the bytes are no picture of a supported format, or the body has a `Content-Encoding`",
     "broken_image": "the picture is truncated or contradicts itself",
@@ -62,10 +63,12 @@ MEANING: dict[Code, str] = {
     "too_many_scans": "its progressive scans are too many",
     "bad_field": "a field has a value that it cannot have",
     "bad_body": "the body is no valid form or JSON, has no file or two, or the request is no valid HTTP",
-    "blocked": "the operator has put this picture on the blocklist",
+    "blocked": "the operator has put this picture, or one that looks like it, on the blocklist",
     "password_required": "the picture has a password, and none was sent",
     "wrong_password": "it is another",
-    "forbidden": "a browser prefetched a picture with a limited number of views; a page of another site sent a form",
+    "forbidden": "a browser prefetched a picture with a limited number of views, or somebody asked for its thumbnail; a "
+    "page of another site, or nobody knows which, sent a form or a request with a cookie; signing up needs an invite; an "
+    "admin's page",
     "storage_quota_exceeded": "the account's storage is full",
     "folder_limit": "the account has as many folders as it may have",
     "plan_required": "the plan does not allow what a field asks for",
@@ -76,8 +79,8 @@ MEANING: dict[Code, str] = {
     "slug_taken": "the short link exists",
     "name_taken": "the name exists",
     "idempotency_conflict": "the `Idempotency-Key` was used for another upload, or for an image that is gone",
-    "in_progress": "another upload with this `Idempotency-Key` runs, a repeat gets its answer; or one into a folder "
-    "that is to be deleted",
+    "in_progress": "another upload with this `Idempotency-Key` runs; a repeat gets its answer. Or an upload into a folder "
+    "that is to be deleted runs",
     "ticket_used": "the upload ticket has been used",
     "timeout": "the body came too slowly",
     "storage_unavailable": "the catalog or the image store is away or full",
