@@ -134,8 +134,9 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 id="get_picture",
                 summary="A picture's bytes",
                 description="Pictures without a password or a limited number of views are served to anybody, with a "
-                "strong `ETag` and single byte ranges. Others are always sent whole, and a view of a `burn` or `views` "
-                "picture counts. The owner's key opens any picture and counts as no viewer.",
+                "strong `ETag`, single byte ranges, and `Cache-Control` no longer than the picture lives. Others are "
+                "always sent whole, and a view of a `burn` or `views` picture counts. The owner's key opens any "
+                "picture and counts as no viewer.",
                 takes=("X-Image-Password", "Range", "If-Range", "If-None-Match"),
                 gives=(*OF_BYTES, "ETag", "Accept-Ranges", "Set-Cookie"),
                 others={
@@ -172,9 +173,9 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 summary="A picture's thumbnail",
                 description="A WebP of at most 320 pixels on the longer side and 64 KiB: upright, in sRGB, of an "
                 "animation the first frame, without any metadata. Whoever may see a picture may see its thumbnail; "
-                "that of a `burn` or `views` picture is its owner's alone. It counts no view. It is made at the first "
-                "request: who waits longer than 30 seconds is answered `overloaded`. A picture that cannot be decoded "
-                "has a grey placeholder.",
+                "that of a `burn` or `views` picture is its owner's alone (`forbidden`). It has an `ETag` and the "
+                "picture's `Cache-Control`, and counts no view. It is made at the first request: who waits longer than "
+                "30 seconds is answered `overloaded`. A picture that cannot be decoded has a grey placeholder.",
                 takes=("X-Image-Password", "If-None-Match"),
                 gives=(*OF_BYTES, "ETag", "Set-Cookie"),
                 others={
@@ -214,11 +215,12 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 ("bad_field",),
                 id="list_images",
                 summary="List pictures",
-                description="`total` counts all that match. `next` is null at the end, else it goes on as `after`: so "
-                "nothing is skipped or repeated when pictures are uploaded or deleted meanwhile. `views` counts the "
-                "viewers of a `burn` or `views` picture, `viewed_at` is when the last of them came. A picture whose "
-                "last viewer has seen it stays in the list until it would have expired, at most 30 days, with size 0 "
-                "and without its name.",
+                description="`next` is null at the end, else it goes on as `after`. A list that is gone through so "
+                "skips and repeats nothing when pictures are uploaded or deleted meanwhile, and its last page costs no "
+                "more than its first. Each picture is described as in the answer to its upload, less `ok`, `embed` and "
+                "`quota`. One whose last viewer has seen it stays in the list until it would have expired, at most 30 "
+                "days, with size 0 and without its name; what was in it is gone, and `removed` is null. It is also "
+                "null for pictures that an older version has stored.",
                 example={"limit": 20},
             ),
         ),
@@ -237,9 +239,10 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 ("bad_field", "bad_body", "too_large", "read_only"),
                 id="change_many_images",
                 summary="Delete or move many pictures",
-                description="The body may have 128 KiB. It is not all or nothing: the answer says of each picture what "
-                "became of it. Those that are not there, or another account's, are `not_found`; where a store fails "
-                "half way, the rest are `storage_unavailable`.",
+                description="1 to 1,000 slugs, in at most 128 KiB. To move needs `folder`. Pictures are done in slices "
+                "of 250. It is not all or nothing: the answer says of each picture what became of it. Those that are "
+                "not there, or another account's, are `not_found`; where a store fails half way, the rest are "
+                "`storage_unavailable`.",
                 required=("action", "slugs"),
                 example={"action": "move", "slugs": ["aB3xQf9K"], "folder": "holiday-photos"},
             ),
@@ -269,9 +272,10 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 ("not_found", "bad_field", "bad_body", "plan_required", "overloaded", "read_only"),
                 id="change_image",
                 summary="Change a picture's name, folder, expiry or password",
-                description="At least one of the fields. The expiry of a picture that counts views cannot change any "
-                "more once somebody has looked; of one that its last viewer has seen only the folder can. Who has "
-                "unlocked the picture must do so again when its password changes.",
+                description="At least one of the fields; the plan's rules are those of an upload. The expiry of a "
+                "picture that counts views cannot change any more once somebody has looked; of one that its last "
+                "viewer has seen only the folder can. What browsers and proxies keep of a public picture they keep for "
+                "`delivery.max_age`.",
                 example={"folder": "holiday-photos", "expiration": "1mo"},
             ),
             Operation(
@@ -359,7 +363,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 answer=schemas.SESSIONS,
                 id="list_sessions",
                 summary="List sessions",
-                description="The browsers that are signed in to the account.",
+                description="The browsers that are signed in to the account, the last seen first. By cookie alone.",
             ),
         ),
     ),
@@ -376,7 +380,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 faults=("not_found", "forbidden", "read_only"),
                 id="end_session",
                 summary="Sign a browser out",
-                description="",
+                description="By cookie alone.",
             ),
         ),
     ),
@@ -394,7 +398,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 (*OF_PASSWORDS, "password_required", "bad_body", "bad_field"),
                 id="replace_key",
                 summary="Replace the key",
-                description="The new key is in the answer, once.",
+                description="The old one is refused at once; the new one is in the answer, once. By cookie alone.",
                 required=("password",),
                 example={"password": "correct horse battery staple"},
             ),
@@ -673,7 +677,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {**schemas.FILE, **forms.UPLOAD_FIELDS},
                 HTML,
                 (*OF_UPLOADS, "forbidden"),
-                summary="Takes one picture from a form",
+                summary="Takes one picture from a form, with the fields of an upload",
                 bodies=(MULTIPART,),
             ),
         ),
@@ -834,7 +838,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"current": schemas.TEXT, "new": schemas.TEXT},
                 HTML,
                 (*OF_PASSWORDS, "bad_field"),
-                summary="Changes the password",
+                summary="Changes the password: the `current` one, where there is one, and the `new` one",
                 bodies=(URLENCODED,),
             ),
         ),
@@ -963,7 +967,8 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"plan": schemas.TEXT, "email": schemas.TEXT},
                 HTML,
                 OF_FORMS,
-                summary="Changes or removes it",
+                summary="Puts it on another `plan`, disables, enables or (with its `email`) removes it, makes a link "
+                "that signs in",
                 bodies=(URLENCODED,),
             ),
         ),
@@ -996,7 +1001,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"purge": schemas.TEXT},
                 HTML,
                 OF_FORMS,
-                summary="Blocks a picture",
+                summary="Blocks a picture; with `purge=1` deletes every copy",
                 bodies=(URLENCODED,),
             ),
         ),
@@ -1014,7 +1019,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 {"sha256": schemas.TEXT, "purge": schemas.TEXT},
                 HTML,
                 OF_FORMS,
-                summary="Blocks a hash",
+                summary="Blocks a `sha256`; with `purge=1` deletes every copy",
                 bodies=(URLENCODED,),
             ),
         ),
@@ -1080,8 +1085,8 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 answer=schemas.READINESS,
                 id="get_readiness",
                 summary="Whether uploads can be stored",
-                description="Backends answer, the queue has room, workers run.",
-                others={503: Answer("A part is not ready; the body says which.", schemas.READINESS)},
+                description="200 while backends answer, the queue has room and workers run.",
+                others={503: Answer("One of them fails; the body says which.", schemas.READINESS)},
             ),
         ),
     ),
@@ -1096,7 +1101,7 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                 "metrics token",
                 answer=METRICS,
                 faults=("not_found",),
-                summary="The metrics for Prometheus, for who has the token",
+                summary="The metrics for Prometheus",
             ),
         ),
     ),

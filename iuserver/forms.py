@@ -107,7 +107,8 @@ UPLOAD_FIELDS: dict[str, Schema] = {
     },
     "folder": {
         **FOLDER_SLUG,
-        "description": "The slug of one of the account's folders; leave it out for the root.",
+        "description": "The slug of one of the account's folders; leave it out for the root, which default and "
+        "unsorted mean, too.",
     },
     "expires_at": {
         "type": "string",
@@ -118,7 +119,7 @@ UPLOAD_FIELDS: dict[str, Schema] = {
     "custom_slug": {
         "type": "string",
         "pattern": f"^{_SLUG.pattern}$",
-        "description": "A short link of one's own. Pro and Business plans.",
+        "description": "A short link of one's own: 3 to 64 letters, digits, - and _. Pro and Business plans.",
     },
 }
 LIST_FIELDS: dict[str, Schema] = {
@@ -138,12 +139,13 @@ LIST_FIELDS: dict[str, Schema] = {
         "minimum": 0,
         "maximum": MAX_OFFSET,
         "default": 0,
-        "description": "How many images to skip. To go on, after is quicker, and skips none where others are deleted.",
+        "description": "How many images to skip, in place of after: that is quicker, and skips none where others are "
+        "deleted.",
     },
     "q": {
         "type": "string",
         "maxLength": MAX_SEARCH,
-        "description": "A part of the file name; upper and lower case are the same.",
+        "description": "A part of the file name; upper and lower case are the same, in any script.",
     },
     "sort": {
         "type": "string",
@@ -160,16 +162,16 @@ LIST_FIELDS: dict[str, Schema] = {
     "after": {
         "type": "string",
         "maxLength": MAX_CURSOR,
-        "description": "The next of an answer: goes on behind it, in the same order.",
+        "description": "The next of an answer with the same sort: goes on behind it.",
     },
 }
 CHANGE_FIELDS: dict[str, Schema] = {
-    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending tells the true type."},
+    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending of the true type stays."},
     "folder": {"type": ["string", "null"], "description": "The slug of one of the account's folders; null: the root."},
     "expiration": {
         "type": "string",
         "enum": list(EXPIRATIONS),
-        "description": "How long the image lives from now on, as at an upload.",
+        "description": "How long the image lives from now on, as at an upload: with view_limit where it is views.",
     },
     "view_limit": UPLOAD_FIELDS["view_limit"],
     "expires_at": UPLOAD_FIELDS["expires_at"],
@@ -177,7 +179,8 @@ CHANGE_FIELDS: dict[str, Schema] = {
         "type": ["string", "null"],
         "minLength": 1,
         "maxLength": MAX_PASSWORD,
-        "description": "What viewers must know from now on; null: nothing.",
+        "description": "What viewers must know from now on; null: nothing. Who has unlocked the image must do so "
+        "again.",
     },
 }
 OF_EXPIRY = ("expiration", "view_limit", "expires_at")

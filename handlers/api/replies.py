@@ -129,7 +129,7 @@ def _described(image: Image, links: Links, delete_token: str) -> dict[str, Any]:
         "share_url": links.page(image),
         "direct_url": links.file(image),
         "upload_source": image.upload_source,
-        "delete_url": f"{links}/d/{image.slug}/{delete_token}",
+        "delete_url": f"{links.pages}/d/{image.slug}/{delete_token}",
         "removed": removed(image),
     }
 

@@ -52,19 +52,20 @@ IMAGE_MEMBERS: dict[str, Schema] = {
     "share_url": {**TEXT, "description": "A page for people; it asks for the password and counts views."},
     "direct_url": {**TEXT, "description": "The picture's bytes, for <img> and downloads."},
     "upload_source": TEXT,
-    "delete_url": {**TEXT, "description": "Deletes the image without a key, after asking. Keep it private."},
+    "delete_url": {**TEXT, "description": "Deletes the image without a key, once, after asking. Keep it private."},
     "removed": or_null(
         {
             **thing({"bytes": BYTES, "kinds": {"type": "array", "items": TEXT}}, title="Removed"),
-            "description": "What was in the picture and was left out of it. Null where that is not known.",
+            "description": "What was in the file and was left out of the picture. Null where that is not known.",
+            "examples": [{"bytes": 11620, "kinds": ["gps", "camera", "exif"]}],
         }
     ),
 }
 LISTED_MEMBERS: dict[str, Schema] = {
     **IMAGE_MEMBERS,
     "created_at": TIME,
-    "viewed_at": or_null(TIME),
-    "views": or_null(NUMBER),
+    "viewed_at": or_null({**TIME, "description": "When the last viewer came, in unix seconds; null before."}),
+    "views": or_null({**NUMBER, "description": "How many have seen a burn or views picture; null for others."}),
 }
 SESSION = thing(
     {"id": TEXT, "browser": TEXT, "network": TEXT, "created_at": TIME, "seen_at": TIME, "current": FLAG},
@@ -85,7 +86,7 @@ DETAILED = thing({"ok": FLAG, **LISTED_MEMBERS, "embed": EMBED}, title="ImageDet
 IMAGES = thing(
     {
         "images": {"type": "array", "items": IMAGE},
-        "total": NUMBER,
+        "total": {**NUMBER, "description": "All that match, on this page or not."},
         "limit": NUMBER,
         "offset": NUMBER,
         "next": or_null({**TEXT, "description": "Pass it as after to go on. Null at the end."}),
@@ -96,10 +97,17 @@ BULK = thing(
     {
         "ok": FLAG,
         "action": TEXT,
-        "done": NUMBER,
+        "done": {**NUMBER, "description": "How many were deleted or moved."},
         "results": {
             "type": "array",
             "items": thing({"slug": TEXT, "ok": FLAG, "error": TEXT, "code": TEXT}, "error", "code", title="Outcome"),
+            "description": "What became of each picture; error and code where it stayed as it was.",
+            "examples": [
+                [
+                    {"slug": "aB3xQf9K", "ok": True},
+                    {"slug": "Zr81mPq2", "ok": False, "error": "There is no such image", "code": "not_found"},
+                ]
+            ],
         },
     },
     title="Outcomes",
@@ -126,7 +134,10 @@ ACCOUNT = thing(
     {
         **QUOTA_MEMBERS,
         "resets_at": TIME,
-        "storage": thing({"used": BYTES, "limit": or_null(BYTES)}, title="Storage"),
+        "storage": {
+            **thing({"used": BYTES, "limit": or_null(BYTES)}, title="Storage"),
+            "examples": [{"used": 1843200, "limit": 524288000}],
+        },
     },
     title="Usage",
 )

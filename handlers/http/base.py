@@ -24,6 +24,7 @@ from handlers.http.routing import Route
 from handlers.http.services import Services
 from iuserver.errors import ClientGone, Code, Fault
 from iuserver.masking import without_secrets
+from iuserver.records import Quota
 
 log = logging.getLogger("iuserver")
 access_log = logging.getLogger("iuserver.access")

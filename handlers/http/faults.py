@@ -66,9 +66,9 @@ MEANING: dict[Code, str] = {
     "blocked": "the operator has put this picture, or one that looks like it, on the blocklist",
     "password_required": "the picture has a password, and none was sent",
     "wrong_password": "it is another",
-    "forbidden": "a browser prefetched a picture with a limited number of views, or somebody asked for its thumbnail; a "
-    "page of another site, or nobody knows which, sent a form or a request with a cookie; signing up needs an invite; an "
-    "admin's page",
+    "forbidden": "a browser prefetched a picture with a limited number of views, or somebody asked for its thumbnail; "
+    "a page of another site, or nobody knows which, sent a form or a request with a cookie; signing up needs an "
+    "invite; an admin's page",
     "storage_quota_exceeded": "the account's storage is full",
     "folder_limit": "the account has as many folders as it may have",
     "plan_required": "the plan does not allow what a field asks for",
@@ -79,8 +79,8 @@ MEANING: dict[Code, str] = {
     "slug_taken": "the short link exists",
     "name_taken": "the name exists",
     "idempotency_conflict": "the `Idempotency-Key` was used for another upload, or for an image that is gone",
-    "in_progress": "another upload with this `Idempotency-Key` runs; a repeat gets its answer. Or an upload into a folder "
-    "that is to be deleted runs",
+    "in_progress": "another upload with this `Idempotency-Key` runs; a repeat gets its answer. Or an upload into a "
+    "folder that is to be deleted runs",
     "ticket_used": "the upload ticket has been used",
     "timeout": "the body came too slowly",
     "storage_unavailable": "the catalog or the image store is away or full",

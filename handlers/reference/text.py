@@ -56,7 +56,12 @@ EXPIRATIONS = {
     "views": "until `view_limit` different viewers have seen it, at most 30 days",
     "forever": "until it is deleted, where the plan has no longest life",
 }
-
+ELSEWHERE = {
+    "pictures": "[viewing.md](viewing.md) tells how pictures with a password, and `burn` and `views` ones, are looked "
+    "at, [formats.md](formats.md#thumbnails) how thumbnails are made.",
+    "tickets": "[mcp.md](mcp.md#upload-tickets) tells how tickets are made.",
+}
+"""Where docs/ tell more about a section."""
 LIMITS = {
     "max_side": "pixels a side",
     "max_pixels": "pixels",
@@ -108,6 +113,7 @@ def api(routes: Sequence[Route], rules: Rules, page: bool) -> str:
         API,
         {
             "page": page,
+            "ELSEWHERE": ELSEWHERE,
             "sections": [(name, name.capitalize()) for name in sections if name not in ("upload", "agents")],
             "operations": lambda section: "\n\n".join(
                 _operation(route, operation, shown, _tabs() if page and section == "upload" else "")
@@ -164,6 +170,7 @@ def _operation(route: Route, operation: Operation, shown: dict[str, str], exampl
         examples or f"```bash\n{curl(route, operation)}\n```",
         _fields(route, operation),
         _answer(operation, shown),
+        _others(operation),
         f"Errors: {', '.join(f'`{code}`' for code in operation.faults)}." if operation.faults else "",
     ]
     return "\n\n".join(filter(None, parts))
@@ -187,7 +194,10 @@ def _fields(route: Route, operation: Operation) -> str:
 
 
 def _sentence(schema: Schema) -> str:
-    return str(schema.get("description", "")).replace("<", "&lt;")
+    """What a value means; what may be null means what it is otherwise."""
+    told = next((choice["description"] for choice in (schema, *schema.get("anyOf", ())) if "description" in choice), "")
+    usual = f" {schema['default']} when absent." if "default" in schema else ""
+    return str(told).replace("<", "&lt;") + usual
 
 
 def type_text(schema: Schema) -> str:
@@ -222,9 +232,14 @@ def _answer(operation: Operation, shown: dict[str, str]) -> str:
         return f"Answers as under [{first}](#{anchor_of(first)})."
     sample = json.dumps(openapi.sample(operation.answer), indent=2).replace(openapi.ADDRESS, ADDRESS)
     text = f" With `Accept: text/plain`: {operation.as_text}" if operation.as_text else ""
-    told = [(f"`{name}`", _sentence(of)) for name, of in operation.answer["properties"].items() if "description" in of]
+    told = [(f"`{name}`", _sentence(of)) for name, of in operation.answer["properties"].items() if _sentence(of)]
     meanings = table(["in the answer", "what it means"], told) if told else ""
     return f"Answers JSON.{text}\n\n```json\n{sample}\n```" + (f"\n\n{meanings}" if meanings else "")
+
+
+def _others(operation: Operation) -> str:
+    rows = [(f"`{status}`", other.when) for status, other in operation.others.items()]
+    return table(["also answers", "when"], rows) if rows else ""
 
 
 def curl(route: Route, operation: Operation) -> str:
@@ -303,10 +318,16 @@ def _tools() -> str:
     return table(["tool", "what it does", "arguments"], rows)
 
 
+def _names(operation: Operation) -> str:
+    return ", ".join(f"`{name}`" for name in operation.form if f"`{name}`" not in operation.summary)
+
+
 def _routes(routes: Sequence[Route]) -> str:
     rows = []
     for route in routes:
         for operation in route.operations:
             methods = ", ".join(f"`{method}`" for method in operation.methods)
-            rows.append((methods, f"`{route.path}`", operation.summary, ACCESS[operation.access]))
+            fields = "" if operation.id else _names(operation)
+            summary = f"{operation.summary}: {fields}" if fields else operation.summary
+            rows.append((methods, f"`{route.path}`", summary, ACCESS[operation.access]))
     return table(["method", "route", "what it does", "for"], rows)
