@@ -531,8 +531,9 @@ ROUTES = [  # Tornado asks one after the other: what is wanted most comes first
                     (*OF_UPLOADS, "in_progress", "not_found", "ticket_used"),
                     id=f"use_ticket{suffix}",
                     summary=f"Upload a picture with a ticket{words}",
-                    description="One picture, as a form or as the bare bytes, from whoever has the ticket. The fields "
-                    "that the ticket was made with hold, whatever is sent. A browser gets a page as the answer.",
+                    description="One picture, as a form or as the bare bytes, whose name may stand at the end of the "
+                    "address, from whoever has the ticket. The fields that the ticket was made with hold, whatever is "
+                    "sent. A browser gets a page as the answer.",
                     bodies=(MULTIPART, BYTES),
                     gives=("X-Quota-Used", "X-Quota-Limit", "X-Quota-Remaining", "Idempotent-Replay"),
                     as_text="The direct URL alone.",

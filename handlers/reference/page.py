@@ -84,8 +84,8 @@ class Renderer(RendererHTML):
         return f'<td id="{code}">' if code in STATUS else "<td>"
 
     def code_inline(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
-        content = escape(tokens[idx].content)
+        content = escape(tokens[idx].content, quote=False)
         return f'<span class="verb">{content}</span>' if content in METHODS else f"<code>{content}</code>"
 
     def fence(self, tokens: Tokens, idx: int, options: Any, env: Any) -> str:
-        return f'<div class="code"><pre tabindex="0">{escape(tokens[idx].content)}</pre></div>\n'
+        return f'<div class="code"><pre tabindex="0">{escape(tokens[idx].content, quote=False)}</pre></div>\n'

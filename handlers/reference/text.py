@@ -160,14 +160,21 @@ def _tabs() -> str:
 
 
 def _operation(route: Route, operation: Operation, shown: dict[str, str], examples: str) -> str:
-    """What there is to know of an operation. `shown` has the answers that were shown before, and where; `examples`
-    stand in place of a command to try it with.
+    """What there is to know of an operation. `shown` has the answers and handlers' methods that were shown before, and
+    where; `examples` stand in place of a command to try it with.
     """
-    parts = [
+    head = [
         f"### {operation.summary}",
         f"{', '.join(f'`{method}`' for method in operation.methods)} `{ADDRESS}{route.path}` ({_sent(operation)})",
+    ]
+    tried = examples or f"```bash\n{curl(route, operation)}\n```"
+    first = shown.setdefault(f"{route.name}.{operation.run.__name__}", operation.summary)
+    if first != operation.summary:
+        return "\n\n".join([*head, f"As under [{first}](#{anchor_of(first)}).", tried])
+    parts = [
+        *head,
         operation.description,
-        examples or f"```bash\n{curl(route, operation)}\n```",
+        tried,
         _fields(route, operation),
         _answer(operation, shown),
         _others(operation),
@@ -196,7 +203,7 @@ def _fields(route: Route, operation: Operation) -> str:
 def _sentence(schema: Schema) -> str:
     """What a value means; what may be null means what it is otherwise."""
     told = next((choice["description"] for choice in (schema, *schema.get("anyOf", ())) if "description" in choice), "")
-    usual = f" {schema['default']} when absent." if "default" in schema else ""
+    usual = f" Default: {schema['default']}." if "default" in schema else ""
     return str(told).replace("<", "&lt;") + usual
 
 
