@@ -174,7 +174,7 @@ CHANGE_FIELDS: dict[str, Schema] = {
         "description": "How long the image lives from now on, as at an upload: with view_limit where it is views.",
     },
     "view_limit": UPLOAD_FIELDS["view_limit"],
-    "expires_at": UPLOAD_FIELDS["expires_at"],
+    "expires_at": {**UPLOAD_FIELDS["expires_at"], "type": ["string", "integer"]},
     "password": {
         "type": ["string", "null"],
         "minLength": 1,

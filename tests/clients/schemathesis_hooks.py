@@ -14,6 +14,9 @@ FOLDER = Path(os.environ["DESCRIBED_FOLDER"])
 KEYS: list[str] = json.loads((FOLDER / "keys.json").read_text())
 KNOWN: dict[str, list[str]] = json.loads((FOLDER / "known.json").read_text())
 """Values of parts of paths that name something."""
+COOKIE: str = (FOLDER / "cookie").read_text()
+BY_COOKIE = ("/api/sessions", "/api/key")
+"""The paths that no key opens begin so."""
 PICTURES = [path.read_bytes() for path in sorted((FOLDER / "pictures").iterdir())]
 
 pictures = st.sampled_from(PICTURES)
@@ -42,7 +45,7 @@ def filter_case(context: Any, case: Any) -> bool:
 
 @schemathesis.auth()
 class Key:
-    """A key of one of the plans, by turns."""
+    """A key of one of the plans, by turns; the cookie of a signed-in browser where no key will do."""
 
     turn = 0
 
@@ -51,4 +54,7 @@ class Key:
         return KEYS[Key.turn % len(KEYS)]
 
     def set(self, case: Any, data: str, context: Any) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
+        sent = {"Authorization": f"Bearer {data}"}
+        if case.operation.path.startswith(BY_COOKIE):
+            sent = {"Cookie": f"session={COOKIE}", "Sec-Fetch-Site": "same-origin"}
+        case.headers = {**(case.headers or {}), **sent}

@@ -15,6 +15,7 @@ import pytest
 from tests import pictures
 from tests.agents import Agent
 from tests.running import RunningServer, running
+from tests.signed_in import signed_in
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ CASES = 1000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    limits = {"api_per_minute": 0, "mcp_per_minute": 0}
+    limits = {"api_per_minute": 0, "mcp_per_minute": 0, "web_per_minute": 0}
     with running(tmp_path_factory.mktemp("data"), limits=limits, imaging={"workers": 2}) as server:
         yield server
 
@@ -109,15 +110,17 @@ def test_no_case_of_schemathesis_finds_a_difference(server: RunningServer, folde
 
 
 def prepare(server: RunningServer, folder: Path) -> None:
-    """What schemathesis_hooks.py is given: pictures, keys of every plan, and what is there to ask for."""
+    """What schemathesis_hooks.py is given: pictures, keys of every plan, a cookie, and what is there to ask for."""
     (folder / "pictures").mkdir()
     for name in ("phone_jpeg", "phone_png", "phone_gif", "phone_webp", "phone_avif", "jpeg", "apng"):
         (folder / "pictures" / name).write_bytes(getattr(pictures, name)())
     keys = [server.new_key(plan) for plan in ("free", "starter", "pro", "business")]
     (folder / "keys.json").write_text(json.dumps(keys))
+    (folder / "cookie").write_text(signed_in(server).cookie)
     ways: list[dict[str, str]] = [{}, {"password": "secret"}, {"expiration": "burn"}]
     slugs = [server.upload(keys[2], pictures.jpeg(), **ways[number % 3]).json()["slug"] for number in range(15)]
     agent = Agent(server, keys[3])
     links = [agent.done("create_upload_ticket")["upload_url"] for _ in range(10)]
-    known = {"slug": slugs, "ticket": [link.rpartition("/")[2] for link in links]}
+    folders = {Agent(server, key).done("create_folder", name="Holiday photos")["slug"] for key in keys}
+    known = {"slug": slugs, "ticket": [link.rpartition("/")[2] for link in links], "folder": [*folders]}
     (folder / "known.json").write_text(json.dumps(known))
