@@ -146,7 +146,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def anchor_of(heading: str) -> str:
     """What a heading's address ends with."""
-    return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", heading.lower().replace("'", "")).strip("-")
 
 
 def _tabs() -> str:
