@@ -6,13 +6,40 @@ an index over the parts finds them by 17 values for each (multi-index hashing: N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SIZE = 8
 """Bytes of a hash."""
 PART = 2
 """Bytes of one of its parts."""
 MAX_DISTANCE = 2 * SIZE // PART - 1
 """Up to here nothing is missed: parts that differ in two bits or more make a distance of eight."""
+COLUMNS, ROWS = 9, 8
+"""The greys that a hash is made of."""
+ORDER = sorted(((row, column) for row in range(ROWS) for column in range(COLUMNS - 1)), key=lambda at: sum(at) % 4)
+"""Where the bits are, from the lowest on: each part is spread over the picture, so that those of two differ more."""
+LISTED, COMPARED = 10, 6
+"""How many turns a hash must have to be listed, and to be compared: a copy may have lost some.
+
+Blank pages, gradients, stripes and logos have fewer, and are like many others. Of 1,000 crops of photos, 69 were within
+4 bits of one of 100,000 crops of others; with these bounds none within 5, and two within 6.
+"""
 _NEAR = [0, *(1 << bit for bit in range(8 * PART))]
+
+
+def hash_of(darker: Sequence[Sequence[bool]]) -> bytes:
+    """The hash of 8 rows of 8 bits: whether a grey is darker than its right neighbour."""
+    return sum(darker[row][column] << number for number, (row, column) in enumerate(ORDER)).to_bytes(SIZE, "big")
+
+
+def turns(likeness: bytes) -> int:
+    """How much happens in a picture: how often bits differ from their right neighbours, or from those below, whichever
+    is less. Random ones do 28 times."""
+    number = int.from_bytes(likeness, "big")
+    bits = {at: number >> place & 1 for place, at in enumerate(ORDER)}
+    across = sum(bit != bits.get((row, column + 1), bit) for (row, column), bit in bits.items())
+    down = sum(bit != bits.get((row + 1, column), bit) for (row, column), bit in bits.items())
+    return min(across, down)
 
 
 def distance(one: bytes, other: bytes) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from iuserver.errors import Fault
 from iuserver.imaging.pool import Pool
 from iuserver.imaging.wire import SHARED_BUFFER_BYTES
+from iuserver.likeness import COMPARED, LISTED, turns
 from iuserver.ports import BlobStore, Catalog
 from iuserver.records import Block, Image
 from iuserver.spool import Spool, fetch, storage
@@ -62,9 +63,13 @@ class Moderation:
         if self._any and await self._catalog.is_blocked((await hash_of_file(path))[0]):
             raise _blocked()
         if self._any_likeness:
-            likeness = await self._imaging.likeness(path)
-            if likeness is not None and await self._catalog.is_like_blocked(likeness, self._distance):
-                raise _blocked()
+            await self._check_likeness(await self._imaging.likeness(path))
+
+    async def _check_likeness(self, likeness: bytes | None) -> None:
+        if likeness is None or turns(likeness) < COMPARED:
+            return
+        if await self._catalog.is_like_blocked(likeness, self._distance):
+            raise _blocked()
 
     async def _refresh(self) -> None:
         now = self._clock()
@@ -73,7 +78,12 @@ class Moderation:
             self._any_likeness = self._any and self._distance > 0 and await self._catalog.has_likenesses()
 
     async def block(self, sha256: bytes, size: int | None, origin: str, likeness: bytes | None = None) -> Block:
-        """Put the picture with these stored bytes on the list; `origin` is what the operator named."""
+        """Put the picture with these stored bytes on the list; `origin` is what the operator named.
+
+        It gets its perceptual hash where few others look like it.
+        """
+        if likeness is not None and turns(likeness) < LISTED:
+            likeness = None
         block = Block(sha256.hex()[:ID_DIGITS], sha256, size, origin, int(self._clock()), likeness)
         await self._catalog.add_block(block)
         return block

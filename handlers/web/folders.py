@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from handlers.http import faults
-from handlers.web.scripted import Scripted
+from handlers.web.images import GALLERY
+from handlers.web.signed_in import SignedIn, what_was_wrong
 from iuserver.errors import Fault
 
-GALLERY = "/dashboard/images"
-ASKED_AGAIN = ("bad_field", "name_taken", "folder_limit")
 
-
-class FolderPage(Scripted):
+class FolderPage(SignedIn):
     """A form about a folder."""
 
-    def refuse_name(self, fault: Fault, slug: str = "") -> None:
-        """Ask for another name. Raises Fault for anything else."""
-        if fault.code not in ASKED_AGAIN:
-            raise fault
-        self.services.metrics.refusal(fault.code)
-        self.set_status(faults.STATUS[fault.code][0])
-        self.render("folder.html", slug=slug, name=self.form_field("name"), problem=f"{fault.message}.")
+    def ask_again(self, fault: Fault, slug: str = "") -> None:
+        """Ask for another name. Raises the fault where that would not help."""
+        self.render("folder.html", slug=slug, name=self.form_field("name"), problem=what_was_wrong(self, fault))
+
+    def open(self, slug: str) -> None:
+        """Go on to a folder."""
+        self.go_to(f"{GALLERY}?folder={quote(slug)}")
 
 
 class NewFolderHandler(FolderPage):
@@ -32,22 +29,22 @@ class NewFolderHandler(FolderPage):
         try:
             folder = await self.services.library.create_folder(self.caller, self.form_field("name"))
         except Fault as fault:
-            self.refuse_name(fault)
+            self.ask_again(fault)
             return
-        self.go_to(f"{GALLERY}?folder={quote(folder.slug)}")
+        self.open(folder.slug)
 
 
 class FolderFormHandler(FolderPage):
-    """POST /dashboard/folders/SLUG: another name."""
+    """POST /dashboard/folders/SLUG and below it."""
 
     async def rename(self, slug: str) -> None:
-        """Rename the folder."""
+        """Give the folder another name."""
         try:
             await self.services.library.rename_folder(self.caller, slug, self.form_field("name"))
         except Fault as fault:
-            self.refuse_name(fault, slug)
+            self.ask_again(fault, slug)
             return
-        self.go_to(f"{GALLERY}?folder={quote(slug)}")
+        self.open(slug)
 
     async def remove(self, slug: str) -> None:
         """Delete the folder; its images stay, in none."""

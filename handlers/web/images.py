@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 import segno
 
 from handlers.formatting import size_text
-from handlers.http import faults
 from handlers.web.choices import folder_choices, lifetimes
 from handlers.web.formats import formats_of
 from handlers.web.frame import ROOT
 from handlers.web.scripted import Scripted
+from handlers.web.signed_in import what_was_wrong
 from handlers.web.tiles import facts_of, thumbnail_path, thumbnail_size, tile_of
 from iuserver import forms
 from iuserver.errors import Fault
@@ -24,8 +24,8 @@ from iuserver.records import Image, ImagePage, ListQuery
 
 PAGE = 60
 """Tiles of a page: whole rows, whether of two, three, four, five or six."""
-PLACE = ("folder", "q", "sort", "show")
-"""What a view of the gallery is made of."""
+VIEW = ("folder", "q", "sort", "show")
+"""The parameters that make a view of the gallery."""
 SORTS = (("newest", "Newest first"), ("oldest", "Oldest first"), ("name", "By name"), ("largest", "Largest first"))
 SHOWS = (
     ("all", "Everything"),
@@ -34,7 +34,6 @@ SHOWS = (
     ("gone", "Seen and gone"),
 )
 GALLERY = "/dashboard/images"
-ASKED_AGAIN = ("bad_field", "plan_required", "overloaded", "read_only", "storage_unavailable")
 
 
 class GalleryHandler(Scripted):
@@ -42,14 +41,14 @@ class GalleryHandler(Scripted):
 
     async def list(self) -> None:
         """Show a page of the images."""
-        asked = {name: self.get_query_argument(name, "") for name in (*PLACE, "after")}
+        asked = {name: self.get_query_argument(name, "") for name in (*VIEW, "after")}
         query = forms.listing({**asked, "limit": str(PAGE)})
         self.open_folder = ROOT if query.folder == "" else query.folder or ""
         page = await self.services.library.images(self.caller, query)
         self.render("images.html", **self._values(asked, query, page))
 
     def _values(self, asked: Mapping[str, str], query: ListQuery, page: ImagePage) -> dict[str, Any]:
-        view = {name: asked[name] for name in PLACE if asked[name]}
+        view = {name: asked[name] for name in VIEW if asked[name]}
         now, files = self.services.clock(), self.allow_pictures()
         names = dict(folder_choices(self._folders, ROOT))
         return {
@@ -58,7 +57,6 @@ class GalleryHandler(Scripted):
             "total": page.total,
             "bytes": size_text(self.caller.account.stored_bytes) if page.total == self._image_count else "",
             "query": query,
-            "view": view,
             "q": asked["q"],
             "sorts": SORTS,
             "shows": SHOWS,
@@ -86,7 +84,10 @@ class GalleryHandler(Scripted):
         if slugs:
             folder = self.form_field("folder") or None
             form = forms.bulk({"action": action, "slugs": slugs, "folder": folder})
-            await self.services.editing.bulk(self.caller, form)
+            outcomes = await self.services.editing.bulk(self.caller, form)
+            for fault in filter(None, outcomes.values()):
+                if fault.code != "not_found":  # what is gone is as good as deleted
+                    raise fault
         self.go_to(GALLERY)
 
 
@@ -99,19 +100,15 @@ class PanelHandler(Scripted):
 
     async def change(self, slug: str) -> None:
         """Change what the form has."""
-        names = ("filename", "folder", "expiration", "view_limit", "password")
-        sent = {name: values[-1] for name in names if (values := self.form_values(name))}
+        sent = {name: values[-1] for name in forms.CHANGE_FIELDS if (values := self.form_values(name))}
         form: dict[str, object] = {name: value for name, value in sent.items() if value or name == "folder"}
         if self.form_field("remove_password"):
             form["password"] = None
         try:
             await self.services.editing.change(slug, self.caller, forms.changes(form))
         except Fault as fault:
-            if fault.code not in ASKED_AGAIN:
-                raise
-            self.services.metrics.refusal(fault.code)
-            self.set_status(faults.STATUS[fault.code][0])
-            self._show(await self.services.library.get(slug, self.caller), problem=f"{fault.message}.")
+            problem = what_was_wrong(self, fault)
+            self._show(await self.services.library.get(slug, self.caller), problem)
             return
         self.go_to(f"{GALLERY}/{slug}")
 

@@ -21,6 +21,8 @@ ASKED_AGAIN: tuple[Code, ...] = (
     "password_required",
     "bad_field",
     "name_taken",
+    "folder_limit",
+    "plan_required",
     "rate_limited",
     "overloaded",
     "read_only",

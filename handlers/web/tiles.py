@@ -49,7 +49,6 @@ class Tile:
     thumbnail: str
     width: int
     height: int
-    size: int
 
 
 def tile_of(image: Image, files: str, now: float) -> Tile:
@@ -65,7 +64,6 @@ def tile_of(image: Image, files: str, now: float) -> Tile:
         thumbnail="" if image.gone else thumbnail_path(image, files),
         width=width,
         height=height,
-        size=image.size,
     )
 
 

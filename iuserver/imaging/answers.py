@@ -33,8 +33,8 @@ FACTS = set(Facts.__slots__)
 MOST_BYTES = 1 << 40
 THUMBNAIL_BYTES = 256 * 1024
 """Bytes that a thumbnail may have; ours have a quarter of that."""
-Result = Facts | int | bytes | None
-"""What comes of a job, by its kind: facts, the size of a thumbnail, a perceptual hash (or that there is none)."""
+Result = Facts | int | bytes
+"""What comes of a job, by its kind: facts, the size of a thumbnail, a perceptual hash."""
 SENTENCE = 500
 """Characters of a fault's sentence."""
 TRACEBACK = 8000
@@ -99,10 +99,8 @@ def _thumbnail_of(value: Any, target: str | None) -> int:
     return int(value)
 
 
-def _likeness_of(value: Any) -> bytes | None:
-    """A perceptual hash, or that the picture has none."""
-    if value is None:
-        return None
+def _likeness_of(value: Any) -> bytes:
+    """A perceptual hash."""
     _check(isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{2 * likeness.SIZE}}}", value) is not None, "no hash")
     return bytes.fromhex(value)
 

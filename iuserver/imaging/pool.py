@@ -107,10 +107,10 @@ class Pool:
         return size
 
     async def likeness(self, origin: bytes | str) -> bytes | None:
-        """The perceptual hash of a clean picture; None where too little happens in it to tell it from others, or it
-        cannot be decoded. Raises Fault("overloaded"), as `submit` does."""
+        """The perceptual hash of a clean picture; None where it cannot be decoded. Raises Fault: storage_unavailable,
+        overloaded, as `submit` does."""
         try:
-            found: bytes | None = await self._do("likeness", origin, "")
+            found: bytes = await self._do("likeness", origin, "")
         except Fault as fault:
             if fault.code not in UNDECODABLE:
                 raise
@@ -304,7 +304,7 @@ class Pool:
     def worker_ready(self, worker: _Worker, missing: list[str]) -> None:
         """A worker has started, confined but for what is `missing`. One death more is still one too many."""
         self._recover()
-        if missing and not self._unconfined:
+        if missing and not (self._unconfined or self.background):  # the other pool has said so
             log.warning("workers are confined without %s", ", ".join(missing))
             self._unconfined = missing
         self.worker_free(worker)

@@ -117,7 +117,7 @@ def _send(connection: socket.socket, head: dict[str, Any]) -> None:
 def answer(job: dict[str, Any], buffer: mmap.mmap, rules: Rules) -> dict[str, Any]:
     """Do a job: {"kind": …, "target": path} with {"length": bytes} of a picture in the buffer, or its {"source": path}.
 
-    The answer is {"facts": …}, {"thumbnail": bytes} or {"likeness": hex digits or null}, by the kind; {"fault": [code,
+    The answer is {"facts": …}, {"thumbnail": bytes} or {"likeness": hex digits}, by the kind; {"fault": [code,
     sentence]}, or {"crash": traceback} for a bug of ours.
     """
     target = job["target"]
@@ -143,7 +143,7 @@ def _remove(path: str) -> None:
 JOBS: dict[str, Callable[[bytes | str, str, Rules], dict[str, Any]]] = {
     "clean": lambda origin, target, rules: {"facts": store(origin, target, rules)},
     "thumbnail": lambda origin, target, rules: {"thumbnail": thumbnail.make(origin, target, rules)},
-    "likeness": lambda origin, target, rules: {"likeness": dhash.make(origin, rules)},
+    "likeness": lambda origin, target, rules: {"likeness": dhash.make(origin, rules).hex()},
 }
 
 

@@ -141,7 +141,9 @@ def test_names_are_searchable_after_a_migration(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as older:
         older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:lists])
         schema.migrate(connection)
-    connection.execute("INSERT INTO accounts VALUES ('a1', 'a', 'free', x'00', 'abcd', 1, 0, 0, '', 0)")
+    connection.execute(
+        "INSERT INTO accounts VALUES ('a1', 'a', 'free', x'00', 'abcd', 1, 0, 0, '', 0, NULL, 0, 0, NULL)"
+    )
     connection.execute("INSERT INTO folders VALUES ('a1', 'cats', 'Cats', 1)")
     insert = "INSERT INTO images SELECT ?, ?, 'a1', ?, 'jpg', 'image/jpeg', 9, 3, 2, '1w', 5, NULL, ?, NULL, 'api', 1, "
     for slug, name, password in (("one", "Älter.jpg", None), ("two", "b.jpg", "$argon2id$")):

@@ -761,11 +761,19 @@ def test_a_whole_address_wins_over_the_host_header(server: RunningServer, wire: 
 
 
 @pytest.mark.parametrize(
-    "target", ["http://img.example", "http://img.example?x", "//img.example/healthz", "ftp://img.example/healthz"]
+    ("target", "status"),
+    [
+        ("http://img.example", 200),
+        ("http://img.example?x", 200),
+        ("//img.example/healthz", 404),
+        ("ftp://img.example/healthz", 404),
+    ],
 )
-def test_a_target_that_leads_nowhere_is_not_found(wire: Conversation, target: str) -> None:
+def test_a_whole_address_without_a_path_leads_to_the_front_page_and_one_of_another_kind_nowhere(
+    wire: Conversation, target: str, status: int
+) -> None:
     wire.send(get(target))
-    assert wire.answer().status == 404
+    assert wire.answer().status == status
     assert wire.is_open()
 
 

@@ -25,7 +25,6 @@ def target(tmp_path: Path) -> str:
 def test_each_kind_of_job_has_its_answer(target: str) -> None:
     assert result_of({"thumbnail": 50}, "thumbnail", target, LIMITS) == 50
     assert result_of({"likeness": "00ff" * 4}, "likeness", "", LIMITS) == bytes.fromhex("00ff" * 4)
-    assert result_of({"likeness": None}, "likeness", "", LIMITS) is None
     kinds: tuple[Kind, ...] = ("clean", "thumbnail", "likeness")
     for kind in kinds:
         assert isinstance(result_of({"fault": ["broken_image", "It is broken"]}, kind, target, LIMITS), Fault)
@@ -49,6 +48,7 @@ def test_each_kind_of_job_has_its_answer(target: str) -> None:
         ("likeness", {"likeness": "0G" * 8}),
         ("likeness", {"likeness": "00" * 8 + "\n"}),
         ("likeness", {"likeness": 5}),
+        ("likeness", {"likeness": None}),
         ("likeness", {"thumbnail": 50}),
     ],
 )

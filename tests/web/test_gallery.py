@@ -188,6 +188,26 @@ def test_a_thousand_and_more_go_in_batches(owner: Browser, gallery: Open) -> Non
     assert sent == [1000, 1000, 500]
 
 
+def test_what_could_not_be_deleted_is_told_and_stays(owner: Browser, gallery: Open) -> None:
+    slugs = fill(owner, 3)
+    page = gallery()
+    failed = {"ok": False, "error": "The image store is not available", "code": "storage_unavailable"}
+    results = [{"slug": slugs[0], "ok": True}, *({"slug": slug, **failed} for slug in slugs[1:])]
+    page.route("**/api/images/bulk", lambda route: route.fulfill(json={"ok": True, "done": 1, "results": results}))
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.keyboard.press("Delete")
+    confirm(page, "Delete")
+    page.get_by_text("1 picture deleted, 2 could not be").wait_for()
+    wait_for_selected(page, 2)
+    page.unroute("**/api/images/bulk")
+    page.route("**/api/images/bulk", lambda route: route.abort())
+    page.keyboard.press("Delete")
+    confirm(page, "Delete")
+    page.get_by_text("The server could not be reached.").wait_for()
+    assert len(names(page)) == 2
+
+
 def test_keys_alone_do_everything(owner: Browser, gallery: Open) -> None:
     fill(owner, 6)
     page = gallery("?sort=name", viewport={"width": 700, "height": 800})

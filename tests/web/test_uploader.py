@@ -35,7 +35,7 @@ new MutationObserver(() => document.querySelectorAll(".said").forEach((said) => 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     limits = {"api_per_minute": 0, "web_per_minute": 0}
-    plans = {"pro": {"max_file_mb": 3}}
+    plans = {"pro": {"max_file_mb": 3}, "starter": {"storage_mb": 1}}
     with running(tmp_path_factory.mktemp("data"), limits=limits, plans=plans, imaging={"workers": 1}) as server:
         yield server
 
@@ -185,6 +185,15 @@ def test_what_cannot_work_is_said_before_it_is_sent(
     assert not [url for url in sent if "/api/upload" in url]
     row(page, name).get_by_role("button", name="Remove").click()
     page.locator("#summary").wait_for(state="hidden")
+
+
+def test_what_the_storage_has_no_room_for_is_said_before_it_is_sent(server: RunningServer, profile: Profile) -> None:
+    owner, page = signed_in(server, plan="starter"), profile()
+    page.context.add_cookies([{"name": "session", "value": owner.cookie, "url": server.url}])
+    page.goto(f"{server.url}/dashboard")
+    drop(page, ("large.png", picture(1) + bytes(1 << 20)), ("small.png", picture(2)))
+    wait_for(page, "large.png", "There is no room for it in your storage any more.")
+    wait_for(page, "small.png", "uploaded")
 
 
 def test_what_the_server_refuses_is_said_in_its_words(uploader: Callable[..., Any]) -> None:

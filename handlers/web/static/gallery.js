@@ -11,6 +11,7 @@ import { countText, sizeText } from "./texts.js";
 import { fillTile, isGone, makeTile } from "./tile.js";
 import { PAGE, View, queryOf } from "./view.js";
 
+const TOLD_SECONDS = 8;
 const byId = (id) => document.getElementById(id);
 const paths = { ...byId("gallery").dataset };
 const tools = byId("tools");
@@ -21,7 +22,7 @@ let view;
 let current = 0; // the tile that arrows move from
 const selection = new Selection(paintSelection);
 const grid = new Grid(list, (item) => makeTile(byId("tile"), item, paths, view.now), paintTile);
-const panel = new Panel(byId("panel"), paths, said, { onChange: changed, onDelete: (slug) => forget(new Set([slug])), onClose: closed });
+const panel = new Panel(byId("panel"), paths, tell, { onChange: changed, onDelete: (slug) => forget(new Set([slug])), onClose: closed });
 const place = new Place(whereabouts);
 
 // Views.
@@ -48,7 +49,7 @@ async function start(query, { after = "", before = [], anchor = "", offset = 0, 
 function show() {
   grid.setItems(view.items);
   byId("total").textContent = totalText();
-  byId("empty").hidden = view.items.length > 0;
+  byId("empty").hidden = view.total > 0;
   const filtered = Object.values(view.query).some((value) => value && value !== "all" && value !== "newest");
   byId("unfit").hidden = !filtered;
   byId("none-yet").hidden = filtered;
@@ -86,6 +87,7 @@ async function fillSight() {
 }
 
 function whereabouts() {
+  if (!view?.pages.length) return null;
   const index = Math.max(0, grid.firstInSight);
   const page = view.pageOf(index);
   const before = [...view.before, ...view.pages.slice(0, view.pages.indexOf(page))].map(({ after, count }) => ({ after, count }));
@@ -96,13 +98,20 @@ function whereabouts() {
 }
 
 function complain(error) {
-  if (error.name !== "AbortError") said.textContent = error.message;
+  if (error.name !== "AbortError") tell(error.message);
+}
+
+let telling;
+
+function tell(text) {
+  said.textContent = text;
+  clearTimeout(telling);
+  telling = setTimeout(() => (said.textContent = ""), TOLD_SECONDS * 1000);
 }
 
 // Tiles and selection.
 
-function paintTile(tile, item) {
-  const index = grid.items.indexOf(item);
+function paintTile(tile, item, index) {
   const [link, box] = [tile.querySelector("a"), tile.querySelector("input")];
   box.checked = selection.has(item.slug);
   tile.classList.toggle("on", box.checked);
@@ -112,7 +121,12 @@ function paintTile(tile, item) {
 }
 
 function paintTiles() {
-  for (let index = grid.range[0]; index < grid.range[1]; index++) paintTile(grid.tileOf(index), grid.items[index]);
+  for (let index = grid.range[0]; index < grid.range[1]; index++) paintAt(index);
+}
+
+function paintAt(index) {
+  const tile = grid.tileOf(index);
+  if (tile) paintTile(tile, grid.items[index], index);
 }
 
 function paintSelection() {
@@ -162,7 +176,8 @@ function goTo(index) {
   const before = current;
   current = Math.max(0, Math.min(view.items.length - 1, index));
   grid.bringIntoSight(current);
-  for (const at of [before, current]) if (grid.tileOf(at)) paintTile(grid.tileOf(at), view.items[at]);
+  paintAt(before);
+  paintAt(current);
   grid.tileOf(current)?.querySelector("a").focus({ preventScroll: true });
 }
 
@@ -188,7 +203,7 @@ async function act(action, folder, count, title) {
     const { all } = selection;
     const { done, failed } = await showWork(title, count, (onProgress, signal) => change(action, folder, selection, paths.api, view.query, onProgress, signal));
     const leaves = action === "delete" || (view.query.folder && view.query.folder !== (folder || "unsorted"));
-    said.textContent = `${countText(done.size, "picture")} ${action === "delete" ? "deleted" : "moved"}${failed ? `, ${failed} could not be` : ""}`;
+    tell(`${countText(done.size, "picture")} ${action === "delete" ? "deleted" : "moved"}${failed ? `, ${failed} could not be` : ""}`);
     if (all) await start(view.query);
     else if (leaves) forget(done);
     else selection.clear();
@@ -216,7 +231,8 @@ list.addEventListener("click", (event) => {
   if (!box) event.preventDefault();
   const before = current;
   current = index;
-  if (grid.tileOf(before)) paintTile(grid.tileOf(before), view.items[before]);
+  paintAt(before);
+  paintAt(current);
   if (event.shiftKey) selection.range(view.items, index);
   else if (box) selection.toggle(view.items[index]);
   else openPanel(view.items[index]);

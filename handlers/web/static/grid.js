@@ -93,11 +93,11 @@ export class Grid {
     for (const [slug, tile] of this.tiles) if (!tiles.has(slug)) tile.remove();
     this.tiles = tiles;
     let at = this.list.firstElementChild;
-    shown.forEach((item) => {
+    shown.forEach((item, index) => {
       const tile = tiles.get(item.slug);
       if (tile === at) at = at.nextElementSibling;
       else this.list.insertBefore(tile, at);
-      this.fill(tile, item);
+      this.fill(tile, item, from + index);
     });
   }
 }

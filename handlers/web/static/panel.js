@@ -5,12 +5,12 @@ import { copyBy } from "./clipboard.js";
 
 export class Panel {
   // `onChange` gets the image as it is after a change, `onDelete` a slug, `onClose` nothing.
-  constructor(place, paths, said, { onChange, onDelete, onClose }) {
-    Object.assign(this, { place, paths, said, onChange, onDelete, onClose, slug: "" });
+  constructor(place, paths, tell, { onChange, onDelete, onClose }) {
+    Object.assign(this, { place, paths, tell, onChange, onDelete, onClose, slug: "" });
     place.addEventListener("submit", (event) => this.#submit(event));
     place.addEventListener("click", (event) => {
       const button = event.target.closest("[data-copy]");
-      if (button) copyBy(button, button.dataset.copy, said);
+      if (button) copyBy(button, button.dataset.copy);
     });
   }
 
@@ -19,7 +19,7 @@ export class Panel {
     this.controller = new AbortController();
     this.slug = slug;
     const response = await fetch(`${this.paths.images}/${slug}`, { signal: this.controller.signal }).catch((error) => {
-      if (error.name !== "AbortError") this.said.textContent = "The server could not be reached.";
+      if (error.name !== "AbortError") this.tell("The server could not be reached.");
     });
     if (!response || slug !== this.slug) return;
     const shown = new DOMParser().parseFromString(await response.text(), "text/html").querySelector(".panel");
@@ -65,7 +65,7 @@ export class Panel {
       }
       this.onChange(await call("PATCH", url, changes(form, event.submitter)));
       await this.open(slug);
-      this.said.textContent = "Saved";
+      this.tell("Saved");
     } catch (error) {
       this.#complain(error);
     }
@@ -73,6 +73,7 @@ export class Panel {
 
   #complain(error) {
     const alert = this.place.querySelector("[role=alert]");
+    if (!alert) throw error;
     alert.textContent = error.message;
     alert.hidden = false;
   }

@@ -6,7 +6,7 @@ const MOST_PAGES = 500;
 const PAUSE = 250; // browsers allow no more than some changes a second
 
 export class Place {
-  // `tell` gives {query, after, state} of what is in sight now.
+  // `tell` gives {query, after, state} of what is in sight now, or null.
   constructor(tell) {
     this.tell = tell;
     history.scrollRestoration = "manual";
@@ -21,7 +21,9 @@ export class Place {
   save(push = false) {
     clearTimeout(this.timer);
     this.timer = null;
-    const { query, after, state } = this.tell();
+    const told = this.tell();
+    if (!told) return;
+    const { query, after, state } = told;
     const address = location.pathname + searchOf(query, after);
     history[push ? "pushState" : "replaceState"]({ gallery: { ...state, before: state.before.slice(-MOST_PAGES) } }, "", address);
   }

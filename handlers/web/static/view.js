@@ -33,7 +33,7 @@ export class View {
   async earlier() {
     if (!this.before.length || this.loading) return 0;
     const { after, count } = this.before.at(-1);
-    const answer = await this.#load(after, count);
+    const answer = await this.#load(after, Math.max(1, count));
     this.before.pop();
     const known = new Set(this.items.map((item) => item.slug));
     const images = answer.images.filter((image) => !known.has(image.slug));
