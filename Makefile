@@ -23,12 +23,15 @@ HTTP_NODE := $(VENV)/http-node
 BINARY := $(VENV)/binary
 DIST := dist
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' iuserver/__init__.py)
+# What reads the API's description: schemathesis, a validator, generators of clients; and grammars of what cannot be run.
+OPENAPI := $(VENV)/openapi
+OPENAPI_NODE := $(VENV)/openapi-node
 # What makes the lock file.
 LOCKING := $(VENV)/locking
 SYSTEM := python3-venv python3-dev gcc curl libjpeg-dev zlib1g-dev libimage-exiftool-perl
 SYSTEM_SLOW := chromium jq nodejs npm nginx-light php-cli php-curl ruby libwww-perl golang-go
 
-.PHONY: setup run test test-slow check fuzz chaos bench lock binary
+.PHONY: setup run test test-slow check docs fuzz chaos bench lock binary
 
 setup: $(VENV)/.ready   ## everything that run and test need; quick when nothing changed
 
@@ -38,9 +41,9 @@ run: setup   ## the server with the embedded defaults, all of it under ./var
 test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five minutes
 	$(BIN)/pytest -m "not slow and not chaos" $(PARALLEL)
 
-test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready binary   ## browsers and other languages' clients, at most fifteen minutes
+test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready $(OPENAPI)/.ready binary   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
-	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready
+	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready $(OPENAPI_NODE)/.ready
 	$(BIN)/pytest -m slow
 	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded" $(PARALLEL)
 
@@ -49,6 +52,9 @@ check: setup   ## formatting, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup   ## docs/api.md and docs/clients.md, from the code
+	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 fuzz: setup   ## property tests with new examples, then two minutes of coverage-guided fuzzing for each walker
 	$(BIN)/pytest -m "not slow and not chaos" $(PARALLEL) --hypothesis-profile=default tests/unit tests/surfaces/test_workers.py
@@ -139,6 +145,19 @@ $(MCP_NODE)/.ready: Makefile | $(VENV)/.ready
 $(HTTP_NODE)/.ready: Makefile | $(VENV)/.ready
 	mkdir -p $(HTTP_NODE)
 	npm install --silent --no-fund --no-audit --prefix $(HTTP_NODE) node@24 undici@8.12.4 got@16.1.0
+	@touch $@
+
+$(OPENAPI)/.ready: Makefile | $(VENV)/.ready
+	$(PYTHON) -m venv $(OPENAPI)
+	$(OPENAPI)/bin/pip install --quiet --disable-pip-version-check 'schemathesis == 4.32.5' \
+	  'openapi-spec-validator == 0.9.0' 'openapi-python-client == 0.29.1' 'tree-sitter == 0.26.1' \
+	  'tree-sitter-rust == 0.24.2' 'tree-sitter-powershell == 0.26.4'
+	@touch $@
+
+$(OPENAPI_NODE)/.ready: Makefile | $(VENV)/.ready
+	mkdir -p $(OPENAPI_NODE)
+	npm install --silent --no-fund --no-audit --prefix $(OPENAPI_NODE) node@24 openapi-typescript@7.13.0 \
+	  openapi-fetch@0.17.0 typescript@5 @types/node@24
 	@touch $@
 
 # Pillow-SIMD, or Pillow where that does not build; and which of the two it is, and why.

@@ -72,6 +72,11 @@ class Accounts:
         for surface, calls in per_minute.items():
             self._buckets[surface].per_minute = calls
 
+    @property
+    def per_minute(self) -> dict[Surface, int]:
+        """The calls a minute that an account has on each surface (0 = unlimited)."""
+        return {surface: bucket.per_minute for surface, bucket in self._buckets.items()}
+
     async def identify(self, key: str) -> Caller:
         """The caller whose key this is. Raises Fault("invalid_key").
 

@@ -59,6 +59,13 @@ EXTENSIONS = {
     "avif": {"avif"},
 }
 """The file name endings that tell the truth about a type; the type's own comes first."""
+MIMES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "avif": "image/avif",
+}
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SLUG = re.compile(r"[A-Za-z0-9_-]{3,64}")
@@ -81,6 +88,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U0001d159")
 
 Schema = dict[str, Any]
 
+FOLDER_SLUG: Schema = {"type": "string", "maxLength": 2 * MAX_FOLDER_NAME, "pattern": f"^{_FOLDER_SLUG.pattern}$"}
 UPLOAD_FIELDS: dict[str, Schema] = {
     "expiration": {
         "type": "string",
@@ -100,23 +108,25 @@ UPLOAD_FIELDS: dict[str, Schema] = {
         "description": "What viewers must know. Tell it to the user; it cannot be read back.",
     },
     "folder": {
-        "type": "string",
-        "description": "The slug of one of the account's folders; leave it out for the root.",
+        **FOLDER_SLUG,
+        "description": "The slug of one of the account's folders; leave it out for the root, which default and "
+        "unsorted mean, too.",
     },
     "expires_at": {
         "type": "string",
+        "pattern": rf"^([0-9]{{1,12}}|{_RFC3339.pattern})$",
         "description": "A time of one's own in place of expiration: RFC 3339, as in 2026-12-31T23:59:59Z, or unix "
         "seconds. Pro and Business plans.",
     },
     "custom_slug": {
         "type": "string",
         "pattern": f"^{_SLUG.pattern}$",
-        "description": "A short link of one's own. Pro and Business plans.",
+        "description": "A short link of one's own: 3 to 64 letters, digits, - and _. Pro and Business plans.",
     },
 }
 LIST_FIELDS: dict[str, Schema] = {
     "folder": {
-        "type": "string",
+        **FOLDER_SLUG,
         "description": 'The slug of a folder, or "unsorted" for the root; leave it out for all images.',
     },
     "limit": {
@@ -131,12 +141,13 @@ LIST_FIELDS: dict[str, Schema] = {
         "minimum": 0,
         "maximum": MAX_OFFSET,
         "default": 0,
-        "description": "How many images to skip. To go on, after is quicker, and skips none where others are deleted.",
+        "description": "How many images to skip, in place of after: that is quicker, and skips none where others are "
+        "deleted.",
     },
     "q": {
         "type": "string",
         "maxLength": MAX_SEARCH,
-        "description": "A part of the file name; upper and lower case are the same.",
+        "description": "A part of the file name; upper and lower case are the same, in any script.",
     },
     "sort": {
         "type": "string",
@@ -153,30 +164,37 @@ LIST_FIELDS: dict[str, Schema] = {
     "after": {
         "type": "string",
         "maxLength": MAX_CURSOR,
-        "description": "The next of an answer: goes on behind it, in the same order.",
+        "description": "The next of an answer with the same sort: goes on behind it.",
     },
 }
 CHANGE_FIELDS: dict[str, Schema] = {
-    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending tells the true type."},
+    "filename": {"type": "string", "minLength": 1, "description": "Another name; the ending of the true type stays."},
     "folder": {"type": ["string", "null"], "description": "The slug of one of the account's folders; null: the root."},
     "expiration": {
         "type": "string",
         "enum": list(EXPIRATIONS),
-        "description": "How long the image lives from now on, as at an upload.",
+        "description": "How long the image lives from now on, as at an upload: with view_limit where it is views.",
     },
     "view_limit": UPLOAD_FIELDS["view_limit"],
-    "expires_at": UPLOAD_FIELDS["expires_at"],
+    "expires_at": {**UPLOAD_FIELDS["expires_at"], "type": ["string", "integer"]},
     "password": {
         "type": ["string", "null"],
         "minLength": 1,
         "maxLength": MAX_PASSWORD,
-        "description": "What viewers must know from now on; null: nothing.",
+        "description": "What viewers must know from now on; null: nothing. Who has unlocked the image must do so "
+        "again.",
     },
 }
 OF_EXPIRY = ("expiration", "view_limit", "expires_at")
 BULK_FIELDS: dict[str, Schema] = {
     "action": {"type": "string", "enum": list(ACTIONS), "description": "What is to become of the images."},
-    "slugs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_BULK},
+    "slugs": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "maxItems": MAX_BULK,
+        "description": "The images that are meant.",
+    },
     "folder": {"type": ["string", "null"], "description": "Where they are moved to; null: the root."},
 }
 FOLDER_FIELDS: dict[str, Schema] = {
@@ -184,7 +202,15 @@ FOLDER_FIELDS: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_FOLDER_NAME,
+        "pattern": r"\S",
         "description": "The folder's name, in visible characters.",
+    },
+}
+
+GRANT_FIELDS: dict[str, Schema] = {
+    "grant": {
+        "type": "string",
+        "description": "What the picture's page got for a click on Reveal; it shows the picture for a minute.",
     },
 }
 

@@ -132,20 +132,25 @@ async def opened_moderation(settings: Settings) -> AsyncIterator[tuple[Moderatio
         yield Moderation(library.catalog, library.blobs, pool, folder, library.clock), library
 
 
-async def started_pool(
-    settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack, *, background: bool = False
-) -> Pool:
-    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+def limits_of(settings: Settings) -> Limits:
+    """What a picture may have at most."""
     imaging = settings.imaging
-    limits = Limits(
+    return Limits(
         max_side=imaging.max_side,
         max_pixels=imaging.max_pixels,
         max_total_pixels=imaging.max_total_pixels,
         max_frames=imaging.max_frames,
         max_scans=imaging.max_scans,
     )
+
+
+async def started_pool(
+    settings: Settings, workers: int, spool: str, stack: contextlib.AsyncExitStack, *, background: bool = False
+) -> Pool:
+    """Workers that parse images by the settings' rules, closed with the stack. Raises StartError."""
+    imaging = settings.imaging
     rules = Rules(
-        limits,
+        limits_of(settings),
         bake=imaging.orientation == "bake",
         max_decode_pixels=imaging.max_decode_pixels,
         hdr=imaging.hdr == "keep",
@@ -347,6 +352,7 @@ class Server:
             http=http_options(settings),
             clock=self._clock,
             ready=self._ready,
+            picture_limits=dataclasses.asdict(limits_of(settings)),
             sign_in=sign_in,
             sign_up=SignUp(mode, catalog, sign_in, TokenBuckets(SIGN_UPS_PER_NETWORK, self._clock), self._clock),
             admin=Admin(catalog, accounts, library, moderation, audit, self._clock),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import functools
 import logging
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from hypothesis import settings
 
+from handlers.routes import ROUTES
 from tests import backends
+from tests.described import Judge
 from tests.mongo_server import mongo_url, new_database
 from tests.running import RunningServer, running
 from tests.s3_server import location, own_s3, s3_endpoint, s3_url
@@ -64,6 +69,29 @@ def log_guard() -> Iterator[LogGuard]:
     root.setLevel(level)
     root.removeHandler(guard)
     assert guard.unexpected == []
+
+
+@pytest.fixture(autouse=True)
+def as_described(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An answer of the server's that is not as its OpenAPI document says fails the test."""
+    send, found = requests.Session.send, []
+
+    def judged(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        answer = send(session, request, **options)
+        for each in (*answer.history, answer):
+            if each.headers.get("Server") == "iuserver":
+                found.extend(judge().differences(each, read=not options.get("stream")))
+        return answer
+
+    monkeypatch.setattr(requests.Session, "send", judged)
+    yield
+    assert found == []
+
+
+@functools.cache
+def judge() -> Judge:
+    """The description of all routes."""
+    return Judge(ROUTES)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,7 +10,7 @@ from handlers import callers
 from handlers.callers import Asker
 from handlers.http.cross_origin import CrossOrigin
 from iuserver.errors import Fault
-from iuserver.policy import check_rate
+from iuserver.policy import check_rate, quota_of
 from iuserver.records import Allowance, Surface
 
 
@@ -50,6 +50,8 @@ class ApiHandler(CrossOrigin):
 
     def send_json(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_rate_limit()
+        if status == 200 and self.is_known and self.surface == "api" and "X-Quota-Used" not in self._headers:
+            self.set_quota(quota_of(self.caller.account, self.caller.plan, self.services.clock()))
         super().send_json(body, status)
 
     def set_rate_limit(self) -> None:

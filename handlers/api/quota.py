@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from handlers.api import replies
 from handlers.api.handler import ApiHandler
-from handlers.http.faults import quota_headers
 from iuserver.policy import quota_of
 
 
@@ -15,6 +14,5 @@ class QuotaHandler(ApiHandler):
         """The month and the storage."""
         caller, now = self.caller, self.services.clock()
         quota = quota_of(caller.account, caller.plan, now)
-        for name, value in quota_headers(quota).items():
-            self.set_header(name, value)
+        self.set_quota(quota)
         self.send_json(replies.account(caller, quota, now))

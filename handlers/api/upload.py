@@ -7,7 +7,6 @@ from typing import Any
 from handlers.api import replies
 from handlers.api.handler import ApiHandler
 from handlers.http.body import RawBody, UploadBody
-from handlers.http.faults import quota_headers
 from handlers.http.links import Links
 from handlers.http.receiving import NO_LIMIT, Receiving
 from handlers.http.routing import Route
@@ -57,8 +56,7 @@ class Uploading(Receiving):
         assert self._links
         fields, filename = self.form_of(*self._parts.close())
         stored = await self._session.finish(fields, filename, self.is_client_here)
-        for name, value in quota_headers(stored.quota).items():
-            self.set_header(name, value)
+        self.set_quota(stored.quota)
         if stored.replayed:
             self.set_header("Idempotent-Replay", "true")
         token = self.services.library.delete_token(stored.image)

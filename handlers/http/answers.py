@@ -5,6 +5,7 @@ Each handler chooses one `Answers` per request, from the request's head alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from iuserver.errors import Fault
 
 if TYPE_CHECKING:
     from handlers.http.base import Handler
+
+PROBLEM = "application/problem+json"
+_UNWELCOME = re.compile(r"\bq\s*=\s*0(\.0{0,3})?\s*(;|$)")
 
 
 class Answers:
@@ -25,7 +29,27 @@ class Answers:
     def refuse(self, handler: Handler, fault: Fault) -> None:
         """Put a refusal together."""
         handler.describe_fault(fault)
-        handler.send_json(faults.body(fault), handler.get_status())
+        if accepts(handler.request.headers.get("Accept", ""), PROBLEM):
+            handler.send_json(faults.problem(fault, _docs_url(handler)), handler.get_status())
+            handler.set_header("Content-Type", PROBLEM)
+        else:
+            handler.send_json(faults.body(fault), handler.get_status())
+
+
+def accepts(accept: str, media_type: str) -> bool:
+    """Whether an Accept header names a media type, and not as unwelcome (RFC 9110, section 12.5.1)."""
+    for choice in accept.split(","):
+        kind, _, parameters = choice.partition(";")
+        if kind.strip().lower() == media_type:
+            return not _UNWELCOME.search(parameters)
+    return False
+
+
+def _docs_url(handler: Handler) -> str:
+    try:
+        return f"{handler.base_url()}/docs"
+    except Fault:  # what the client called us is no name
+        return ""
 
 
 JSON = Answers()

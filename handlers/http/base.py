@@ -25,6 +25,7 @@ from handlers.http.routing import Route
 from handlers.http.services import Services
 from iuserver.errors import ClientGone, Code, Fault
 from iuserver.masking import without_secrets
+from iuserver.records import Quota
 
 log = logging.getLogger("iuserver")
 access_log = logging.getLogger("iuserver.access")
@@ -198,6 +199,11 @@ class Handler(RequestHandler):
         if fault.code == "method_not_allowed":
             self.set_header("Allow", ", ".join(self.allowed_methods()))
         self.set_header("Cache-Control", self.caching)
+
+    def set_quota(self, quota: Quota) -> None:
+        """The three headers that tell of the month."""
+        for name, value in faults.quota_headers(quota).items():
+            self.set_header(name, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tornado's hook: a Fault as itself, an error of Tornado's own as a code, anything else as a bug of ours."""

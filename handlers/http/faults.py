@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from iuserver.errors import Code, Fault
@@ -45,6 +46,48 @@ STATUS: dict[Code, tuple[int, int]] = {
     "internal": (500, -32000),
 }
 
+MEANING: dict[Code, str] = {
+    "missing_key": "no key was sent",
+    "invalid_key": "no enabled account has this key (any more)",
+    "rate_limited": "too many calls of an account, calls without a right key from an address, or "
+    "wrong passwords, in a minute",
+    "quota_exceeded": "the month's uploads are used up",
+    "headers_too_large": "a request's first line and headers have more than 16 KiB in all; the connection ends",
+    "overloaded": "the upload queue is full, no slot became free in time, or no worker can be started; "
+    "too many thumbnails are being made",
+    "too_large": "the file is over the plan's size, or the body of another request over 64 KiB (`bulk`: 128 KiB)",
+    "unsupported_type": "the bytes are no picture of a supported format, or the body has a `Content-Encoding`",
+    "broken_image": "the picture is truncated or contradicts itself",
+    "too_many_pixels": "its sides, its pixels, or those of all frames together",
+    "too_many_frames": "its animation is too long",
+    "too_many_scans": "its progressive scans are too many",
+    "bad_field": "a field has a value that it cannot have",
+    "bad_body": "the body is no valid form or JSON, has no file or two, or the request is no valid HTTP",
+    "blocked": "the operator has put this picture, or one that looks like it, on the blocklist",
+    "password_required": "the picture has a password, and none was sent",
+    "wrong_password": "it is another",
+    "forbidden": "a browser prefetched a picture with a limited number of views, or somebody asked for its thumbnail; "
+    "a page of another site, or nobody knows which, sent a form or a request with a cookie; signing up needs an "
+    "invite; an admin's page",
+    "storage_quota_exceeded": "the account's storage is full",
+    "folder_limit": "the account has as many folders as it may have",
+    "plan_required": "the plan does not allow what a field asks for",
+    "read_only": "the server only shows what it has at the moment",
+    "not_found": "there is nothing here, or not for you",
+    "method_not_allowed": "see the header `Allow`",
+    "not_implemented": "a method that no route has, such as TRACE or PROPFIND; the connection ends",
+    "slug_taken": "the short link exists",
+    "name_taken": "the name exists",
+    "idempotency_conflict": "the `Idempotency-Key` was used for another upload, or for an image that is gone",
+    "in_progress": "another upload with this `Idempotency-Key` runs; a repeat gets its answer. Or an upload into a "
+    "folder that is to be deleted runs",
+    "ticket_used": "the upload ticket has been used",
+    "timeout": "the body came too slowly",
+    "storage_unavailable": "the catalog or the image store is away or full",
+    "internal": "a bug; the log has more under the request's id",
+}
+"""When a code is answered, in Markdown."""
+
 UPGRADE_URL = "/dashboard/profile#upgrade"
 
 CHALLENGES: dict[Code, str] = {
@@ -68,6 +111,18 @@ def body(fault: Fault) -> dict[str, Any]:
             "upgrade_url": UPGRADE_URL,
         }
     return refusal
+
+
+def problem(fault: Fault, docs_url: str) -> dict[str, Any]:
+    """The same as problem details (RFC 9457); "" as the address of the docs makes them a type of no name."""
+    members = body(fault)
+    return {
+        "type": f"{docs_url}#{fault.code}" if docs_url else "about:blank",
+        "title": MEANING[fault.code] if docs_url else HTTPStatus(STATUS[fault.code][0]).phrase,
+        "status": STATUS[fault.code][0],
+        "detail": members.pop("error"),
+        **members,
+    }
 
 
 def headers(fault: Fault) -> dict[str, str]:

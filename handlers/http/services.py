@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from handlers.http.addresses import parsed
@@ -81,7 +81,10 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The use cases, `http` for what is HTTP's own, and what the server tells about itself."""
+    """The use cases, `http` for what is HTTP's own, and what the server tells about itself.
+
+    `picture_limits` has what a picture may have at most, by the names of the settings.
+    """
 
     accounts: Accounts
     uploads: Uploads
@@ -95,6 +98,7 @@ class Services:
     http: HttpOptions
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[dict[str, bool]]]
+    picture_limits: Mapping[str, int]
     sign_in: SignIn
     sign_up: SignUp
     admin: Admin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers import callers
+from handlers.api.openapi import service_links
 from handlers.web.signed_in import Front
 
 
@@ -14,4 +15,5 @@ class LandingHandler(Front):
         if await callers.signed_in(self):
             self.go_to("/dashboard")
         else:
+            self.set_header("Link", service_links(self))
             self.render("landing.html", is_open=self.services.sign_up.mode == "open")

@@ -30,6 +30,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield server
 
 
+@pytest.fixture
+def as_described() -> None:
+    """The description is about the first origin: what it describes is not found on the second."""
+
+
 def at_files(server: RunningServer, url: str, method: str = "GET", **headers: str) -> requests.Response:
     path = urlsplit(url).path
     return requests.request(

@@ -7,15 +7,15 @@ import re
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from handlers.http import faults
-from handlers.routes import ROUTES
-from iuserver import __version__, cli, errors
+import pytest
+
+from docs.generate import pages
+from iuserver import __version__, cli
 from iuserver.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
-API = (ROOT / "docs/api.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
@@ -43,38 +43,10 @@ def test_every_setting_has_a_comment_where_it_stands_first() -> None:
 UNDERSTOOD = {"max_frames", "uploads_per_month", "storage_mb", "max_file_mb"}
 
 
-def documented_routes() -> dict[str, set[str]]:
-    """The paths of the table, each with its methods."""
-    rows = re.findall(r"^\| `([A-Z]+) (/[^`]*)`((?:, `[A-Z]+`)*) \|", API, re.MULTILINE)
-    return {_shape(path): {first, *re.findall(r"[A-Z]+", others)} for first, path, others in rows}
-
-
-def _shape(path: str) -> str:
-    return re.sub(r"\{.*?\}", "{}", path)
-
-
-def test_every_route_is_documented_with_its_methods_and_every_documented_route_is_there() -> None:
-    parts = {r"\(.*?\)": "{}", r"/\?$": "", r"\\": ""}  # a slash at the end makes no difference
-    shapes = {}
-    for route in ROUTES:
-        shape = route.pattern
-        for part, plain in parts.items():
-            shape = re.sub(part, plain, shape)
-        shapes[shape] = set(route.methods)
-    assert documented_routes() == shapes
-
-
-def test_every_operation_tells_faults_that_there_are_and_every_fault_has_an_operation() -> None:
-    """Faults that any request may meet stand with none of them."""
-    told = {code for route in ROUTES for operation in route.operations for code in operation.faults}
-    general = {"missing_key", "invalid_key", "method_not_allowed", "not_implemented", "headers_too_large", "internal"}
-    assert told | general == set(get_args(errors.Code))
-
-
-def test_every_code_is_documented_with_its_status_and_number() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (-\d+) \|", API, re.MULTILINE)
-    assert {(code, (int(status), int(number))) for code, status, number in rows} == set(faults.STATUS.items())
-    assert set(faults.STATUS) == set(get_args(errors.Code))
+@pytest.mark.parametrize("name", ["api.md", "clients.md"])
+def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
+    """`make docs` writes it again."""
+    assert (ROOT / "docs" / name).read_text() == pages()[name]
 
 
 TROUBLES = {
@@ -164,6 +136,6 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
 def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
     for package in ("iuserver", "handlers", "bench"):
         for module in (ROOT / package).rglob("*.py"):
-            if ROOT / "bench/out" in module.parents:
-                continue  # what the benchmarks have installed
+            if {ROOT / "bench/out", ROOT / "handlers/reference/examples"} & set(module.parents):
+                continue  # what the benchmarks have installed, and what is shown as it stands
             assert module.read_text().startswith('"""'), module
