@@ -14,8 +14,12 @@ from handlers.http.routing import Route
 
 Json = dict[str, Any]
 
-FRAMING = {"server", "date", "content-type", "content-length", "connection", "transfer-encoding"}
-"""Headers that HTTP itself gives an answer; OpenAPI tells of none of them, or in another place."""
+FRAMING = {
+    *("server", "date", "content-type", "content-length", "connection", "transfer-encoding"),
+    *("x-accel-redirect", "x-accel-expires"),
+}
+"""Headers that HTTP itself gives an answer, and those that nginx takes for itself; OpenAPI tells of none of them, or in
+another place."""
 TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,

@@ -97,8 +97,9 @@ OF_HTTP = {
 OF_ANSWERS = {
     *("server", "date", "content-type", "content-length", "connection", "transfer-encoding", "keep-alive"),
     *("access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"),
+    *("x-accel-redirect", "x-accel-expires"),
 }
-"""Headers of any answer, and of preflights."""
+"""Headers of any answer, of preflights, and those that nginx takes for itself."""
 
 
 ELSEWHERE = [
