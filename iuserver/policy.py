@@ -104,7 +104,7 @@ def charge_for(caller: Caller, now: float) -> Charge:
     account, plan = caller.account, caller.plan
     return Charge(
         account_id=account.id,
-        key_hash=account.key_hash,
+        key_hash=None if caller.via == "session" else account.key_hash,
         at=int(now),
         month=month_of(now),
         uploads_limit=plan.uploads_per_month,
@@ -129,7 +129,7 @@ def charged(account: Account | None, charge: Charge, size: int) -> Account:
     Raises Fault: invalid_key (no such account, disabled, or another key by now), quota_exceeded,
     storage_quota_exceeded.
     """
-    if account is None or account.disabled or account.key_hash != charge.key_hash:
+    if account is None or account.disabled or charge.key_hash not in (None, account.key_hash):
         raise Fault("invalid_key", "Invalid API key")
     month = charged_month(account, charge.month)
     quota = Quota(account.used_in(month), charge.uploads_limit, account.plan)

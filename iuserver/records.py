@@ -406,12 +406,12 @@ class Charge:
     """What a commit costs an account, and the bounds that it must not cross (0 = unlimited).
 
     `at` is the time of the upload, `month` the one it counts in, unless a later one has begun for the account. The key
-    is checked again by the commit: an upload begun with a key that has since been replaced is refused. One that is not
-    `counted` is charged its bytes alone, and has no row in the ledger.
+    is checked again by the commit: an upload begun with a key that has since been replaced is refused. One that came
+    with a session has None. One that is not `counted` is charged its bytes alone, and has no row in the ledger.
     """
 
     account_id: str
-    key_hash: bytes
+    key_hash: bytes | None
     at: int
     month: str
     uploads_limit: int

@@ -262,7 +262,9 @@ def chargeable(image: Image, charge: Charge, pending: bool) -> Document:
 
     With `pending`, it is not found either where it has been charged for this upload.
     """
-    rule: Document = {"_id": charge.account_id, "key_hash": charge.key_hash, "disabled": False}
+    rule: Document = {"_id": charge.account_id, "disabled": False}
+    if charge.key_hash is not None:
+        rule["key_hash"] = charge.key_hash
     if charge.counted and charge.uploads_limit:
         rule["$or"] = [{"month": {"$lt": charge.month}}, {"used": {"$lt": charge.uploads_limit}}]
     if charge.storage_limit:

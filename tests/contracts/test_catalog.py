@@ -146,6 +146,19 @@ def test_an_upload_that_does_not_count_is_charged_its_bytes_alone(on_catalog: Ca
     on_catalog(work)
 
 
+def test_an_upload_of_a_session_does_not_depend_on_the_key(on_catalog: Callable[[Work], Any]) -> None:
+    async def work(catalog: Catalog) -> None:
+        await catalog.add_account(ACCOUNT)
+        await catalog.set_key(ACCOUNT.email, b"n" * 32, "new4")
+        account = await catalog.commit_upload(image(0), replace(CHARGE, key_hash=None))
+        assert account.stored_bytes == 1000
+        await catalog.set_disabled(ACCOUNT.email, True)
+        with pytest.raises(Fault, match="key"):
+            await catalog.commit_upload(image(1), replace(CHARGE, key_hash=None))
+
+    on_catalog(work)
+
+
 @pytest.mark.parametrize(
     ("charge", "changes", "code"),
     [
