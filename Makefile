@@ -11,6 +11,8 @@ MOTO := $(VENV)/moto
 BENCH := $(VENV)/bench
 # Most tests wait for servers: three processes keep two cores busy. A file's tests stay together, as they share servers.
 PARALLEL := -n 3 --dist loadfile
+# Browsers, Node and Go keep the cores busier.
+PARALLEL_SLOW := -n 2 --dist loadfile
 SCENARIO ?= upload
 BENCH_ARGS ?=
 # Agents made of the official SDKs, each with its own libraries: the newest for Python, the one before, and Node's.
@@ -44,7 +46,7 @@ test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five 
 test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready $(OPENAPI)/.ready binary   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready $(OPENAPI_NODE)/.ready
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(PARALLEL_SLOW)
 	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded" $(PARALLEL)
 
 check: setup   ## formatting, lint, types, import contracts

@@ -75,7 +75,7 @@ def test_a_server_runs_with_its_workers_and_writer(program: str, tmp_path: Path)
             slug = answer.json()["slug"]
             for path in (f"/f/{slug}.{answer.json()['ext']}", f"/t/{slug}.webp", f"/i/{slug}"):
                 assert requests.get(url + path, timeout=DEADLINE).status_code == 200
-        for path in ("/", "/static/style.css", "/login"):
+        for path in ("/", "/static/style.css", "/login", "/docs", "/openapi.json"):
             assert requests.get(url + path, timeout=DEADLINE).status_code == 200
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) > 2
