@@ -50,6 +50,7 @@ PLACES = (
     Place("/dashboard/images", "Images", "image"),
     Place("/dashboard/profile", "Profile", "key"),
     Place("/dashboard/connect", "Connect", "plug"),
+    Place("/docs", "API docs", "book"),
 )
 ADMIN = Place("/admin", "Admin", "shield")
 ROOT = "unsorted"
