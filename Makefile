@@ -11,7 +11,8 @@ MOTO := $(VENV)/moto
 BENCH := $(VENV)/bench
 # Most tests wait for servers: three processes keep two cores busy. A file's tests stay together, as they share servers.
 PARALLEL := -n 3 --dist loadfile
-# Browsers, Node and Go keep the cores busier.
+# Browsers, Node and Go keep the cores busier. What drives a browser keeps an event loop running in its process, in which
+# other tests cannot run theirs.
 PARALLEL_SLOW := -n 2 --dist loadfile
 SCENARIO ?= upload
 BENCH_ARGS ?=
@@ -46,7 +47,8 @@ test: setup check $(SERVICES)/.ready $(MCP)/.ready   ## the suite, at most five 
 test-slow: setup $(SERVICES)/.ready $(MOTO)/.ready $(VENV)/.web $(MCP)/.ready $(MCP1)/.ready $(OPENAPI)/.ready binary   ## browsers and other languages' clients, at most fifteen minutes
 	@$(call system,$(SYSTEM_SLOW))
 	@$(MAKE) --no-print-directory $(MCP_NODE)/.ready $(HTTP_NODE)/.ready $(OPENAPI_NODE)/.ready
-	$(BIN)/pytest -m slow $(PARALLEL_SLOW)
+	$(BIN)/pytest -m slow --ignore tests/web $(PARALLEL_SLOW)
+	$(BIN)/pytest -m slow tests/web $(PARALLEL_SLOW)
 	TEST_BACKENDS=distributed $(BIN)/pytest tests/surfaces -m "not slow and not chaos and not embedded" $(PARALLEL)
 
 check: setup   ## formatting, lint, types, import contracts
