@@ -16,7 +16,7 @@ def always_here() -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class BlobThenRecord:
     """The port StoresUploads over a blob store and a catalog, wherever they are."""
 
