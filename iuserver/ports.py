@@ -160,9 +160,6 @@ class Catalog(Protocol):
         reads one index of the account's.
         """
 
-    async def images_of(self, account_id: str) -> list[Image]:
-        """All records of an account."""
-
     async def add_folder(self, folder: Folder, limit: int) -> None:
         """Store a new folder. Raises Fault: name_taken (the name or the slug is in use), folder_limit."""
 

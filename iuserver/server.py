@@ -319,20 +319,12 @@ class Server:
 
     async def _build(self, stack: contextlib.AsyncExitStack) -> Services:
         settings = self.settings
-        writer = writer_of(settings)
-        catalog = self._catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
-        stack.push_async_callback(catalog.close)
-        blobs = await open_blobs(settings, writer)
-        stack.push_async_callback(blobs.close)
-        if writer:
-            await _start(writer, stack)
-        if not settings.server.read_only:
-            await catalog.void_claims()
+        catalog, blobs, store = await self._open_stores(stack)
         secret = await catalog.secret()
         viewers = Passwords(*VIEWERS_LANE)
         stack.push_async_callback(viewers.close)
         attempts = AttemptLimiter(ATTEMPTS_PER_MINUTE, ATTEMPTS_PER_IMAGE, self._clock)
-        uploads, moderation = await self._build_uploads(catalog, blobs, upload_store(catalog, blobs, writer), stack)
+        uploads, moderation = await self._build_uploads(catalog, blobs, store, stack)
         thumbnails = await self._build_thumbnails(uploads, blobs, stack)
         library = Library(catalog, blobs, secret, self._clock)
         audit, last_used = AuditLog(catalog, self._clock), LastUsed(catalog, self._clock)
@@ -360,6 +352,19 @@ class Server:
             presigns=presigns_of(blobs, settings),
             files=files_of(blobs, settings),
         )
+
+    async def _open_stores(self, stack: contextlib.AsyncExitStack) -> tuple[WholeCatalog, BlobStore, StoresUploads]:
+        settings = self.settings
+        writer = writer_of(settings)
+        catalog = self._catalog = await open_catalog(settings, self._clock, self._node, writer=writer)
+        stack.push_async_callback(catalog.close)
+        blobs = await open_blobs(settings, writer)
+        stack.push_async_callback(blobs.close)
+        if writer:
+            await _start(writer, stack)
+        if not settings.server.read_only:
+            await catalog.void_claims()
+        return catalog, blobs, upload_store(catalog, blobs, writer)
 
     def _sign_in(
         self,

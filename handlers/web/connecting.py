@@ -106,54 +106,49 @@ def _shortcut(base_url: str, key: str) -> Setup:
 
 
 def _agents(base_url: str, key: str) -> list[Setup]:
-    bearer, mcp = f"Bearer {key}", f"{base_url}/mcp"
-    headers = {"Authorization": bearer}
-    bridge = {
-        "command": "iuserver",
-        "args": ["mcp-stdio"],
-        "env": {"IMAGEUPLOAD_API_KEY": key, "IMAGEUPLOAD_URL": base_url},
-    }
-    code = f'claude mcp add --transport http {NAME} {mcp} --header "Authorization: {bearer}"'
-    local = f"claude mcp add {NAME} -e IMAGEUPLOAD_API_KEY={key} -e IMAGEUPLOAD_URL={base_url} -- iuserver mcp-stdio"
+    """What agents' hosts are given: docs/agents.md has the same."""
+    mcp, headers = f"{base_url}/mcp", {"Authorization": f"Bearer {key}"}
+    environment = {"IMAGEUPLOAD_API_KEY": key, "IMAGEUPLOAD_URL": base_url}
+    bridge = {"command": "iuserver", "args": ["mcp-stdio"], "env": environment}
     visual = {"servers": {NAME: {"type": "http", "url": mcp, "headers": headers}}}
     return [
-        Setup(
+        _host(
             "claude-desktop",
             "Claude Desktop",
             "claude_desktop_config.json. The bridge iuserver mcp-stdio runs where the files are.",
-            [Snippet("claude-desktop-json", "Claude Desktop configuration", _json(_servers(bridge)))],
+            _servers(bridge),
         ),
-        Setup(
-            "claude-code",
-            "Claude Code",
-            "Over HTTP, or by the bridge, which sends files by their path.",
-            [Snippet("claude-code-http", "line for HTTP", code), Snippet("claude-code-stdio", "line for stdio", local)],
-        ),
-        Setup(
+        _claude_code(base_url, key),
+        _host(
             "cursor",
             "Cursor",
             "~/.cursor/mcp.json, or .cursor/mcp.json in a project.",
-            [Snippet("cursor-json", "Cursor configuration", _json(_servers({"url": mcp, "headers": headers})))],
+            _servers({"url": mcp, "headers": headers}),
         ),
-        Setup(
-            "vs-code",
-            "VS Code",
-            ".vscode/mcp.json, or MCP: Open User Configuration.",
-            [Snippet("vs-code-json", "VS Code configuration", _json(visual))],
-        ),
-        Setup(
+        _host("vs-code", "VS Code", ".vscode/mcp.json, or MCP: Open User Configuration.", visual),
+        _host(
             "windsurf",
             "Windsurf",
             "~/.codeium/windsurf/mcp_config.json.",
-            [
-                Snippet(
-                    "windsurf-json",
-                    "Windsurf configuration",
-                    _json(_servers({"serverUrl": mcp, "headers": headers})),
-                )
-            ],
+            _servers({"serverUrl": mcp, "headers": headers}),
         ),
     ]
+
+
+def _host(id: str, name: str, about: str, configuration: dict[str, Any]) -> Setup:
+    """A host with a configuration file in JSON."""
+    return Setup(id, name, about, [Snippet(f"{id}-json", f"{name} configuration", _json(configuration))])
+
+
+def _claude_code(base_url: str, key: str) -> Setup:
+    http = f'claude mcp add --transport http {NAME} {base_url}/mcp --header "Authorization: Bearer {key}"'
+    stdio = f"claude mcp add {NAME} -e IMAGEUPLOAD_API_KEY={key} -e IMAGEUPLOAD_URL={base_url} -- iuserver mcp-stdio"
+    about = "Over HTTP, or by the bridge, which sends files by their path."
+    snippets = [
+        Snippet("claude-code-http", "line for HTTP", http),
+        Snippet("claude-code-stdio", "line for stdio", stdio),
+    ]
+    return Setup("claude-code", "Claude Code", about, snippets)
 
 
 def _servers(server: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def marks_of(image: Image, now: float) -> list[Mark]:
     if image.gone:
         return [Mark("seen", "seen by all it was for")]
     marks = [Mark("lock", "password")] if image.password_hash else []
+    if image.hdr:
+        marks.append(Mark("hdr", "HDR"))
     if image.expiration == "burn":
         marks.append(Mark("seen", "shows once"))
     elif image.max_views:
@@ -112,7 +114,7 @@ def day_text(at: int, now: float) -> str:
 def facts_of(image: Image, folder: str, now: float) -> dict[str, str]:
     """What the panel tells of an image, by its label; `folder` is the folder's name."""
     facts = {} if image.gone else {"Size": f"{size_text(image.size)}, {image.width} \u00d7 {image.height}"}
-    facts["Type"] = KINDS[image.ext]
+    facts["Type"] = KINDS[image.ext] + (", HDR" if image.hdr else "")
     facts["Uploaded"] = f"{day_texts(image.created_at)[1]}, {SOURCES[image.upload_source]}"
     if image.gone and image.viewed_at:
         facts["Seen"] = time_texts(image.viewed_at)[1]

@@ -295,10 +295,6 @@ class MongoCatalog(MongoCredentials, MongoSessions, MongoInvites, MongoAudit, Mo
         images = await self._page(account_id, which, query, total)
         return ImagePage(images[: query.limit], total, len(images) > query.limit)
 
-    @bulk_read
-    async def images_of(self, account_id: str) -> list[Image]:
-        return await self._images({"account_id": account_id}, [("created_at", 1)])
-
     @prompt
     async def add_folder(self, folder: Folder, limit: int) -> None:
         free = {

@@ -13,7 +13,6 @@ READING = frozenset(
         "accounts",
         "used_key",
         "image",
-        "images_of",
         "list_images",
         "has_grant",
         "to_bury",

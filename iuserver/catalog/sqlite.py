@@ -343,10 +343,6 @@ class SqliteCatalog(SqliteCredentials, SqliteSessions, SqliteInvites, SqliteAudi
         except sqlite3.OperationalError as error:
             raise unavailable() from error
 
-    async def images_of(self, account_id: str) -> list[Image]:
-        rows = await self._bulk_read(f"SELECT {IMAGE_COLUMNS} FROM images WHERE account_id = ?", account_id)
-        return [Image(*row) for row in rows]
-
     async def add_folder(self, folder: Folder, limit: int) -> None:
         def step(connection: sqlite3.Connection) -> None:
             sql = "SELECT count(*), total(name = ? OR slug = ?) FROM folders WHERE account_id = ?"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-import orjson
 from tqdm import tqdm
 
-from iuserver.backends import StartError, catalog_file, open_blobs, open_catalog_at
-from iuserver.backup import Backup, BackupError, Result
-from iuserver.cli import add_data_options, fail, settings_of
-from iuserver.errors import Fault
+from iuserver.backends import catalog_file, open_blobs, open_catalog_at
+from iuserver.backup import Backup, Result
+from iuserver.cli import add_data_options, settings_of
+from iuserver.cli.outcome import run_copy
 from iuserver.ports import Snapshots
 from iuserver.settings import Settings
 
@@ -30,20 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Back up, and print what was done as one line of JSON. 1 where the bytes of an image are missing."""
-    try:
-        result = asyncio.run(_back_up(options.folder, settings_of(options)))
-    except Fault as fault:
-        return fail(f"{fault.message} ({fault.__cause__})")
-    except StartError as error:
-        return fail(str(error), 2)
-    except BackupError as error:
-        return fail(str(error), 2)
-    except OSError as error:
-        return fail(f"{options.folder}: {error.strerror}")
-    except KeyboardInterrupt:
-        return 130
-    print(orjson.dumps(asdict(result)).decode())
-    return 1 if result.problems else 0
+    return run_copy(_back_up(options.folder, settings_of(options)), options.folder)
 
 
 async def _back_up(folder: Path, settings: Settings) -> Result:

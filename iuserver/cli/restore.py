@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from pathlib import Path
 
-import orjson
 from tqdm import tqdm
 
-from iuserver.backends import StartError, catalog_file, open_blobs, open_catalog_at
+from iuserver.backends import catalog_file, open_blobs, open_catalog_at
 from iuserver.backup import BackupError, Manifest
-from iuserver.cli import add_data_options, fail, settings_of
-from iuserver.errors import Fault
+from iuserver.cli import add_data_options, settings_of
+from iuserver.cli.outcome import run_copy
 from iuserver.library import Library
 from iuserver.restore import Restore, Result, copy_catalog, forget_sign_ins
 from iuserver.server import locked
@@ -34,18 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Restore, and print what was done as one line of JSON. 1 where bytes in the backup are damaged."""
-    try:
-        result = asyncio.run(_restore(options.folder, settings_of(options)))
-    except Fault as fault:
-        return fail(f"{fault.message} ({fault.__cause__}). The same command begins again")
-    except (StartError, BackupError) as error:
-        return fail(str(error), 2)
-    except OSError as error:
-        return fail(f"{error.filename or options.folder}: {error.strerror}")
-    except KeyboardInterrupt:
-        return 130
-    print(orjson.dumps(asdict(result)).decode())
-    return 1 if result.problems else 0
+    return run_copy(_restore(options.folder, settings_of(options)), options.folder, ". The same command begins again")
 
 
 async def _restore(folder: Path, settings: Settings) -> Result:

@@ -258,7 +258,7 @@ def test_a_deleted_image_gives_its_bytes_back_but_not_its_count(on_catalog: Call
         assert await catalog.delete_image("slug0001", image(1).blob, 300) == image(1)
         assert await catalog.delete_image("slug0001", image(1).blob, 300) is None
         assert await catalog.image("slug0001") is None
-        assert await catalog.images_of("a1") == [image(2)]
+        assert await catalog.images_page("", 9) == [image(2)]
         (account,) = await catalog.accounts()
         assert (account.used, account.stored_bytes) == (2, 1000)
         assert await catalog.ledger("a1", "2026-11") == 2
@@ -919,7 +919,7 @@ async def bare(catalog: Catalog) -> None:
     """Nothing is stored, and nothing is charged."""
     (counts,) = await catalog.counts("2026-11", "", 9)
     assert (counts.used, counts.true_used, counts.stored_bytes, counts.drifted) == (0, 0, 0, False)
-    assert await catalog.images_of("a1") == []
+    assert await catalog.images_page("", 9) == []
     assert await catalog.ledger("a1", "2026-11") == 0
 
 
@@ -941,7 +941,7 @@ def test_a_claim_whose_lease_has_lapsed_stores_nothing_once_another_has_come(on_
         assert kept
         assert kept.stored
         assert kept.stored.image == image(3)
-        assert await catalog.images_of("a1") == [image(3)]
+        assert await catalog.images_page("", 9) == [image(3)]
         assert await catalog.ledger("a1", "2026-11") == 1
 
     on_catalog(work)

@@ -12,7 +12,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from iuserver.catalog.schema import MIGRATIONS
 from iuserver.catalog.sqlite import SqliteCatalog
 from iuserver.cli import main
 from tests import pictures
+from tests.clients_at_work import ClientsAtWork
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
 from tests.signed_in import Browser, signed_in
 from tests.surfaces import test_cli
@@ -92,26 +92,14 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "blobs").rglob("*") if path.is_file()}
 
 
-class Load:
+class Load(ClientsAtWork):
     """Clients that upload about twenty pictures a second, and which slugs they were told."""
 
     def __init__(self, server: RunningServer) -> None:
         self._server = server
         self._key = server.new_key("pro")
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        super().__init__(CLIENTS)
         self.acknowledged: list[str] = []
-
-    @contextlib.contextmanager
-    def on(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join()
 
     def _run(self) -> None:
         while not self._ended.wait(CLIENTS / 20):

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from iuserver import policy
+from iuserver.records import ListQuery
 from tests import pictures
 from tests.running import DEADLINE, RunningServer, running
 from tests.signed_in import Browser, signed_in
@@ -168,7 +169,7 @@ def test_a_page_has_sixty_tiles_and_a_link_to_the_next(browser: Browser) -> None
 async def seeded(browser: Browser, count: int) -> None:
     """Put more records like the account's first into the catalog, without pictures."""
     services = browser.server.server._services
-    model, *_ = await services.library.catalog.images_of(browser.account.id)
+    model, *_ = (await services.library.catalog.list_images(browser.account.id, ListQuery())).images
     caller = await services.sign_in.caller(browser.cookie)
     assert caller
     charge = policy.charge_for(caller, model.created_at)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import requests
 
 from iuserver.server import janitor_of
 from tests import pictures
+from tests.clients_at_work import ClientsAtWork
 from tests.conftest import LogGuard
 from tests.mongo_server import mongo_server
 from tests.running import DEADLINE, RunningServer, bearer, eventually, running
@@ -70,7 +68,7 @@ def test_64_uploads_at_once_through_two_servers_get_the_ten_places_of_a_month(
         assert settled(one) == (10, 10, 0, 0)
 
 
-class Load:
+class Load(ClientsAtWork):
     """Clients that upload without a pause, and what they were told."""
 
     def __init__(self, server: RunningServer) -> None:
@@ -79,19 +77,7 @@ class Load:
         self._picture = pictures.phone_jpeg()
         self.stored: list[str] = []
         self.answers: Counter[str] = Counter()
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
-
-    @contextlib.contextmanager
-    def on(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join()
+        super().__init__(CLIENTS)
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -13,6 +13,7 @@ from tests.agents import Agent
 from tests.gain_maps import photo
 from tests.pictures import SECRET, chunk, segment
 from tests.running import DEADLINE, RunningServer, bearer, running
+from tests.signed_in import signed_in
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,14 @@ def test_hdr_is_told_wherever_a_picture_is_described(server: RunningServer, key:
     listed = server.get("/api/images?limit=100", key).json()["images"]
     assert [image["hdr"] for image in listed if image["slug"] == slug] == [hdr]
     assert ("<span>HDR</span>" in server.get(f"/i/{slug}").text) is hdr
+
+
+@pytest.mark.parametrize("hdr", [True, False])
+def test_the_gallery_says_hdr(server: RunningServer, hdr: bool) -> None:
+    owner = signed_in(server)
+    slug = server.upload(owner.key, photo() if hdr else pictures.jpeg()).json()["slug"]
+    assert ('<span class="chip hdr">HDR</span>' in owner.get("/dashboard/images").text) is hdr
+    assert ("JPEG, HDR" in owner.get(f"/dashboard/images/{slug}").text) is hdr
 
 
 def test_an_agent_is_told_as_well(server: RunningServer, key: str) -> None:

@@ -24,6 +24,7 @@ import requests
 
 from tests import pictures
 from tests.backends import environ_of
+from tests.clients_at_work import ClientsAtWork
 from tests.running import DEADLINE, bearer, eventually
 from tests.surfaces.test_cli import ROOT, RUN, told
 
@@ -87,27 +88,15 @@ def service(data: Path, listening: socket.socket, **environ: str) -> Iterator[Se
         started.process.communicate()
 
 
-class Clients:
+class Clients(ClientsAtWork):
     """Who upload and read without a pause, each request on a new connection, and what they were answered."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url
         self._key = key
-        self._ended = threading.Event()
         self.answers: Counter[object] = Counter()
         self.longest = 0.0
-        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
-
-    @contextlib.contextmanager
-    def on(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join()
+        super().__init__(CLIENTS)
 
     def _run(self) -> None:
         files = {"file": ("a.jpg", pictures.phone_jpeg())}

@@ -32,14 +32,14 @@ def browser() -> Iterator[Any]:
 def profile(browser: Any) -> Iterator[Callable[..., Any]]:
     """Makes browser profiles, each with a page of its own and nothing in common with the others.
 
-    Errors on the console, scripts' own or the content security policy's, fail the test; that a page has an error status
+    Messages on the console, scripts' own, the browser's or the content security policy's, fail the test; that a page has an error status
     is told there as well, and is for the test to judge.
     """
     complaints: list[str] = []
     contexts = []
 
     def on_console(message: Any) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        if not message.text.startswith("Failed to load resource"):
             complaints.append(message.text)
 
     def make(**options: Any) -> Any:

@@ -50,6 +50,7 @@ function picture(place, image, paths) {
 function marks(image, gone, now) {
   if (gone) return [["seen", "seen by all it was for"]];
   const found = image.password_protected ? [["lock", "password"]] : [];
+  if (image.hdr) found.push(["hdr", "HDR"]);
   if (image.expiration === "burn") found.push(["seen", "shows once"]);
   else if (image.view_limit) found.push(["seen", `${image.views} of ${image.view_limit} seen`]);
   const left = image.expires_at === null ? Infinity : image.expires_at - now;
