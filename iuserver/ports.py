@@ -416,7 +416,7 @@ class BlobStore(Protocol):
 
         Returns how many bytes the blob has. The file at `path` must not be written to afterwards; the blob may be the
         same file under another name. A key is never overwritten. Raises Fault("storage_unavailable"), of which Tampered
-        where somebody still has the file open for writing.
+        where somebody still has the file open for writing; "not_found" where the blob was deleted while it was put.
         """
 
     async def open(self, key: str) -> Blob:

@@ -153,7 +153,10 @@ class Thumbnails:
         except Tampered:
             self._imaging.replace_all()
             raise
-        except Fault as fault:  # another node has stored it already, or the store is full: it will be made again
+        except Fault as fault:
+            if fault.code == "not_found":
+                return  # it was deleted with its image while it was being put
+            # Another node has stored it already, or the store is full: it will be made again.
             log.warning("the thumbnail of %s was not stored: %s (%r)", image.slug, fault.message, fault.__cause__)
 
     async def _is_there(self, image: Image) -> bool:

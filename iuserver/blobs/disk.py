@@ -182,8 +182,14 @@ class DiskBlobs:
 
 
 def _size_of(file: os.stat_result, shard: int, key: str) -> int:
-    """The size of a new blob. Raises Tampered, and takes it away, if it is not that file: its path led to another."""
-    blob = os.stat(key, dir_fd=shard, follow_symlinks=False)
+    """The size of a new blob. Raises Tampered, and takes it away, if it is not that file: its path led to another.
+
+    Raises Fault("not_found") if somebody has deleted it already, as happens to a thumbnail whose image goes.
+    """
+    try:
+        blob = os.stat(key, dir_fd=shard, follow_symlinks=False)
+    except FileNotFoundError:
+        raise no_such_image() from None
     if not os.path.samestat(file, blob):
         os.unlink(key, dir_fd=shard)
         raise tampered()

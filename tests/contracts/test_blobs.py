@@ -252,6 +252,27 @@ def test_a_file_that_is_replaced_while_it_is_stored_is_not(
     asyncio.run(work())
 
 
+def test_a_blob_that_is_deleted_while_it_is_put_is_not_found(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def link_and_lose(path: str, key: str, *, dst_dir_fd: int, follow_symlinks: bool) -> None:
+        link(path, key, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
+        os.unlink(key, dir_fd=dst_dir_fd)
+
+    async def work() -> None:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        monkeypatch.setattr(disk.os, "link", link_and_lose)
+        with pytest.raises(Fault) as caught:
+            await blobs.put(KEY, file)
+        assert caught.value.code == "not_found"
+        assert await blobs.size(KEY) is None
+        await blobs.close()
+
+    asyncio.run(work())
+
+
 def test_where_a_file_system_does_not_tell_of_writers_bytes_are_copied(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,14 +32,14 @@ def browser() -> Iterator[Any]:
 def profile(browser: Any) -> Iterator[Callable[..., Any]]:
     """Makes browser profiles, each with a page of its own and nothing in common with the others.
 
-    Messages on the console, scripts' own, the browser's or the content security policy's, fail the test; that a page has an error status
-    is told there as well, and is for the test to judge.
+    Messages on the console, scripts', the browser's or the content security policy's, fail the test. That a page has
+    an error status is told there as well, and is for the test to judge; so is that a test clicked before autofocus.
     """
     complaints: list[str] = []
     contexts = []
 
     def on_console(message: Any) -> None:
-        if not message.text.startswith("Failed to load resource"):
+        if not message.text.startswith(("Failed to load resource", "Autofocus processing was blocked")):
             complaints.append(message.text)
 
     def make(**options: Any) -> Any:
