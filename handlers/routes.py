@@ -34,7 +34,7 @@ from handlers.web.file import FileHandler
 from handlers.web.folders import FolderFormHandler, NewFolderHandler
 from handlers.web.images import GalleryHandler, PanelHandler, QrHandler
 from handlers.web.landing import LandingHandler
-from handlers.web.lost import LostHandler
+from handlers.web.not_found_page import NotFoundPage
 from handlers.web.profile import (
     EverywhereFormHandler,
     KeyFormHandler,
@@ -1118,7 +1118,7 @@ OPERATORS_ROUTES = [
     )
 ]
 
-NOWHERE = Route("", "not_found", LostHandler, (Operation(LostHandler.SUPPORTED_METHODS, LostHandler.nothing),))
+NOWHERE = Route("", "not_found", NotFoundPage, (Operation(NotFoundPage.SUPPORTED_METHODS, NotFoundPage.nothing),))
 
 
 def application(services: Services, routes: list[Route] = ROUTES) -> Application:
@@ -1128,7 +1128,7 @@ def application(services: Services, routes: list[Route] = ROUTES) -> Application
         services=services,
         routes=routes,
         openapi=rendered(routes),
-        default_handler_class=LostHandler,
+        default_handler_class=NotFoundPage,
         default_handler_args={"route": NOWHERE},
         log_function=log_request,
         template_path=str(Path(__file__).with_name("web") / "templates"),

@@ -1,4 +1,4 @@
-"""What systemd asks of a service: sockets that it has opened already, readiness, and signs of life.
+"""What systemd asks of a service: sockets that it has opened already, readiness, and watchdog keep-alives.
 
 sd_listen_fds(3) and sd_notify(3), without its library. Whatever else speaks these protocols will do.
 """

@@ -55,7 +55,7 @@ class Thumbnails:
         self._spool_folder = spool_folder
         self._keep = keep
         self._large = FairSemaphore(1, backlog=WAITING)
-        self._turns = FairSemaphore(imaging.workers, backlog=WAITING)
+        self._permits = FairSemaphore(imaging.workers, backlog=WAITING)
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     @property
@@ -104,7 +104,7 @@ class Thumbnails:
     async def _make(self, image: Image) -> bytes:
         path = f"{self._spool_folder}/{thumbnail_key(image.blob)}"
         spool = Spool(f"{path}.in", memory=SHARED_BUFFER_BYTES)
-        async with self._turn(image):
+        async with self._permit(image):
             try:
                 await fetch(self._blobs, image.blob, spool)
                 thumbnail = await self._decoded(image, spool, path)
@@ -115,11 +115,11 @@ class Thumbnails:
                 _remove(path)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, image: Image) -> AsyncIterator[None]:
-        """Wait for the turn of an image's account, with large ones one by one. Raises Fault("overloaded")."""
+    async def _permit(self, image: Image) -> AsyncIterator[None]:
+        """Hold a permit of the image's account; large images are made one by one. Raises Fault("overloaded")."""
         large = image.width * image.height * BYTES_A_PIXEL[image.mime] > LARGE
         async with contextlib.AsyncExitStack() as held:
-            for semaphore in (self._large, self._turns) if large else (self._turns,):
+            for semaphore in (self._large, self._permits) if large else (self._permits,):
                 if not await semaphore.acquire(image.account_id, WAIT_SECONDS):
                     raise policy.overloaded()
                 held.callback(semaphore.release, image.account_id)

@@ -63,7 +63,7 @@ DURABLE = WriteConcern("majority", j=True)
 TRIES = 12
 FIRST_PAUSE = 0.005
 LONGEST_PAUSE = 0.25
-TURN_SECONDS = 2.0
+LOCK_SECONDS = 2.0
 DELETIONS = 16
 """Deletions in steps of one account that are under way at the same time."""
 """Transactions that collided are tried again after a random pause, which doubles up to this; the deadline stands."""
@@ -147,7 +147,7 @@ class Transactions:
             await self._store.keys.update_many(blobs, FORGETTING, session=session)
             return [(record["_id"], record["blob"]) for record in found]
 
-        async with self._turn(account_id):
+        async with self._locked(account_id):
             return await self._transaction(work)
 
     async def moving(self, account_id: str, folder: str | None, work: Moving[T]) -> T:
@@ -161,16 +161,16 @@ class Transactions:
                 await self._store.accounts.update_one({"_id": account_id}, update, session=session)
             return result
 
-        async with self._turn(account_id):
+        async with self._locked(account_id):
             return await self._transaction(whole)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, account_id: str) -> AsyncIterator[None]:
-        """Change many of an account's records when nobody else of this process does. Raises
-        Fault("storage_unavailable") where that takes too long: waiting for a turn has no deadline of the driver's."""
+    async def _locked(self, account_id: str) -> AsyncIterator[None]:
+        """Hold the lock of an account, so that nobody else of this process changes many of its records. Raises
+        Fault("storage_unavailable") where that takes too long: waiting for the lock has no deadline of the driver's."""
         lock = self._locks.of(account_id)
         try:
-            await asyncio.wait_for(lock.acquire(), TURN_SECONDS)
+            await asyncio.wait_for(lock.acquire(), LOCK_SECONDS)
         except TimeoutError as error:
             raise Fault("storage_unavailable", "The catalog is not available") from error
         try:

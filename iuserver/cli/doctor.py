@@ -1,4 +1,4 @@
-"""`iuserver doctor [URL]`: tries a server out as its clients see it, and names what is wrong with what mends it."""
+"""`iuserver doctor [URL]`: tries a server out as its clients see it, and names what is wrong with the fix."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ async def _look_here(settings: Settings, levels: Counter[str]) -> None:
 def _tell(finding: Finding, levels: Counter[str]) -> None:
     levels[finding.level] += 1
     print(f"{finding.level:8} {finding.text}", flush=True)
-    if finding.mend:
-        print(f"{'':8} to mend it: {finding.mend}", flush=True)
+    if finding.fix:
+        print(f"{'':8} fix: {finding.fix}", flush=True)
 
 
 def _local(settings: Settings) -> str:

@@ -65,8 +65,8 @@ def _disk_space(data: Path) -> Iterator[Finding]:
         if not total:
             continue  # a file system that makes inodes as needed
         text = f"{100 * free / total:.0f} % of the disk's {what} are free"
-        mend = f"free some, or move {data} to a larger disk; an upload needs one inode, and its bytes"
-        yield ok(text) if free > SCARCE * total else (warning if free > FULL * total else error)(text, mend)
+        fix = f"free some, or move {data} to a larger disk; an upload needs one inode, and its bytes"
+        yield ok(text) if free > SCARCE * total else (warning if free > FULL * total else error)(text, fix)
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

@@ -89,8 +89,8 @@ def public(url: str, key: str, local: str) -> Iterator[Finding]:
         yield error(f"{url}: the certificate is not valid: {reason.verify_message}", "renew it, with its whole chain")
         return
     except (OSError, http.client.HTTPException) as reason:
-        mend = "check its name in DNS, the firewall, and that the proxy runs"
-        yield error(f"{url} cannot be reached: {reason}", mend)
+        fix = "check its name in DNS, the firewall, and that the proxy runs"
+        yield error(f"{url} cannot be reached: {reason}", fix)
         return
     if (healthy.status, healthy.json) != (200, {"ok": True}):
         yield _not_ours(healthy)
@@ -205,14 +205,14 @@ def _picture(address: Address, key: str, local: str) -> Iterator[Finding]:
 
 def _not_taken(sent: Answer) -> Finding:
     reason = f"a picture is refused: {sent.status} {sent.code or 'without a code of the server'}"
-    mends = {
+    fixes = {
         "invalid_key": "set IMAGEUPLOAD_API_KEY to the key of an account (iuserver user rotate-key EMAIL)",
         "missing_key": "let the proxy pass the header Authorization on",
         "quota_exceeded": "iuserver user plan EMAIL PLAN",
         "storage_unavailable": "the server's log says what is away; look at /readyz",
         "read_only": "server.read_only = false",
     }
-    return error(reason, mends.get(sent.code, "the server's log has the reason"))
+    return error(reason, fixes.get(sent.code, "the server's log has the reason"))
 
 
 def _links(address: Address, sent: Answer, key: str, local: str) -> Finding:
@@ -251,13 +251,13 @@ def _shown(got: Answer, picture: bytes) -> Finding:
     if got.status == 200 and got.body == picture:
         return ok("it is shown")
     if got.status == 200 and not got.body:
-        mend = "put the location of X-Accel from conf/nginx.conf into nginx, or delivery.x_accel = false"
-        return error("it is shown empty: nobody sends the file that X-Accel-Redirect names", mend)
+        fix = "put the location of X-Accel from conf/nginx.conf into nginx, or delivery.x_accel = false"
+        return error("it is shown empty: nobody sends the file that X-Accel-Redirect names", fix)
     if got.status == 403:
         return error("nginx may not read it (403)", "blobs.group to a group of nginx's user (docs/operations.md)")
     if got.status == 404:
-        mend = "alias in nginx's location of X-Accel must be server.data/blobs/; several servers need the same blobs"
-        return error("it is not found (404)", mend)
+        fix = "alias in nginx's location of X-Accel must be server.data/blobs/; several servers need the same blobs"
+        return error("it is not found (404)", fix)
     return error(f"it is not shown as it was sent ({got.status})", "no proxy may change pictures (gzip, image filters)")
 
 

@@ -1,4 +1,4 @@
-"""What `iuserver doctor` finds: a line each, and the line that mends it."""
+"""What `iuserver doctor` finds: a line each, and the line that fixes it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was looked at; `mend` is what to do about it where it is not well."""
+    """Something that was looked at; `fix` is what to do about it where it is not well."""
 
     level: Level
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(text: str) -> Finding:
@@ -22,11 +22,11 @@ def ok(text: str) -> Finding:
     return Finding("ok", text)
 
 
-def warning(text: str, mend: str) -> Finding:
+def warning(text: str, fix: str) -> Finding:
     """It works, but not well or not for long."""
-    return Finding("warning", text, mend)
+    return Finding("warning", text, fix)
 
 
-def error(text: str, mend: str) -> Finding:
+def error(text: str, fix: str) -> Finding:
     """It does not work."""
-    return Finding("error", text, mend)
+    return Finding("error", text, fix)

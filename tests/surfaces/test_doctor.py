@@ -64,9 +64,9 @@ def told(*arguments: str) -> tuple[int, str]:
 
 
 def named(level: str, text: str, *arguments: str) -> str:
-    """Look, and find this alone; returns the line that mends it."""
+    """Look, and find this alone; returns the line that fixes it."""
     status, lines = told(*arguments)
-    found = re.findall(r"(?m)^(warning|error) +(.+)\n +to mend it: (.+)$", lines)
+    found = re.findall(r"(?m)^(warning|error) +(.+)\n +fix: (.+)$", lines)
     assert len(found) == 1, lines
     assert found[0][0] == level
     assert re.match(text, found[0][1]), lines
@@ -102,8 +102,8 @@ def without_forwarded(text: str) -> str:
 
 
 def test_a_proxy_that_does_not_say_how_it_was_called(server: RunningServer, tmp_path: Path, keyed: None) -> None:
-    mend = through(server, tmp_path, "error", r"links begin with http://iuserver", edit=without_forwarded)
-    assert mend.startswith("the proxy does not say how it was called: proxy_set_header X-Forwarded-Proto")
+    fix = through(server, tmp_path, "error", r"links begin with http://iuserver", edit=without_forwarded)
+    assert fix.startswith("the proxy does not say how it was called: proxy_set_header X-Forwarded-Proto")
 
 
 @pytest.mark.parametrize(
@@ -132,23 +132,23 @@ def test_a_server_whose_links_lead_elsewhere(
         assert re.match(expected, through(server, tmp_path / "nginx", "error", "links begin with http://", edit=edit))
         monkeypatch.setenv("IUSERVER_SERVER_PORT", "0")  # where the server itself cannot be asked
         (tmp_path / "again").mkdir()
-        mend = through(server, tmp_path / "again", "error", "links begin with http://", edit=edit)
-        assert mend.startswith('server.public_url = "http://127.0.0.1:')
+        fix = through(server, tmp_path / "again", "error", "links begin with http://", edit=edit)
+        assert fix.startswith('server.public_url = "http://127.0.0.1:')
 
 
 def test_a_proxy_that_limits_bodies(server: RunningServer, tmp_path: Path, keyed: None) -> None:
     with nginx([address(server)], tmp_path, client_max_body_size="1m") as url:
         status, lines = told(url, "--remote")
     assert status == 2
-    assert "error    the proxy refuses a body of 2 MB (413)\n         to mend it: client_max_body_size 0;\n" in lines
+    assert "error    the proxy refuses a body of 2 MB (413)\n         fix: client_max_body_size 0;\n" in lines
 
 
 def test_a_proxy_that_keeps_bodies_back(
     server: RunningServer, tmp_path: Path, keyed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor_public, "ANSWER_SECONDS", 1.0)
-    mend = through(server, tmp_path, "warning", "a proxy keeps bodies back", proxy_request_buffering="on")
-    assert mend == "proxy_request_buffering off;"
+    fix = through(server, tmp_path, "warning", "a proxy keeps bodies back", proxy_request_buffering="on")
+    assert fix == "proxy_request_buffering off;"
 
 
 def test_a_cache_that_shows_what_is_deleted(
@@ -156,8 +156,8 @@ def test_a_cache_that_shows_what_is_deleted(
 ) -> None:
     monkeypatch.setattr(doctor_public, "GONE_SECONDS", 1.5)
     ignored = "X-Accel-Expires Cache-Control; proxy_cache_valid 200 1m"
-    mend = through(server, tmp_path, "error", "a deleted picture is still shown", proxy_ignore_headers=ignored)
-    assert "X-Accel-Expires" in mend
+    fix = through(server, tmp_path, "error", "a deleted picture is still shown", proxy_ignore_headers=ignored)
+    assert "X-Accel-Expires" in fix
 
 
 def test_x_accel_that_nobody_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +165,8 @@ def test_x_accel_that_nobody_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("IMAGEUPLOAD_API_KEY", server.new_key("pro"))
         assert "X-Accel" in named("error", "it is shown empty", server.url, "--remote")
         (tmp_path / "nginx").mkdir()
-        mend = through(server, tmp_path / "nginx", "error", r"it is not found \(404\)", blobs=tmp_path / "elsewhere")
-        assert mend.startswith("alias in nginx's location of X-Accel must be server.data/blobs/")
+        fix = through(server, tmp_path / "nginx", "error", r"it is not found \(404\)", blobs=tmp_path / "elsewhere")
+        assert fix.startswith("alias in nginx's location of X-Accel must be server.data/blobs/")
 
 
 def test_a_missing_and_a_wrong_key(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ def test_what_does_not_answer_as_a_server_does(monkeypatch: pytest.MonkeyPatch) 
         assert (status, "error    a body that is refused early is answered 502\n" in lines) == (2, True)
     with odd_server(date="Mon, 01 Jan 2001 00:00:00 GMT") as url:
         assert re.search(
-            r"(?m)^warning +its clock and this one are \d+ s apart\n +to mend it: timedatectl", told(url, "--remote")[1]
+            r"(?m)^warning +its clock and this one are \d+ s apart\n +fix: timedatectl", told(url, "--remote")[1]
         )
     with odd_server(date="") as url:
         assert "warning  the answer has no Date\n" in told(url, "--remote")[1]
@@ -287,28 +287,26 @@ def test_a_disk_that_is_nearly_full(
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "mend"),
+    ("kind", "text", "fix"),
     [
         (resource.RLIMIT_NOFILE, "open files: 1024", "LimitNOFILE"),
         (resource.RLIMIT_NPROC, "processes: 1024", "LimitNPROC"),
     ],
 )
 def test_limits_that_are_low(
-    server: RunningServer, kind: int, text: str, mend: str, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, kind: int, text: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor_machine, "SPARE_FILES", 512)
     monkeypatch.setattr(doctor_machine, "PROCESSES", 2000)
     low = {kind: (1024, 1024)}
     monkeypatch.setattr(resource, "getrlimit", lambda kind: low.get(kind, (-1, -1)))
-    assert mend in named("warning", text, "--data", str(server.data))
+    assert fix in named("warning", text, "--data", str(server.data))
 
 
 def test_a_kernel_that_confines_no_worker(server: RunningServer) -> None:
     command = [sys.executable, "-m", "tests.old_kernel", "Landlock,seccomp", *RUN, "doctor", "--data", str(server.data)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert re.search(
-        r"(?m)^warning +workers are confined without .*Landlock.*\n +to mend it: a kernel of 5", done.stdout
-    )
+    assert re.search(r"(?m)^warning +workers are confined without .*Landlock.*\n +fix: a kernel of 5", done.stdout)
 
 
 def test_a_data_folder_that_is_not_there_or_another_users(

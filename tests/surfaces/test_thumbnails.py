@@ -357,11 +357,11 @@ def test_many_that_wait_are_refused_and_nothing_is_held(server: RunningServer, m
 
     async def take() -> None:
         for _ in range(2):
-            assert await service._turns.acquire("somebody")
+            assert await service._permits.acquire("somebody")
 
     async def give() -> None:
         for _ in range(2):
-            service._turns.release("somebody")
+            service._permits.release("somebody")
 
     server.call(take())
     refused = thumbnail(server, image)
@@ -369,7 +369,7 @@ def test_many_that_wait_are_refused_and_nothing_is_held(server: RunningServer, m
     assert int(refused.headers["Retry-After"]) >= 1
     server.call(give())
     assert thumbnail(server, image).status_code == 200
-    assert (service._turns.held, service._large.held, service.asked) == (0, 0, 0)
+    assert (service._permits.held, service._large.held, service.asked) == (0, 0, 0)
 
 
 @pytest.fixture

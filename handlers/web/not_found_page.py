@@ -8,7 +8,7 @@ from handlers.http.not_found import NotFound
 from handlers.web.signed_in import FRAMED, SignedIn
 
 
-class LostHandler(SignedIn, NotFound):
+class NotFoundPage(SignedIn, NotFound):
     """The handler of all that no other one takes. Who is signed in sees the page in the usual frame."""
 
     def choose_answers(self) -> Answers:
